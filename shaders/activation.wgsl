@@ -1,0 +1,22 @@
+
+// out = f(x), each element alone; see src/kernels/activation.rs. Header: GROUP, ACTIVATION.
+
+struct Params {
+    quads: u32, // elements / 4
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Real4>;         // any shape
+@group(0) @binding(2) var<storage, read_write> out: array<Real4>; // the same shape
+
+@compute @workgroup_size(GROUP)
+fn activation(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (group.y * groups.x + group.x) * GROUP + local;
+    if i < params.quads {
+        out[i] = narrow(activate(widen(x[i])));
+    }
+}

@@ -1,0 +1,28 @@
+
+// What happens to a finished sum before it is stored: bias, per-channel add (the time embedding),
+// activation or gate, residual. The kernel binds bias, channel_add, residual and out; operands that
+// are absent are never read.
+
+fn finish(row: u32, quad: u32, sum: vec4<f32>, gate_sum: vec4<f32>) {
+    var v = sum;
+    var gate = gate_sum;
+    if HAS_BIAS {
+        v += widen(bias[quad]);
+        if GATED {
+            gate += widen(bias[params.out_quads + quad]);
+        }
+    }
+    if HAS_CHANNEL_ADD {
+        v += widen(channel_add[row / params.rows_per_add * params.out_quads + quad]);
+    }
+    if GATED {
+        v *= activate(gate);
+    } else {
+        v = activate(v);
+    }
+    let index = row * params.out_quads + quad;
+    if HAS_RESIDUAL {
+        v += widen(residual[index]);
+    }
+    out[index] = narrow(v);
+}

@@ -1,0 +1,59 @@
+
+// One step of a sampler, each element alone: the next sample, then the history, of which every
+// slot receives what `step` says; see src/kernels/scheduler_step.rs. What has the coefficient zero
+// is not read.
+//
+// Header: GROUP, GUIDED, SLOTS, positions in step (GUIDANCE, CLIP, ORIGINAL, SAMPLE, OUTPUT,
+// FROM_ORIGINAL, NOISE, HISTORY, KEEP) and what a slot keeps (KEEP_SAMPLE, KEEP_OUTPUT,
+// KEEP_ORIGINAL).
+
+struct Params {
+    quads: u32, // elements of sample / 4
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> sample: array<vec4<f32>>;    // [B, H, W, C]
+@group(0) @binding(2) var<storage, read> history: array<vec4<f32>>;   // [4 B, H, W, C]
+@group(0) @binding(3) var<storage, read> output: array<Real4>;        // [1 or 2 B, H, W, C]
+@group(0) @binding(4) var<storage, read> noise: array<vec4<f32>>;     // [B, H, W, C]
+@group(0) @binding(5) var<storage, read> step: array<f32>;            // [32]
+@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>; // [5 B, H, W, C]
+
+@compute @workgroup_size(GROUP)
+fn scheduler_step(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = (group.y * groups.x + group.x) * GROUP + local;
+    if i >= params.quads {
+        return;
+    }
+    let x = sample[i];
+    var m = widen(output[i]);
+    if GUIDED { // the first half is the unconditional one
+        m += step[GUIDANCE] * (widen(output[params.quads + i]) - m);
+    }
+    var original = step[ORIGINAL] * x + step[ORIGINAL + 1u] * m;
+    if step[CLIP] > 0.0 {
+        original = clamp(original, vec4(-step[CLIP]), vec4(step[CLIP]));
+    }
+    var next = step[SAMPLE] * x + step[OUTPUT] * m + step[FROM_ORIGINAL] * original;
+    if step[NOISE] != 0.0 {
+        next += step[NOISE] * noise[i];
+    }
+    for (var k = 0u; k < SLOTS; k++) {
+        var kept = history[k * params.quads + i];
+        if step[HISTORY + k] != 0.0 {
+            next += step[HISTORY + k] * kept;
+        }
+        switch u32(step[KEEP + k]) {
+            case KEEP_SAMPLE: { kept = x; }
+            case KEEP_OUTPUT: { kept = m; }
+            case KEEP_ORIGINAL: { kept = original; }
+            default: {}
+        }
+        out[(k + 1u) * params.quads + i] = kept;
+    }
+    out[i] = next;
+}

@@ -1,0 +1,191 @@
+//! The UNet with guidance and sampler around it: one program before the steps, one for each step.
+
+use super::component::Component;
+use super::files::ModelFiles;
+use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::{Gpu, Link, Program};
+use crate::graph::passes::{Phases, fuse, split_phases};
+use crate::graph::{Builder, Scope, WeightIndex};
+use crate::kernels::model_input::ModelInput;
+use crate::kernels::scheduler_step::{SLOTS, SchedulerStep, keep, slot};
+use crate::models::mobile::MobileConfig;
+use crate::models::parse_config;
+use crate::models::unet::{Outline, UnetConfig, UnetInputs, unet};
+use crate::schedulers::{Keep, Step};
+use crate::shape::TensorType;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// The denoising network of a model.
+pub(super) struct Denoiser {
+    outline: Outline,
+    /// The default height and width of the latents.
+    pub sample_size: usize,
+    /// Channels of the latents.
+    pub channels: usize,
+    /// Whether it is a MobileDiffusion UNet.
+    pub mobile: bool,
+    component: Component<(Sizes, Phase)>,
+}
+
+/// What the programs are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sizes {
+    /// Height of the latents.
+    pub height: usize,
+    /// Width of the latents.
+    pub width: usize,
+    /// Network evaluations a step, in one batch: 2 with guidance.
+    pub copies: usize,
+    /// Network evaluations in all, each with its timestep.
+    pub steps: usize,
+    /// Tokens of a text.
+    pub tokens: usize,
+    /// Width of a token's embedding.
+    pub text_width: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Prepare,
+    Step,
+}
+
+/// The programs of both phases.
+#[derive(Clone)]
+pub(super) struct Programs {
+    pub prepare: Arc<Program>,
+    pub step: Arc<Program>,
+}
+
+#[derive(Deserialize)]
+struct ClassName {
+    #[serde(rename = "_class_name", default)]
+    class_name: String,
+}
+
+impl Denoiser {
+    pub(super) fn open(files: &ModelFiles) -> Result<Denoiser> {
+        let file = "unet/config.json";
+        let text = files.text(file)?;
+        let class: ClassName = parse_config(file, &text)?;
+        let (outline, sample_size, channels, mobile) = match class.class_name.as_str() {
+            "UNet2DConditionModel" => {
+                let config: UnetConfig = parse_config(file, &text)?;
+                (config.outline()?, config.sample_size.unwrap_or(64), config.in_channels, false)
+            }
+            "MobileDiffusionUNet" => {
+                let config: MobileConfig = parse_config(file, &text)?;
+                (config.outline()?, config.sample_size, config.in_channels, true)
+            }
+            other => {
+                let message = format!(
+                    "{file}: _class_name: expected \"UNet2DConditionModel\" or \
+                     \"MobileDiffusionUNet\", got {other:?}"
+                );
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
+        };
+        let component = Component::new(files.weights("unet")?);
+        Ok(Denoiser { outline, sample_size, channels, mobile, component })
+    }
+
+    pub(super) fn unload(&mut self) {
+        self.component.unload();
+    }
+
+    pub(super) fn weight_bytes(&self) -> u64 {
+        self.component.weight_bytes()
+    }
+
+    /// The width of the token embeddings that the cross-attention was made for, if it has any.
+    pub(super) fn text_width(&self) -> Option<usize> {
+        let weights: &dyn WeightIndex = &self.component.weights;
+        let ends = ["attn2.to_k.weight", "attn2.to_kv.weight"];
+        let name = weights.names().into_iter().find(|name| ends.iter().any(|e| name.ends_with(e)))?;
+        weights.shape(&name)?.get(1).copied()
+    }
+
+    /// By what height and width of the latents must be divisible.
+    pub(super) fn granularity(&self) -> usize {
+        let weights: &dyn WeightIndex = &self.component.weights;
+        let halvings = (0..)
+            .take_while(|level| {
+                let prefix = format!("down_blocks.{level}.downsamplers.");
+                weights.names().iter().any(|name| name.starts_with(&prefix))
+            })
+            .count();
+        1 << halvings
+    }
+
+    /// The graphs of both phases.
+    ///
+    /// Before the steps: `timesteps` `[S]` and `context` `[copies, T, D]`. In a step: `sample`
+    /// `[1, h, w, C]`, `history` `[4, h, w, C]`, `noise` and the scalars `step`; the result
+    /// `state` is the next sample and history, one after the other.
+    pub(super) fn graphs(&self, sizes: Sizes) -> Result<Phases> {
+        let Sizes { height, width, copies, steps, tokens, text_width } = sizes;
+        let builder = Builder::new();
+        let m = Scope::new(&builder, "unet", &self.component.weights);
+        let latents = |count: usize| TensorType::f32([count, height, width, self.channels]);
+        let timesteps = builder.input("timesteps", TensorType::f32([steps]));
+        let context = builder.input("context", TensorType::real([copies, tokens, text_width]));
+        let sample = builder.input("sample", latents(1));
+        let history = builder.input("history", latents(SLOTS));
+        let noise = builder.input("noise", latents(1));
+        let step = builder.input("step", TensorType::f32([slot::LEN]));
+
+        let input = ModelInput { copies, scale: 1.0 };
+        let scaled = builder.apply(input, &[Some(sample), Some(step)]);
+        let inputs = UnetInputs { sample: scaled, timesteps, step, context };
+        let output = unet(&m, &self.outline, inputs);
+        let operands = [sample, history, output, noise, step].map(Some);
+        builder.output("state", builder.apply(SchedulerStep { copies }, &operands));
+        let per_step = ["sample", "history", "noise", "step"];
+        Ok(split_phases(fuse(builder.finish()?), &per_step))
+    }
+
+    /// The programs for these sizes.
+    pub(super) async fn programs(&mut self, gpu: &Gpu, sizes: Sizes) -> Result<Programs> {
+        let known = |phase| self.component.program(&(sizes, phase));
+        if let (Some(prepare), Some(step)) = (known(Phase::Prepare), known(Phase::Step)) {
+            return Ok(Programs { prepare, step });
+        }
+        let graphs = self.graphs(sizes)?;
+        let key = (sizes, Phase::Prepare);
+        let prepare = self.component.compile(gpu, key, &graphs.prepare, &[]).await?;
+        let links: Vec<_> = graphs
+            .prepare
+            .outputs
+            .iter()
+            .map(|(name, _)| Link { from: &prepare, name: name.clone() })
+            .collect();
+        let key = (sizes, Phase::Step);
+        let step = self.component.compile(gpu, key, &graphs.step, &links).await?;
+        Ok(Programs { prepare, step })
+    }
+}
+
+/// A sampler's step as the kernels read it.
+pub(super) fn scalars(step: &Step, row: usize, guidance_scale: f32) -> [f32; slot::LEN] {
+    let mut scalars = [0.0; slot::LEN];
+    scalars[slot::ROW] = row as f32;
+    scalars[slot::INPUT_SCALE] = step.input_scale;
+    scalars[slot::GUIDANCE] = guidance_scale;
+    scalars[slot::CLIP] = step.clip.unwrap_or(0.0);
+    scalars[slot::ORIGINAL..][..2].copy_from_slice(&step.original);
+    scalars[slot::SAMPLE] = step.next.sample;
+    scalars[slot::OUTPUT] = step.next.output;
+    scalars[slot::FROM_ORIGINAL] = step.next.original;
+    scalars[slot::NOISE] = step.next.noise;
+    scalars[slot::HISTORY..][..SLOTS].copy_from_slice(&step.next.history);
+    for (scalar, kept) in scalars[slot::KEEP..].iter_mut().zip(step.keep) {
+        *scalar = match kept {
+            Keep::Nothing => keep::NOTHING,
+            Keep::Sample => keep::SAMPLE,
+            Keep::Output => keep::OUTPUT,
+            Keep::Original => keep::ORIGINAL,
+        } as f32;
+    }
+    scalars
+}

@@ -1,0 +1,109 @@
+//! What is asked for.
+
+use crate::picture::Picture;
+use crate::schedulers::SchedulerKind;
+
+/// A picture to generate. `None` leaves a choice to the model's [`Defaults`].
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// What the picture should show.
+    pub prompt: String,
+    /// What it should not show; matters only with guidance.
+    pub negative_prompt: String,
+    /// Sampling steps.
+    pub steps: Option<usize>,
+    /// Classifier-free guidance (Ho & Salimans, arXiv 2207.12598): 1 is none, and one network
+    /// evaluation a step instead of two.
+    pub guidance_scale: Option<f32>,
+    /// The seed of all noise; the same seed gives the same noise as PyTorch on a CPU.
+    pub seed: u64,
+    /// Width in pixels.
+    pub width: Option<usize>,
+    /// Height in pixels.
+    pub height: Option<usize>,
+    /// The sampler.
+    pub scheduler: Option<SchedulerKind>,
+    /// The initial noise `[C, H/f, W/f]` in place of the seed's, with unit variance.
+    pub latents: Option<Vec<f32>>,
+    /// A picture to start from.
+    pub image: Option<ImageToImage>,
+}
+
+/// A picture to start from (Meng et al., SDEdit, arXiv 2108.01073).
+#[derive(Clone, Debug)]
+pub struct ImageToImage {
+    /// The picture; its size is the result's.
+    pub picture: Picture,
+    /// How much of it may change: 0 keeps it, 1 ignores it.
+    pub strength: f32,
+}
+
+impl Request {
+    /// A request for a prompt with the model's defaults and seed 0.
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Request { prompt: prompt.into(), ..Request::default() }
+    }
+
+    /// Sets the seed.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets the number of steps.
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    /// Sets the guidance scale.
+    pub fn guidance_scale(mut self, scale: f32) -> Self {
+        self.guidance_scale = Some(scale);
+        self
+    }
+
+    /// Sets width and height in pixels.
+    pub fn size(mut self, width: usize, height: usize) -> Self {
+        (self.width, self.height) = (Some(width), Some(height));
+        self
+    }
+
+    /// Sets the sampler.
+    pub fn scheduler(mut self, kind: SchedulerKind) -> Self {
+        self.scheduler = Some(kind);
+        self
+    }
+
+    /// Starts from a picture.
+    pub fn image(mut self, picture: Picture, strength: f32) -> Self {
+        self.image = Some(ImageToImage { picture, strength });
+        self
+    }
+}
+
+/// What a model does unless it is asked otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Defaults {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// The sampler of its `scheduler_config.json`.
+    pub scheduler: SchedulerKind,
+    /// Sampling steps.
+    pub steps: usize,
+    /// Guidance scale.
+    pub guidance_scale: f32,
+}
+
+impl Defaults {
+    /// Steps and guidance that suit a sampler: few-step samplers take none.
+    pub(super) fn sampling(scheduler: SchedulerKind, mobile: bool) -> (usize, f32) {
+        match scheduler {
+            SchedulerKind::UfoGen => (1, 1.0),
+            SchedulerKind::Lcm => (4, 1.0),
+            _ if mobile => (20, 5.0),
+            _ => (30, 7.5),
+        }
+    }
+}

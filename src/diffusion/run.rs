@@ -1,0 +1,240 @@
+//! One picture in the making.
+
+use super::denoiser::{Programs, Sizes, scalars};
+use super::request::Request;
+use super::session::{Diffusion, Settings};
+use super::{to_channels_first, to_channels_last};
+use crate::error::{Error, ErrorKind, Result};
+use crate::kernels::scheduler_step::SLOTS;
+use crate::picture::Picture;
+use crate::random::Generator;
+use crate::schedulers::SchedulerKind;
+use crate::shape::Storage;
+use web_time::{Duration, Instant};
+
+/// A picture in the making: [`step`](Run::step) until it returns `None`, then
+/// [`finish`](Run::finish). Dropping it abandons the picture.
+pub struct Run<'d> {
+    diffusion: &'d mut Diffusion,
+    programs: Programs,
+    settings: Settings,
+    sizes: Sizes,
+    seed: u64,
+    random: Generator,
+    next: usize,
+    started: Instant,
+    timings: Timings,
+    peak_bytes: u64,
+    notes: Vec<String>,
+}
+
+/// What is known after a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Steps done.
+    pub step: usize,
+    /// Steps in all.
+    pub steps: usize,
+    /// How long this step took.
+    pub time: Duration,
+}
+
+/// Where the time went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timings {
+    /// Tokenising and encoding the prompt, upload and compilation included when it is the first.
+    pub text: Duration,
+    /// Planning the denoiser, uploading its weights, compiling it, and what a prompt needs once.
+    pub prepare: Duration,
+    /// All sampling steps.
+    pub denoise: Duration,
+    /// Decoding the latents.
+    pub decode: Duration,
+}
+
+/// A finished picture.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// The picture.
+    pub picture: Picture,
+    /// Its latents `[C, h, w]`, scaled for the UNet, as diffusers returns them.
+    pub latents: Vec<f32>,
+    /// The seed.
+    pub seed: u64,
+    /// The sampler.
+    pub scheduler: SchedulerKind,
+    /// The number of steps that was asked for.
+    pub steps: usize,
+    /// The guidance scale.
+    pub guidance_scale: f32,
+    /// How activations and weights were stored.
+    pub storage: Storage,
+    /// Where the time went.
+    pub timings: Timings,
+    /// The most GPU memory that weights and activations took at once, by the plans.
+    pub peak_bytes: u64,
+    /// What the user should know, such as words that did not fit.
+    pub notes: Vec<String>,
+}
+
+impl<'d> Run<'d> {
+    pub(super) async fn start(diffusion: &'d mut Diffusion, request: &Request) -> Result<Self> {
+        let started = Instant::now();
+        let settings = diffusion.settings(request)?;
+        let sizes = diffusion.sizes(&settings)?;
+        let channels = diffusion.denoiser.channels;
+        let count = channels * sizes.height * sizes.width;
+        if let Some(latents) = &request.latents
+            && (latents.len() != count || latents.iter().any(|value| !value.is_finite()))
+        {
+            let message = format!(
+                "latents: expected {channels}x{}x{} finite values, got {} values",
+                sizes.height,
+                sizes.width,
+                latents.len()
+            );
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+
+        let gpu = diffusion.gpu.clone();
+        let prompts = [request.negative_prompt.as_str(), request.prompt.as_str()];
+        let texts = diffusion.text.encode(&gpu, &prompts[2 - sizes.copies..]).await?;
+        let truncated = texts.truncated.iter().flatten();
+        let notes = truncated
+            .map(|rest| format!("the prompt is too long for the model; ignored: {rest:?}"))
+            .collect();
+        let text_time = started.elapsed();
+
+        let programs = diffusion.denoiser.programs(&gpu, sizes).await?;
+        let timesteps: Vec<_> = settings.schedule.steps.iter().map(|step| step.timestep).collect();
+        programs.prepare.write("timesteps", &timesteps)?;
+        programs.prepare.write("context", &texts.values)?;
+        programs.prepare.run();
+
+        let mut random = Generator::new(request.seed);
+        let sample = match &request.image {
+            None => {
+                let noise = request.latents.clone().unwrap_or_else(|| random.normal(count));
+                let scale = settings.schedule.initial_scale;
+                noise.into_iter().map(|value| value * scale).collect()
+            }
+            Some(image) => {
+                // diffusers draws the encoder's noise first, then the sampler's.
+                let posterior = to_channels_last(&random.normal(count), channels);
+                let latents = diffusion.codec.encode(&gpu, &image.picture, &posterior).await?;
+                let latents = to_channels_first(&latents, channels);
+                let noise = request.latents.clone().unwrap_or_else(|| random.normal(count));
+                let [signal, level] = settings.schedule.steps[0].noising;
+                latents.iter().zip(noise).map(|(x, z)| signal * x + level * z).collect::<Vec<_>>()
+            }
+        };
+        programs.step.write("sample", &to_channels_last(&sample, channels))?;
+        programs.step.write("history", &vec![0.0; SLOTS * count])?;
+        programs.step.write("noise", &vec![0.0; count])?;
+        gpu.finished().await?;
+
+        let plans = [programs.prepare.plan(), programs.step.plan()];
+        let activations: u64 = plans.iter().map(|plan| plan.activation_bytes()).sum();
+        let peak_bytes = texts.bytes.max(activations + diffusion.denoiser.weight_bytes());
+        let timings = Timings {
+            text: text_time,
+            prepare: started.elapsed() - text_time,
+            ..Timings::default()
+        };
+        Ok(Run {
+            diffusion,
+            programs,
+            settings,
+            sizes,
+            seed: request.seed,
+            random,
+            next: 0,
+            started: Instant::now(),
+            timings,
+            peak_bytes,
+            notes,
+        })
+    }
+
+    /// Advances the sampler by one step and waits for it; `None` when there is none left.
+    ///
+    /// # Errors
+    /// `Device` if the GPU failed.
+    pub async fn step(&mut self) -> Result<Option<Progress>> {
+        let steps = &self.settings.schedule.steps;
+        let Some(step) = steps.get(self.next) else { return Ok(None) };
+        let program = &self.programs.step;
+        let channels = self.diffusion.denoiser.channels;
+        let count = channels * self.sizes.height * self.sizes.width;
+        program.write("step", &scalars(step, self.next, self.settings.guidance_scale))?;
+        if step.draws_noise {
+            program.write("noise", &to_channels_last(&self.random.normal(count), channels))?;
+        }
+        program.run();
+        program.copy_back("state", 0, "sample")?;
+        program.copy_back("state", 1, "history")?;
+        self.diffusion.gpu.finished().await?;
+        self.next += 1;
+        let before = self.timings.denoise;
+        self.timings.denoise = self.started.elapsed();
+        Ok(Some(Progress {
+            step: self.next,
+            steps: steps.len(),
+            time: self.timings.denoise.saturating_sub(before),
+        }))
+    }
+
+    /// The current latents `[C, h, w]`: still noisy before the last step.
+    ///
+    /// # Errors
+    /// `Device` if the GPU failed.
+    pub async fn latents(&self) -> Result<Vec<f32>> {
+        let channels = self.diffusion.denoiser.channels;
+        let count = channels * self.sizes.height * self.sizes.width;
+        let state = self.programs.step.read("state").await?;
+        Ok(to_channels_first(&state[..count], channels))
+    }
+
+    /// The current latents as a picture: what the sampler has so far, noise included.
+    ///
+    /// # Errors
+    /// As [`finish`](Run::finish).
+    pub async fn preview(&mut self) -> Result<Picture> {
+        let latents = self.latents().await?;
+        self.diffusion.decode(&latents, self.sizes.height, self.sizes.width).await
+    }
+
+    /// Decodes the picture.
+    ///
+    /// # Errors
+    /// `Numeric` if the latents are not finite; `Memory` or `Device` from the GPU.
+    pub async fn finish(mut self) -> Result<Generated> {
+        let started = Instant::now();
+        let latents = self.latents().await?;
+        let storage = self.diffusion.gpu.target().storage;
+        if let Some(value) = latents.iter().find(|value| !value.is_finite()) {
+            let message = format!(
+                "the latents are not finite ({value}) after {} steps with storage {storage}",
+                self.next
+            );
+            return Err(Error::new(ErrorKind::Numeric, message));
+        }
+        let (height, width) = (self.sizes.height, self.sizes.width);
+        let last = to_channels_last(&latents, self.diffusion.denoiser.channels);
+        let gpu = self.diffusion.gpu.clone();
+        let (picture, bytes) = self.diffusion.codec.decode(&gpu, &last, height, width).await?;
+        self.timings.decode = started.elapsed();
+        Ok(Generated {
+            picture,
+            latents,
+            seed: self.seed,
+            scheduler: self.settings.schedule.kind(),
+            steps: self.settings.steps,
+            guidance_scale: self.settings.guidance_scale,
+            storage,
+            timings: self.timings,
+            peak_bytes: self.peak_bytes.max(bytes),
+            notes: self.notes,
+        })
+    }
+}

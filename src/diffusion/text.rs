@@ -1,0 +1,108 @@
+//! Prompts to text embeddings.
+
+use super::component::Component;
+use super::files::ModelFiles;
+use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::Gpu;
+use crate::graph::passes::fuse;
+use crate::graph::{Builder, Graph, Scope};
+use crate::models::clip::{ClipConfig, embed, text_encoder};
+use crate::models::parse_config;
+use crate::shape::TensorType;
+use crate::tokenizer::{Encoded, Tokenizer, TokenizerFiles};
+
+/// Tokenizer and text encoder.
+pub(super) struct TextEncoder {
+    tokenizer: Tokenizer,
+    config: ClipConfig,
+    component: Component<usize>,
+}
+
+/// Embeddings of some texts, one after the other.
+pub(super) struct TextEmbeddings {
+    /// `[texts, tokens, width]`, row-major.
+    pub values: Vec<f32>,
+    /// What did not fit into the tokens of each text, if anything.
+    pub truncated: Vec<Option<String>>,
+    /// Bytes of GPU memory at the peak.
+    pub bytes: u64,
+}
+
+impl TextEncoder {
+    pub(super) fn open(files: &ModelFiles) -> Result<TextEncoder> {
+        let file = "text_encoder/config.json";
+        let config: ClipConfig = parse_config(file, &files.text(file)?)?;
+        let read = |name: &str| files.read(&format!("tokenizer/{name}"));
+        let tokenizer_json = read("tokenizer.json")?;
+        let (vocab_json, merges_txt) = (read("vocab.json")?, read("merges.txt")?);
+        let (config_json, special) =
+            (read("tokenizer_config.json")?, read("special_tokens_map.json")?);
+        let tokenizer = Tokenizer::new(
+            &TokenizerFiles {
+                tokenizer_json: tokenizer_json.as_deref(),
+                vocab_json: vocab_json.as_deref(),
+                merges_txt: merges_txt.as_deref(),
+                tokenizer_config: config_json.as_deref(),
+                special_tokens_map: special.as_deref(),
+            },
+            config.max_position_embeddings,
+        )?;
+        let weights = files.weights("text_encoder")?.without_prefix("text_model.")?;
+        Ok(TextEncoder { tokenizer, config, component: Component::new(weights) })
+    }
+
+    pub(super) fn unload(&mut self) {
+        self.component.unload();
+    }
+
+    /// Tokens of every text, padding included.
+    pub(super) fn tokens(&self) -> usize {
+        self.tokenizer.max_length()
+    }
+
+    /// Width of a token's embedding.
+    pub(super) fn width(&self) -> Result<usize> {
+        let name = "embeddings.token_embedding.weight";
+        self.component.weights.shape(name).and_then(|shape| shape.get(1).copied()).ok_or_else(|| {
+            Error::new(ErrorKind::Weights, format!("text_encoder: the weight {name} is missing"))
+        })
+    }
+
+    pub(super) fn tokenize(&self, text: &str) -> Result<Encoded> {
+        self.tokenizer.encode(text)
+    }
+
+    /// Embeds texts in one batch.
+    pub(super) async fn encode(&mut self, gpu: &Gpu, texts: &[&str]) -> Result<TextEmbeddings> {
+        let mut embeddings = Vec::new();
+        let mut truncated = Vec::new();
+        for text in texts {
+            let encoded = self.tokenize(text)?;
+            embeddings.extend(embed(&self.component.weights, &encoded.ids)?);
+            truncated.push(encoded.truncated);
+        }
+        let tokens = self.tokenizer.max_length();
+        let width = self.width()?;
+        let key = texts.len();
+        let program = match self.component.program(&key) {
+            Some(program) => program,
+            None => {
+                let graph = self.graph([texts.len(), tokens, width])?;
+                self.component.compile(gpu, key, &graph, &[]).await?
+            }
+        };
+        program.write("embeddings", &embeddings)?;
+        program.run();
+        let values = program.read("hidden").await?;
+        let bytes = program.plan().activation_bytes() + self.component.weight_bytes();
+        Ok(TextEmbeddings { values, truncated, bytes })
+    }
+    /// The encoder for embeddings of a shape `[B, T, D]`.
+    pub(super) fn graph(&self, shape: [usize; 3]) -> Result<Graph> {
+        let builder = Builder::new();
+        let m = Scope::new(&builder, "text_encoder", &self.component.weights);
+        let embeddings = builder.input("embeddings", TensorType::real(shape));
+        builder.output("hidden", text_encoder(&m, &self.config, embeddings));
+        Ok(fuse(builder.finish()?))
+    }
+}

@@ -1,0 +1,216 @@
+//! An opened device.
+
+use super::adapter::{AdapterSummary, instance, select, summarize};
+use super::classify::{default_storage, device_class, target};
+use super::compile::Pipelines;
+use super::completion::completion;
+use crate::error::{Error, ErrorKind, Result};
+use crate::kernels::Target;
+use crate::shape::Storage;
+use std::sync::{Arc, Mutex, PoisonError};
+use wgpu::{Features, Limits};
+
+/// Which device to open and how.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceOptions {
+    /// The position in [`list_adapters`](super::list_adapters) or a part of the name; `None`
+    /// takes the environment variable `CROQUIS_DEVICE`, else the best adapter.
+    pub device: Option<String>,
+    /// How activations and weights are stored; `None` takes what suits the device.
+    pub storage: Option<Storage>,
+    /// The limits to stay within.
+    pub limits: LimitProfile,
+}
+
+/// The limits that a device is opened with. wgpu enforces them whatever the hardware allows, so
+/// that a plan made for a browser or a phone can be tried anywhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimitProfile {
+    /// All that the adapter allows.
+    #[default]
+    Adapter,
+    /// WebGPU's default limits, without optional features.
+    WebGpu,
+    /// Like a Qualcomm Adreno GPU: 128 MiB a binding, 32 KiB of workgroup memory, no `shader-f16`,
+    /// and the kernel variants of that class.
+    Adreno,
+}
+
+/// An opened device with its compiled kernels. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) pipelines: Arc<Pipelines>,
+    pub(super) failure: Failure,
+    summary: AdapterSummary,
+    target: Target,
+}
+
+/// The first error that the device reported outside a call.
+#[derive(Clone, Default)]
+pub(super) struct Failure(Arc<Mutex<Option<String>>>);
+
+impl Failure {
+    fn report(&self, message: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(message) => Err(Error::new(ErrorKind::Device, format!("the GPU failed: {message}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Gpu {
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// `Device` if there is none, none matches, or it cannot be opened; `Unsupported` if it lacks the
+    /// storage type that was asked for.
+    pub async fn open(options: &DeviceOptions) -> Result<Gpu> {
+        let instance = instance();
+        let environment = std::env::var("CROQUIS_DEVICE").ok();
+        let wish = options.device.as_deref().or(environment.as_deref());
+        let (index, adapter) = select(&instance, wish).await?;
+        let wanted = match options.limits {
+            LimitProfile::Adapter => Features::SHADER_F16 | Features::TIMESTAMP_QUERY,
+            LimitProfile::WebGpu | LimitProfile::Adreno => Features::empty(),
+        };
+        let limits = match options.limits {
+            LimitProfile::Adapter => adapter.limits(),
+            LimitProfile::WebGpu => Limits::default(),
+            LimitProfile::Adreno => Limits {
+                max_compute_workgroup_storage_size: 32 << 10,
+                max_compute_invocations_per_workgroup: 1024,
+                ..Limits::default()
+            },
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("croquis"),
+            required_features: adapter.features() & wanted,
+            required_limits: limits,
+            ..Default::default()
+        };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
+            let message = format!("{} cannot be opened", adapter.get_info().name);
+            Error::new(ErrorKind::Device, message).with_source(error)
+        })?;
+        let mut gpu = Gpu::new(device, queue, summarize(index, &adapter), options)?;
+        if options.limits == LimitProfile::Adreno {
+            gpu.target.class = crate::kernels::DeviceClass::Adreno;
+        }
+        let failure = gpu.failure.clone();
+        gpu.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| failure.report(error.to_string())));
+        let failure = gpu.failure.clone();
+        gpu.device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                failure.report(format!("device lost: {message}"));
+            }
+        });
+        Ok(gpu)
+    }
+
+    /// Uses a device that the caller opened. For storage `f16` it must have been opened with
+    /// `SHADER_F16`; the caller's error handlers stay in place.
+    ///
+    /// # Errors
+    /// `Unsupported` if it lacks the storage type that was asked for.
+    pub fn from_device(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        storage: Option<Storage>,
+    ) -> Result<Gpu> {
+        let info = device.adapter_info();
+        let summary = AdapterSummary {
+            index: 0,
+            name: info.name.clone(),
+            driver: info.driver.clone(),
+            backend: format!("{:?}", info.backend),
+            device_type: format!("{:?}", info.device_type),
+            class: device_class(&info),
+            shader_f16: device.features().contains(Features::SHADER_F16),
+            max_binding_bytes: device.limits().max_storage_buffer_binding_size,
+        };
+        Gpu::new(device, queue, summary, &DeviceOptions { storage, ..Default::default() })
+    }
+
+    fn new(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        summary: AdapterSummary,
+        options: &DeviceOptions,
+    ) -> Result<Gpu> {
+        let features = device.features();
+        let storage = options.storage.unwrap_or_else(|| default_storage(summary.class, features));
+        if storage == Storage::F16 && !features.contains(Features::SHADER_F16) {
+            let message = format!(
+                "{} has no native 16-bit floats (shader-f16); use storage packed or f32",
+                summary.name
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        let target = target(summary.class, &device.limits(), storage);
+        let pipelines = Arc::new(Pipelines::new(&device));
+        Ok(Gpu { device, queue, pipelines, failure: Failure::default(), summary, target })
+    }
+
+    /// What adapter it is.
+    pub fn summary(&self) -> &AdapterSummary {
+        &self.summary
+    }
+
+    /// What plans are made for on this device.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The same device with another storage type; compiled kernels are shared.
+    ///
+    /// # Errors
+    /// `Unsupported` if the device lacks it.
+    pub fn with_storage(&self, storage: Storage) -> Result<Gpu> {
+        let options = DeviceOptions { storage: Some(storage), ..Default::default() };
+        let other = Gpu::new(
+            self.device.clone(),
+            self.queue.clone(),
+            self.summary.clone(),
+            &options,
+        )?;
+        let target = Target { storage, ..self.target.clone() };
+        Ok(Gpu { pipelines: self.pipelines.clone(), failure: self.failure.clone(), target, ..other })
+    }
+
+    /// Resolves when everything submitted so far is done.
+    ///
+    /// # Errors
+    /// `Device` if the device reported a failure.
+    pub async fn finished(&self) -> Result<()> {
+        let (sender, done) = completion(&self.device);
+        self.queue.on_submitted_work_done(move || sender.send(()));
+        done.await;
+        self.failure.check()
+    }
+
+    /// Runs a future of this crate to its end on this thread, which sleeps while the GPU works.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        super::completion::block_on(Some(&self.device), future)
+    }
+
+    /// [`Gpu::open`], blocking.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn open_blocking(options: &DeviceOptions) -> Result<Gpu> {
+        super::completion::block_on(None, Gpu::open(options))
+    }
+
+    /// Whether dispatches can be timed on the GPU itself.
+    pub fn has_timestamps(&self) -> bool {
+        self.device.features().contains(Features::TIMESTAMP_QUERY)
+    }
+}

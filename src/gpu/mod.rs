@@ -1,0 +1,20 @@
+//! The GPU: the only place that names wgpu.
+//!
+//! [`Gpu`] is an opened device, [`GpuWeights`] a component's weights in its memory, [`Program`] a
+//! plan with its pipelines, buffers and bind groups, ready to run as often as wanted.
+
+mod adapter;
+mod classify;
+mod compile;
+mod completion;
+mod device;
+mod program;
+mod readback;
+mod timing;
+mod upload;
+
+pub use adapter::{AdapterSummary, list_adapters};
+pub use device::{DeviceOptions, Gpu, LimitProfile};
+pub use program::{Link, Program};
+pub use timing::DispatchTime;
+pub use upload::GpuWeights;

@@ -1,0 +1,145 @@
+//! Builds a [`Graph`]: checks shapes as nodes are added and keeps the first error.
+
+use super::{Graph, Node, NodeId, Source, Tensor};
+use crate::error::{Error, ErrorKind, Result};
+use crate::kernels::Op;
+use crate::shape::TensorType;
+use crate::weights::Packing;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A graph under construction. Models write formulas without checking each line: the first error
+/// is kept, everything after it is ignored, and [`Builder::finish`] returns it.
+#[derive(Default)]
+pub struct Builder {
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    graph: Graph,
+    error: Option<Error>,
+    path: String,
+    weights: BTreeMap<String, NodeId>,
+    unused: BTreeSet<String>,
+    taps: Vec<(String, NodeId)>,
+}
+
+impl Builder {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Builder::default()
+    }
+
+    /// A tensor that the caller gives at run time.
+    pub fn input(&self, name: &str, tensor: TensorType) -> Tensor<'_> {
+        self.push(Source::Input(name.into()), tensor)
+    }
+
+    /// Names a result.
+    pub fn output(&self, name: &str, tensor: Tensor) {
+        self.state.borrow_mut().graph.outputs.push((name.into(), tensor.id));
+    }
+
+    /// Adds an operation.
+    pub fn apply(&self, op: impl Into<Op>, operands: &[Option<Tensor>]) -> Tensor<'_> {
+        let op = op.into();
+        let operands: Vec<_> = operands.iter().map(|tensor| tensor.map(|t| t.id)).collect();
+        let types = self.state.borrow().graph.types(&operands);
+        match op.kernel().infer(&types) {
+            Ok(tensor) => self.push(Source::Op { op, operands }, tensor),
+            Err(mismatch) => {
+                self.fail(Error::new(ErrorKind::Shape, format!("{}: {}", op.name(), mismatch.0)));
+                self.placeholder()
+            }
+        }
+    }
+
+    /// The graph, or the first error, or an error that names weights which were never used.
+    pub fn finish(self) -> Result<Graph> {
+        self.finish_tapped(false)
+    }
+
+    /// Like [`finish`](Builder::finish); every [`Tensor::tap`] becomes an output named by its path, so that a
+    /// comparison can name the first layer that diverges.
+    pub fn finish_with_taps(self) -> Result<Graph> {
+        self.finish_tapped(true)
+    }
+
+    fn finish_tapped(self, taps: bool) -> Result<Graph> {
+        let mut state = self.state.into_inner();
+        if let Some(error) = state.error {
+            return Err(error);
+        }
+        if !state.unused.is_empty() {
+            let names: Vec<_> = state.unused.iter().take(5).map(String::as_str).collect();
+            let message = format!(
+                "{} weights of the file are not part of the model that its configuration \
+                 describes: {}{}",
+                state.unused.len(),
+                names.join(", "),
+                if state.unused.len() > names.len() { ", …" } else { "" }
+            );
+            return Err(Error::new(ErrorKind::Weights, message));
+        }
+        if taps {
+            state.graph.outputs.append(&mut state.taps);
+        }
+        Ok(state.graph)
+    }
+
+    pub(super) fn push(&self, source: Source, tensor: TensorType) -> Tensor<'_> {
+        let mut state = self.state.borrow_mut();
+        let path = state.path.clone();
+        let id = state.graph.nodes.len();
+        state.graph.nodes.push(Node { source, tensor, path });
+        Tensor { builder: self, id }
+    }
+
+    /// The node of a weight; one node however often it is used.
+    pub(super) fn weight(&self, name: &str, packing: Packing, tensor: TensorType) -> Tensor<'_> {
+        let known = self.state.borrow().weights.get(name).copied();
+        if let Some(id) = known {
+            return Tensor { builder: self, id };
+        }
+        let node = self.push(Source::Weight { name: name.into(), packing }, tensor);
+        let mut state = self.state.borrow_mut();
+        state.weights.insert(name.into(), node.id);
+        state.unused.remove(name);
+        node
+    }
+
+    /// A tensor that stands for a failed one.
+    pub(super) fn placeholder(&self) -> Tensor<'_> {
+        self.push(Source::Input("failed".into()), TensorType::real([1, 1, 1, 1]))
+    }
+
+    /// Keeps an error if it is the first, with the path of the layer being built.
+    pub(super) fn fail(&self, error: Error) {
+        let mut state = self.state.borrow_mut();
+        if state.error.is_none() {
+            let path = state.path.clone();
+            state.error = Some(if path.is_empty() { error } else { error.context(path) });
+        }
+    }
+
+    pub(super) fn set_path(&self, path: &str) {
+        self.state.borrow_mut().path = path.into();
+    }
+
+    pub(super) fn expect_weights(&self, names: impl Iterator<Item = String>) {
+        self.state.borrow_mut().unused.extend(names);
+    }
+
+    pub(super) fn ignore_weights(&self, prefix: &str) {
+        self.state.borrow_mut().unused.retain(|name| !name.starts_with(prefix));
+    }
+
+    pub(super) fn tap(&self, path: String, id: NodeId) {
+        self.state.borrow_mut().taps.push((path, id));
+    }
+
+    pub(super) fn tensor(&self, id: NodeId) -> TensorType {
+        self.state.borrow().graph.nodes[id].tensor
+    }
+}

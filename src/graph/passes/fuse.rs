@@ -1,0 +1,166 @@
+//! Fuses operations into the product or norm that feeds them, so that a tensor is stored once:
+//!
+//! ```text
+//! upsample → conv2d                    = conv2d { upsample }
+//! group_norm → silu                    = group_norm { silu }
+//! f(x·w + b)                           = matmul | conv2d { activation: f }
+//! gate(x·w + b)                        = matmul { gated }
+//! (x·w + b) + one row per batch item   = matmul | conv2d with channel_add
+//! (x·w + b) + y                        = matmul | conv2d with residual
+//! ```
+//!
+//! A pattern applies only where nothing else reads the intermediate tensor.
+
+use super::prune;
+use crate::graph::{Graph, NodeId, Source};
+use crate::kernels::Op;
+use crate::kernels::activation::Function;
+use crate::kernels::binary::Arithmetic;
+use crate::kernels::epilogue::{Epilogue, operand};
+
+/// The graph with every pattern applied once, in topological order.
+pub fn fuse(mut graph: Graph) -> Graph {
+    let uses = graph.uses();
+    for id in 0..graph.nodes.len() {
+        let fused = upsample_conv(&graph, &uses, id)
+            .or_else(|| norm_silu(&graph, &uses, id))
+            .or_else(|| activation(&graph, &uses, id))
+            .or_else(|| gate(&graph, &uses, id))
+            .or_else(|| channel_add(&graph, &uses, id))
+            .or_else(|| residual(&graph, &uses, id));
+        if let Some((op, operands, layer)) = fused {
+            graph.nodes[id].source = Source::Op { op, operands };
+            graph.nodes[id].path = graph.nodes[layer].path.clone();
+        }
+    }
+    prune(graph)
+}
+
+/// The operation that replaces a node, its operands, and the layer it is named after.
+type Fused = (Op, Vec<Option<NodeId>>, NodeId);
+
+fn upsample_conv(graph: &Graph, uses: &[usize], id: NodeId) -> Option<Fused> {
+    let (Op::Conv2d(conv), operands) = graph.op(id)? else { return None };
+    let x = operands[operand::X]?;
+    let (Op::Upsample(_), inner) = graph.op(x)? else { return None };
+    if uses[x] != 1 || conv.upsample {
+        return None;
+    }
+    let mut conv = conv.clone();
+    conv.upsample = true;
+    let mut operands = operands.to_vec();
+    operands[operand::X] = inner[0];
+    Some((conv.into(), operands, id))
+}
+
+fn norm_silu(graph: &Graph, uses: &[usize], id: NodeId) -> Option<Fused> {
+    let (Op::Activation(activation), operands) = graph.op(id)? else { return None };
+    let x = operands[0]?;
+    let (Op::GroupNorm(norm), inner) = graph.op(x)? else { return None };
+    if uses[x] != 1 || norm.silu || activation.function != Function::Silu {
+        return None;
+    }
+    let mut norm = norm.clone();
+    norm.silu = true;
+    Some((norm.into(), inner.to_vec(), x))
+}
+
+fn activation(graph: &Graph, uses: &[usize], id: NodeId) -> Option<Fused> {
+    let (Op::Activation(activation), operands) = graph.op(id)? else { return None };
+    let product = Product::single_use(graph, uses, operands[0]?)?;
+    let open = product.epilogue == Epilogue::default() && product.absent(operand::RESIDUAL);
+    open.then(|| {
+        let epilogue = Epilogue { activation: Some(activation.function), gated: false };
+        product.with(epilogue, product.operands.to_vec())
+    })
+}
+
+fn gate(graph: &Graph, uses: &[usize], id: NodeId) -> Option<Fused> {
+    let (Op::Gate(gate), operands) = graph.op(id)? else { return None };
+    let product = Product::single_use(graph, uses, operands[0]?)?;
+    let open = product.epilogue == Epilogue::default()
+        && product.absent(operand::RESIDUAL)
+        && product.absent(operand::CHANNEL_ADD);
+    open.then(|| {
+        let epilogue = Epilogue { activation: Some(gate.function), gated: true };
+        product.with(epilogue, product.operands.to_vec())
+    })
+}
+
+fn channel_add(graph: &Graph, uses: &[usize], id: NodeId) -> Option<Fused> {
+    let (a, b) = addition(graph, id)?;
+    let product = Product::single_use(graph, uses, a)?;
+    let (sum, added) = (graph.nodes[a].tensor.shape, graph.nodes[b].tensor.shape);
+    let broadcast = added.rank() == 2
+        && added.rows() != sum.rows()
+        && (added.rows() == 1 || added.rows() == sum.batch());
+    let open = product.epilogue == Epilogue::default()
+        && product.absent(operand::RESIDUAL)
+        && product.absent(operand::CHANNEL_ADD);
+    (broadcast && open).then(|| {
+        let mut operands = product.operands.to_vec();
+        operands[operand::CHANNEL_ADD] = Some(b);
+        product.with(product.epilogue, operands)
+    })
+}
+
+fn residual(graph: &Graph, uses: &[usize], id: NodeId) -> Option<Fused> {
+    let (a, b) = addition(graph, id)?;
+    let shape = graph.nodes[id].tensor.shape;
+    if graph.nodes[b].tensor.shape != shape {
+        return None;
+    }
+    // Both sides may be products; the later one takes the sum.
+    [(a.max(b), a.min(b)), (a.min(b), a.max(b))].into_iter().find_map(|(product, other)| {
+        let product = Product::single_use(graph, uses, product)?;
+        product.absent(operand::RESIDUAL).then(|| {
+            let mut operands = product.operands.to_vec();
+            operands[operand::RESIDUAL] = Some(other);
+            product.with(product.epilogue, operands)
+        })
+    })
+}
+
+/// The two sides of a node that adds.
+fn addition(graph: &Graph, id: NodeId) -> Option<(NodeId, NodeId)> {
+    match graph.op(id)? {
+        (Op::Binary(binary), operands) if binary.function == Arithmetic::Add => {
+            Some((operands[0]?, operands[1]?))
+        }
+        _ => None,
+    }
+}
+
+/// A `matmul` or `conv2d` node that may take on an epilogue.
+struct Product<'g> {
+    id: NodeId,
+    op: &'g Op,
+    operands: &'g [Option<NodeId>],
+    epilogue: Epilogue,
+}
+
+impl<'g> Product<'g> {
+    fn single_use(graph: &'g Graph, uses: &[usize], id: NodeId) -> Option<Product<'g>> {
+        let (op, operands) = graph.op(id)?;
+        let epilogue = match op {
+            Op::MatMul(matmul) => matmul.epilogue,
+            Op::Conv2d(conv) => conv.epilogue,
+            _ => return None,
+        };
+        (uses[id] == 1).then_some(Product { id, op, operands, epilogue })
+    }
+
+    fn absent(&self, index: usize) -> bool {
+        self.operands[index].is_none()
+    }
+
+    fn with(&self, epilogue: Epilogue, operands: Vec<Option<NodeId>>) -> Fused {
+        let mut op = self.op.clone();
+        match &mut op {
+            Op::MatMul(matmul) => matmul.epilogue = epilogue,
+            Op::Conv2d(conv) => conv.epilogue = epilogue,
+            _ => unreachable!("a product is a matmul or a conv2d"),
+        }
+        (op, operands, self.id)
+    }
+}

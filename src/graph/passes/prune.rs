@@ -1,0 +1,45 @@
+//! Removes what no output needs.
+
+use crate::graph::{Graph, NodeId, Source};
+
+/// The graph without the nodes that no output depends on.
+pub fn prune(graph: Graph) -> Graph {
+    let needed = reachable(&graph);
+    keep(graph, &needed)
+}
+
+/// Which nodes the outputs depend on.
+fn reachable(graph: &Graph) -> Vec<bool> {
+    let mut needed = vec![false; graph.nodes.len()];
+    for (_, id) in &graph.outputs {
+        needed[*id] = true;
+    }
+    for id in (0..graph.nodes.len()).rev() {
+        if needed[id] {
+            graph.nodes[id].source.operands().for_each(|operand| needed[operand] = true);
+        }
+    }
+    needed
+}
+
+/// The graph with only the marked nodes; the marks are closed under dependency.
+fn keep(graph: Graph, marks: &[bool]) -> Graph {
+    let mut position: Vec<NodeId> = vec![0; graph.nodes.len()];
+    let mut kept = Graph::default();
+    for (id, mut node) in graph.nodes.into_iter().enumerate() {
+        if !marks[id] {
+            continue;
+        }
+        match &mut node.source {
+            Source::View(of) => *of = position[*of],
+            Source::Op { operands, .. } => {
+                operands.iter_mut().flatten().for_each(|operand| *operand = position[*operand]);
+            }
+            Source::Input(_) | Source::Weight { .. } => {}
+        }
+        position[id] = kept.nodes.len();
+        kept.nodes.push(node);
+    }
+    kept.outputs = graph.outputs.into_iter().map(|(name, id)| (name, position[id])).collect();
+    kept
+}

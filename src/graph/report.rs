@@ -1,0 +1,58 @@
+//! The printed form of a plan.
+
+use super::{Place, Plan};
+use std::fmt;
+
+impl fmt::Display for Plan {
+    /// A table of the dispatches, then totals. Costs are what the plan implies, not measurements.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:>4}  {:<19} {:<18} {:>9} {:>9}  {:<14} {:<18} layer",
+            "#", "kernel", "result", "MFLOP", "KB", "groups", "buffers"
+        )?;
+        for (index, dispatch) in self.dispatches.iter().enumerate() {
+            let [x, y, z] = dispatch.launch.groups;
+            let places: Vec<_> = dispatch.operands.iter().map(|o| place(o.map(|o| o.place))).collect();
+            writeln!(
+                f,
+                "{index:>4}  {:<19} {:<18} {:>9.3} {:>9.1}  {:<14} {:<18} {}",
+                dispatch.shader.name,
+                dispatch.output.shape.to_string(),
+                dispatch.launch.flops as f64 / 1e6,
+                dispatch.bytes as f64 / 1e3,
+                format!("{x}x{y}x{z}"),
+                places.join(" "),
+                dispatch.path,
+            )?;
+        }
+        for (kind, ports) in [("input", &self.inputs), ("output", &self.outputs)] {
+            for port in ports {
+                writeln!(f, "{kind:>6}  {} {} {:?}", port.name, port.tensor.shape, port.tensor.dtype)?;
+            }
+        }
+        let bytes: u64 = self.dispatches.iter().map(|dispatch| dispatch.bytes).sum();
+        writeln!(
+            f,
+            "total: {} dispatches, {:.3} GFLOP, {:.3} GB moved; weights {:.2} MB, activations \
+             {:.2} MB in {} buffers; storage {}",
+            self.dispatches.len(),
+            self.flops() as f64 / 1e9,
+            bytes as f64 / 1e9,
+            self.weight_bytes() as f64 / 1e6,
+            self.activation_bytes() as f64 / 1e6,
+            self.slots.len() + self.inputs.len() + self.outputs.len(),
+            self.target.storage,
+        )
+    }
+}
+
+fn place(place: Option<Place>) -> String {
+    match place {
+        None => "-".into(),
+        Some(Place::Weight(_)) => "w".into(),
+        Some(Place::Input(index)) => format!("i{index}"),
+        Some(Place::Output(index)) => format!("o{index}"),
+        Some(Place::Slot(index)) => format!("s{index}"),
+    }
+}

@@ -1,0 +1,206 @@
+//! Resolves layers to weights by their safetensors names and derives sizes from their shapes.
+
+use super::{Builder, Tensor};
+use crate::error::{Error, ErrorKind};
+use crate::kernels::conv2d::Conv2d;
+use crate::kernels::depthwise::Depthwise;
+use crate::kernels::epilogue::Epilogue;
+use crate::kernels::group_norm::GroupNorm;
+use crate::kernels::group_norm_merge::GroupNormMerge;
+use crate::kernels::group_norm_stats::GroupNormStats;
+use crate::kernels::layer_norm::LayerNorm;
+use crate::kernels::matmul::MatMul;
+use crate::shape::TensorType;
+use crate::weights::{Packing, Weights, packed_shape};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// The names and shapes of a component's weights; their values are not needed to build a graph.
+pub trait WeightIndex {
+    /// The shape in the file, or `None` if there is no such weight.
+    fn shape(&self, name: &str) -> Option<Vec<usize>>;
+    /// Every weight's name.
+    fn names(&self) -> Vec<String>;
+}
+
+/// A place in the tree of weights: `down_blocks.0.resnets.1`.
+#[derive(Clone)]
+pub struct Scope<'g> {
+    builder: &'g Builder,
+    weights: &'g dyn WeightIndex,
+    names: Rc<BTreeSet<String>>,
+    /// The component's name in messages: `unet`.
+    component: &'g str,
+    prefix: String,
+}
+
+impl<'g> Scope<'g> {
+    /// The root of a component's weights. [`Builder::finish`] will demand that each is used.
+    pub fn new(builder: &'g Builder, component: &'g str, weights: &'g dyn WeightIndex) -> Self {
+        let names = Rc::new(weights.names().into_iter().collect::<BTreeSet<_>>());
+        builder.expect_weights(names.iter().cloned());
+        Scope { builder, weights, names, component, prefix: String::new() }
+    }
+
+    /// The graph under construction.
+    pub fn builder(&self) -> &'g Builder {
+        self.builder
+    }
+
+    /// The part of the tree below `name`, which may hold dots.
+    pub fn at(&self, name: impl std::fmt::Display) -> Scope<'g> {
+        Scope { prefix: self.name(name), ..self.clone() }
+    }
+
+    /// The numbered parts below `name`: `name.0`, `name.1`, … as far as there are weights.
+    pub fn each(&self, name: &str) -> Vec<Scope<'g>> {
+        (0..)
+            .map(|index| format!("{name}.{index}"))
+            .take_while(|name| self.has(name))
+            .map(|name| self.at(name))
+            .collect()
+    }
+
+    /// Whether there is a weight of this name, or one below it.
+    pub fn has(&self, name: &str) -> bool {
+        let name = self.name(name);
+        let below = format!("{name}.");
+        let next = self.names.range(below.clone()..).next();
+        self.names.contains(&name) || next.is_some_and(|next| next.starts_with(&below))
+    }
+
+    /// Declares weights below `name` as not needed here, such as the encoder's in a decoder.
+    pub fn ignore(&self, name: &str) {
+        self.builder.ignore_weights(&self.name(name));
+    }
+
+    /// The path in messages: component and place.
+    pub fn path(&self) -> String {
+        join(self.component, &self.prefix)
+    }
+
+    /// The shape of a weight in the file.
+    pub fn weight_shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.weights.shape(&self.name(name))
+    }
+
+    /// Linear layer or 1×1 convolution: x `[…, I]` · weightᵀ (`[O, I]` or `[O, I, 1, 1]`) + bias, if there is one.
+    pub fn linear(&self, name: &str, x: Tensor<'g>) -> Tensor<'g> {
+        let scope = self.enter(name);
+        let weight = scope.weight("weight", Packing::Matrix);
+        let bias = scope.bias();
+        let matmul = MatMul { epilogue: Epilogue::default() };
+        self.builder.apply(matmul, &[Some(x), Some(weight), bias, None, None])
+    }
+
+    /// Convolution `[O, I, KH, KW]` of stride 1 with "same" zero padding; 1×1 is [`linear`](Scope::linear).
+    pub fn conv(&self, name: &str, x: Tensor<'g>) -> Tensor<'g> {
+        match self.at(name).weight_shape("weight").as_deref() {
+            Some([_, _, 1, 1]) => self.linear(name, x),
+            Some([_, _, height, width]) => {
+                let (vertical, horizontal) = (height / 2, width / 2);
+                self.conv_with(name, x, 1, [vertical, vertical, horizontal, horizontal])
+            }
+            _ => self.conv_with(name, x, 1, [1; 4]),
+        }
+    }
+
+    /// Convolution with a stride and zeros at the top, bottom, left and right.
+    pub fn conv_with(
+        &self,
+        name: &str,
+        x: Tensor<'g>,
+        stride: usize,
+        padding: [usize; 4],
+    ) -> Tensor<'g> {
+        let scope = self.enter(name);
+        let weight = scope.weight("weight", Packing::Conv);
+        let bias = scope.bias();
+        let conv = Conv2d { stride, padding, upsample: false, epilogue: Epilogue::default() };
+        self.builder.apply(conv, &[Some(x), Some(weight), bias, None, None])
+    }
+
+    /// Depthwise 3×3 convolution `[C, 1, 3, 3]` with padding 1.
+    pub fn depthwise(&self, name: &str, x: Tensor<'g>, stride: usize) -> Tensor<'g> {
+        let scope = self.enter(name);
+        let weight = scope.weight("weight", Packing::Depthwise);
+        let bias = scope.bias();
+        self.builder.apply(Depthwise { stride, padding: [1; 4] }, &[Some(x), Some(weight), bias])
+    }
+
+    /// Group normalisation over `groups` groups of channels.
+    pub fn group_norm(&self, name: &str, x: Tensor<'g>, groups: usize, epsilon: f64) -> Tensor<'g> {
+        let scope = self.enter(name);
+        let gamma = scope.weight("weight", Packing::Vector);
+        let beta = scope.weight("bias", Packing::Vector);
+        let shape = x.shape();
+        let pixels = shape.rows() / shape.batch();
+        let merge = GroupNormMerge { groups, epsilon: epsilon as f32, pixels };
+        let stats = self.builder.apply(GroupNormStats {}, &[Some(x)]);
+        let scale_shift = self.builder.apply(merge, &[Some(stats), Some(gamma), Some(beta)]);
+        self.builder.apply(GroupNorm { silu: false }, &[Some(x), Some(scale_shift)])
+    }
+
+    /// Layer normalisation over the channels.
+    pub fn layer_norm(&self, name: &str, x: Tensor<'g>, epsilon: f64) -> Tensor<'g> {
+        let scope = self.enter(name);
+        let gamma = scope.weight("weight", Packing::Vector);
+        let beta = scope.weight("bias", Packing::Vector);
+        let norm = LayerNorm { epsilon: epsilon as f32 };
+        self.builder.apply(norm, &[Some(x), Some(gamma), Some(beta)])
+    }
+
+    /// Keeps an error about this place.
+    pub fn fail(&self, kind: ErrorKind, message: impl Into<String>) {
+        self.builder.set_path(&self.path());
+        self.builder.fail(Error::new(kind, message));
+    }
+
+    fn enter(&self, name: &str) -> Scope<'g> {
+        let scope = self.at(name);
+        self.builder.set_path(&scope.path());
+        scope
+    }
+
+    fn bias(&self) -> Option<Tensor<'g>> {
+        self.weights.shape(&self.name("bias")).map(|_| self.weight("bias", Packing::Vector))
+    }
+
+    fn weight(&self, name: &str, packing: Packing) -> Tensor<'g> {
+        let name = self.name(name);
+        let Some(file_shape) = self.weights.shape(&name) else {
+            let message = format!("the weight {name} is missing");
+            self.builder.fail(Error::new(ErrorKind::Weights, message));
+            return self.builder.placeholder();
+        };
+        match packed_shape(&file_shape, packing) {
+            Ok(shape) => self.builder.weight(&name, packing, TensorType::real(shape)),
+            Err(error) => {
+                self.builder.fail(error);
+                self.builder.placeholder()
+            }
+        }
+    }
+
+    fn name(&self, name: impl std::fmt::Display) -> String {
+        join(&self.prefix, &name.to_string())
+    }
+}
+
+fn join(prefix: &str, name: &str) -> String {
+    match (prefix, name) {
+        ("", name) => name.into(),
+        (prefix, "") => prefix.into(),
+        (prefix, name) => format!("{prefix}.{name}"),
+    }
+}
+
+impl WeightIndex for Weights {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        Weights::shape(self, name).map(<[usize]>::to_vec)
+    }
+
+    fn names(&self) -> Vec<String> {
+        Weights::names(self).map(String::from).collect()
+    }
+}

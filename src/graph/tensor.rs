@@ -1,0 +1,125 @@
+//! The handle that models write formulas with.
+
+use super::{Builder, NodeId, Scope, Source};
+use crate::error::{Error, ErrorKind};
+use crate::kernels::activation::{Activation, Function};
+use crate::kernels::attention::{Attention, Form};
+use crate::kernels::binary::{Arithmetic, Binary};
+use crate::kernels::concat::Concat;
+use crate::kernels::gate::Gate;
+use crate::kernels::row::Row;
+use crate::kernels::upsample::Upsample;
+use crate::shape::{Shape, TensorType};
+use std::ops::{Add, Mul};
+
+/// A tensor of a graph under construction: a copyable handle.
+#[derive(Clone, Copy)]
+pub struct Tensor<'g> {
+    pub(super) builder: &'g Builder,
+    pub(super) id: NodeId,
+}
+
+/// How queries, keys and values are split and combined.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttentionShape {
+    /// The number of heads.
+    pub heads: usize,
+    /// Whether a query sees only keys at its own position and before.
+    pub causal: bool,
+    /// Softmax or ReLU.
+    pub form: Form,
+}
+
+impl<'g> Tensor<'g> {
+    /// Its dimensions.
+    pub fn shape(self) -> Shape {
+        self.builder.tensor(self.id).shape
+    }
+
+    /// The innermost dimension.
+    pub fn channels(self) -> usize {
+        self.shape().channels()
+    }
+
+    /// x·σ(x).
+    pub fn silu(self) -> Tensor<'g> {
+        self.activation(Function::Silu)
+    }
+
+    /// An activation function.
+    pub fn activation(self, function: Function) -> Tensor<'g> {
+        self.builder.apply(Activation { function }, &[Some(self)])
+    }
+
+    /// The first half of the channels times the activation of the second.
+    pub fn gate(self, function: Function) -> Tensor<'g> {
+        self.builder.apply(Gate { function }, &[Some(self)])
+    }
+
+    /// Joined along the channels.
+    pub fn concat(self, other: Tensor<'g>) -> Tensor<'g> {
+        self.builder.apply(Concat {}, &[Some(self), Some(other)])
+    }
+
+    /// Height and width doubled by nearest neighbour.
+    pub fn upsample(self) -> Tensor<'g> {
+        self.builder.apply(Upsample {}, &[Some(self)])
+    }
+
+    /// Attention of these queries to keys and values.
+    pub fn attend(self, keys: Tensor<'g>, values: Tensor<'g>, shape: AttentionShape) -> Tensor<'g> {
+        let AttentionShape { heads, causal, form } = shape;
+        self.builder
+            .apply(Attention { heads, causal, form }, &[Some(self), Some(keys), Some(values)])
+    }
+
+    /// The row that the sampling step selects.
+    pub fn row(self, step: Tensor<'g>) -> Tensor<'g> {
+        self.builder.apply(Row {}, &[Some(self), Some(step)])
+    }
+
+    /// The same elements under another shape with as many rows of as many channels.
+    pub fn view(self, shape: impl Into<Shape>) -> Tensor<'g> {
+        let (from, to) = (self.builder.tensor(self.id), shape.into());
+        if (from.shape.rows(), from.shape.channels()) != (to.rows(), to.channels()) {
+            let message = format!("view: expected as many rows and channels as {}, got {to}", from.shape);
+            self.builder.fail(Error::new(ErrorKind::Shape, message));
+            return self.builder.placeholder();
+        }
+        self.builder.push(Source::View(self.id), TensorType { shape: to, dtype: from.dtype })
+    }
+
+    /// `[N, H, W, C]` as `[N, H·W, C]`.
+    pub fn tokens(self) -> Tensor<'g> {
+        let shape = self.shape();
+        self.view([shape.batch(), shape.rows() / shape.batch(), shape.channels()])
+    }
+
+    /// Remembers this tensor as the result of a layer, for [`Builder::finish_with_taps`].
+    pub fn tap(self, layer: &Scope<'g>) -> Tensor<'g> {
+        self.builder.tap(layer.path(), self.id);
+        self
+    }
+
+    fn binary(self, function: Arithmetic, other: Tensor<'g>) -> Tensor<'g> {
+        self.builder.apply(Binary { function }, &[Some(self), Some(other)])
+    }
+}
+
+impl<'g> Add for Tensor<'g> {
+    type Output = Tensor<'g>;
+
+    /// The sum; the right side may be one row per batch item, or one row.
+    fn add(self, other: Tensor<'g>) -> Tensor<'g> {
+        self.binary(Arithmetic::Add, other)
+    }
+}
+
+impl<'g> Mul for Tensor<'g> {
+    type Output = Tensor<'g>;
+
+    /// The elementwise product; the right side may be one row per batch item, or one row.
+    fn mul(self, other: Tensor<'g>) -> Tensor<'g> {
+        self.binary(Arithmetic::Mul, other)
+    }
+}

@@ -1,0 +1,106 @@
+//! Test cases of kernels: an operation, its operands' types and how to fill them.
+
+use super::{HostTensor, Op};
+use crate::shape::TensorType;
+
+/// How an operand's elements are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fill {
+    /// Uniform in `[-bound, bound]`.
+    Uniform(f64),
+    /// Uniform in `[low, high]`.
+    Range(f64, f64),
+    /// Whole numbers from 0 up to, and not including, the bound.
+    Index(u32),
+}
+
+/// One operation on operands of given types; the values are drawn from a seed.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The operation.
+    pub op: Op,
+    /// The operands' types and contents; `None` leaves an optional operand out.
+    pub operands: Vec<Option<(TensorType, Fill)>>,
+}
+
+impl Case {
+    /// A case without operands yet.
+    pub fn new(op: impl Into<Op>) -> Self {
+        Case { op: op.into(), operands: Vec::new() }
+    }
+
+    /// Adds an operand, uniform in [-1, 1].
+    pub fn operand(self, operand: TensorType) -> Self {
+        self.filled(operand, Fill::Uniform(1.0))
+    }
+
+    /// Adds an operand with contents of a given kind.
+    pub fn filled(mut self, operand: TensorType, fill: Fill) -> Self {
+        self.operands.push(Some((operand, fill)));
+        self
+    }
+
+    /// Leaves the next operand out.
+    pub fn absent(mut self) -> Self {
+        self.operands.push(None);
+        self
+    }
+
+    /// Adds an operand if the condition holds, else leaves it out.
+    pub fn operand_if(self, condition: bool, operand: TensorType) -> Self {
+        if condition { self.operand(operand) } else { self.absent() }
+    }
+
+    /// The operands' types.
+    pub fn types(&self) -> Vec<Option<TensorType>> {
+        self.operands.iter().map(|operand| operand.map(|(tensor, _)| tensor)).collect()
+    }
+
+    /// The operands' values for a seed. They are representable in every storage type, so that a
+    /// comparison sees the kernel's error and not the rounding of its input.
+    pub fn values(&self, seed: u64) -> Vec<Option<HostTensor>> {
+        let mut random = Lcg::new(seed);
+        self.operands
+            .iter()
+            .map(|operand| {
+                operand.map(|(tensor, fill)| {
+                    let data = (0..tensor.shape.len()).map(|_| random.draw(fill)).collect();
+                    HostTensor { shape: tensor.shape, data }
+                })
+            })
+            .collect()
+    }
+}
+
+/// A small linear congruential generator (Knuth's MMIX constants): test data only.
+#[derive(Clone, Debug)]
+pub struct Lcg(u64);
+
+impl Lcg {
+    /// A generator from a seed.
+    pub fn new(seed: u64) -> Self {
+        let mut lcg = Lcg(seed ^ 0x9e37_79b9_7f4a_7c15);
+        lcg.uniform();
+        lcg
+    }
+
+    /// A number in [0, 1).
+    pub fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f64 / (1u64 << 24) as f64
+    }
+
+    /// A number of the given kind, rounded to a 16-bit float.
+    pub fn draw(&mut self, fill: Fill) -> f64 {
+        let uniform = self.uniform();
+        match fill {
+            Fill::Uniform(bound) => half(bound * (2.0 * uniform - 1.0)),
+            Fill::Range(low, high) => half(low + (high - low) * uniform),
+            Fill::Index(bound) => (uniform * f64::from(bound)).floor(),
+        }
+    }
+}
+
+fn half(value: f64) -> f64 {
+    half::f16::from_f64(value).to_f64()
+}

@@ -1,0 +1,193 @@
+//! Two-dimensional convolution with a fused epilogue, as an implicit matrix product:
+//!
+//! out[n, y, x, o] = f(Σ_{i,j,c} in[n, s·y + i − top, s·x + j − left, c] · weight[i, j, c, o]
+//!                     + bias[o] + add[n, o]) + residual[n, y, x, o]
+//!
+//! where `in` is zero outside, and may be read as if upsampled 2× by nearest neighbour.
+
+use super::epilogue::{Epilogue, operand};
+use super::gemm::{Size, Tile};
+use super::shader::{params, shader};
+use super::{
+    Case, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, activation::Function,
+    required,
+};
+use crate::shape::{Shape, TensorType};
+
+/// Operands: x `[N, H, W, I]`, weight `[KH, KW, I₄, O]` (I₄: I padded to a multiple of 4), then
+/// those of the [`Epilogue`]. Result: `[N, OH, OW, O]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2d {
+    /// Step between output pixels, in input pixels.
+    pub stride: usize,
+    /// Zeros around the input: top, bottom, left, right.
+    pub padding: [usize; 4],
+    /// Whether the input is read as if upsampled 2× by nearest neighbour.
+    pub upsample: bool,
+    /// What is done with the sums.
+    pub epilogue: Epilogue,
+}
+
+params! {
+    struct Params {
+        rows: u32,
+        segments: u32,
+        segment_quads: u32,
+        weight_quads: u32,
+        out_quads: u32,
+        rows_per_add: u32,
+        in_height: u32,
+        in_width: u32,
+        out_height: u32,
+        out_width: u32,
+        kernel_width: u32,
+        stride: u32,
+        pad_top: u32,
+        pad_left: u32,
+        upsample: u32,
+    }
+}
+
+pub(super) static SHADER: Shader =
+    shader!("conv2d", Params, ["x", "weight", "bias", "channel_add", "residual"]);
+
+/// The output size along one axis, or why there is none.
+pub(super) fn output_size(
+    axis: &str,
+    size: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+) -> Result<usize, Mismatch> {
+    (size + padding).checked_sub(kernel).map(|room| room / stride + 1).ok_or_else(|| {
+        Mismatch::new(axis, format!("at least {kernel} with padding"), size + padding)
+    })
+}
+
+impl Kernel for Conv2d {
+    fn shader(&self) -> &'static Shader {
+        &SHADER
+    }
+
+    fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
+        let x = required(operands, operand::X, "x")?;
+        let weight = required(operands, operand::WEIGHT, "weight")?;
+        let &[kernel_height, kernel_width, inputs, columns] = weight.shape.dims() else {
+            return Err(Mismatch::new("weight", "[KH, KW, I, O]", weight.shape));
+        };
+        let &[n, height, width, channels] = x.shape.dims() else {
+            return Err(Mismatch::new("x", "[N, H, W, C]", x.shape));
+        };
+        if inputs != channels.next_multiple_of(4) {
+            return Err(Mismatch::new("x", format!("[_, _, _, {inputs}]"), x.shape));
+        }
+        let [top, bottom, left, right] = self.padding;
+        let scale = 1 + usize::from(self.upsample);
+        let output = Shape::from([
+            n,
+            output_size("height", height * scale, kernel_height, self.stride, top + bottom)?,
+            output_size("width", width * scale, kernel_width, self.stride, left + right)?,
+            self.epilogue.channels(columns)?,
+        ]);
+        self.epilogue.check(operands, columns, output)?;
+        Ok(TensorType::real(output))
+    }
+
+    fn launch(&self, operands: Operands, output: TensorType, target: &Target) -> Launch {
+        let (Some(x), Some(weight)) = (operands[operand::X], operands[operand::WEIGHT]) else {
+            unreachable!("infer requires both operands");
+        };
+        let gated = self.epilogue.gated;
+        let size = Size { rows: output.shape.rows(), quads: output.shape.quads(), gated };
+        let tile = Tile::choose(size, target);
+        let (input, kernel, out) = (x.shape.dims(), weight.shape.dims(), output.shape.dims());
+        let params = Params {
+            rows: size.rows as u32,
+            segments: (kernel[0] * kernel[1]) as u32,
+            segment_quads: x.shape.quads() as u32,
+            weight_quads: weight.shape.quads() as u32,
+            out_quads: size.quads as u32,
+            rows_per_add: self.epilogue.rows_per_add(operands, output.shape),
+            in_height: input[1] as u32,
+            in_width: input[2] as u32,
+            out_height: out[1] as u32,
+            out_width: out[2] as u32,
+            kernel_width: kernel[1] as u32,
+            stride: self.stride as u32,
+            pad_top: self.padding[0] as u32,
+            pad_left: self.padding[2] as u32,
+            upsample: u32::from(self.upsample),
+        };
+        let launch = tile.apply(Launch::new(&params, tile.groups(size)), gated);
+        let depth = kernel[0] * kernel[1] * x.shape.channels();
+        self.epilogue
+            .apply(launch, operands)
+            .flops(2 * (size.rows * depth * weight.shape.channels()) as u64)
+    }
+
+    fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
+        let (Some(x), Some(weight)) = (operands[operand::X], operands[operand::WEIGHT]) else {
+            unreachable!("infer requires both operands");
+        };
+        let (input, kernel) = (x.shape.dims(), weight.shape.dims());
+        let scale = 1 + usize::from(self.upsample);
+        let [top, bottom, left, right] = self.padding;
+        let (height, width) = (input[1] * scale, input[2] * scale);
+        let out_height = (height + top + bottom - kernel[0]) / self.stride + 1;
+        let out_width = (width + left + right - kernel[1]) / self.stride + 1;
+        let mut sums = HostTensor::zeros([input[0], out_height, out_width, kernel[3]]);
+        for row in 0..sums.shape.rows() {
+            let (n, y, x_out) =
+                (row / out_width / out_height, row / out_width % out_height, row % out_width);
+            for tap in 0..kernel[0] * kernel[1] {
+                let in_y = (y * self.stride + tap / kernel[1]).wrapping_sub(top);
+                let in_x = (x_out * self.stride + tap % kernel[1]).wrapping_sub(left);
+                if in_y >= height || in_x >= width {
+                    continue;
+                }
+                let pixel = (n * input[1] + in_y / scale) * input[2] + in_x / scale;
+                for (c, a) in x.row(pixel).iter().enumerate() {
+                    let weights = weight.row(tap * kernel[2] + c);
+                    for (sum, w) in sums.row_mut(row).iter_mut().zip(weights) {
+                        *sum += a * w;
+                    }
+                }
+            }
+        }
+        self.epilogue.reference(sums, operands)
+    }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    // (N, H, W, I, O, kernel, stride, padding, upsample, activation, per-channel add, residual)
+    #[rustfmt::skip]
+    let table = [
+        (1,  8,  8,  4,  8, 3, 1, [1, 1, 1, 1], false, None,                 false, false),
+        (2,  7,  5,  9, 11, 3, 1, [1, 1, 1, 1], false, Some(Function::Silu), true,  true),
+        (1,  9,  7, 16, 20, 3, 2, [1, 1, 1, 1], false, None,                 false, false),
+        (1,  8, 10, 12, 12, 3, 2, [0, 1, 0, 1], false, None,                 false, false),
+        (1,  5,  3, 20,  3, 3, 1, [1, 1, 1, 1], true,  None,                 false, true),
+        (2,  6,  6,  8, 40, 1, 1, [0, 0, 0, 0], false, None,                 true,  false),
+        (1,  4,  6,  7,  5, 1, 2, [0, 0, 0, 0], false, None,                 false, false),
+        (1, 17, 16,  8, 64, 3, 1, [1, 1, 1, 1], false, Some(Function::Gelu), false, true),
+    ];
+    for (n, h, w, i, o, kernel, stride, padding, upsample, activation, add, residual) in table {
+        let epilogue = Epilogue { activation, gated: false };
+        let op = Conv2d { stride, padding, upsample, epilogue };
+        let x = TensorType::real([n, h, w, i]);
+        let weight = TensorType::real([kernel, kernel, i.next_multiple_of(4), o]);
+        let Ok(output) = op.infer(&[Some(x), Some(weight)]) else {
+            unreachable!("the table holds valid shapes");
+        };
+        cases.push(
+            Case::new(op)
+                .operand(x)
+                .operand(weight)
+                .operand(TensorType::real([o]))
+                .operand_if(add, TensorType::real([n, o]))
+                .operand_if(residual, output),
+        );
+    }
+    cases
+}

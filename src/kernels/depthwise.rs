@@ -1,0 +1,151 @@
+//! Depthwise two-dimensional convolution: every channel alone with its own filter.
+//!
+//! `out[n, y, x, c] = Σ_{i,j} in[n, s·y + i − top, s·x + j − left, c] · weight[i, j, c] + bias[c]`
+//!
+//! where `in` is zero outside.
+
+use super::conv2d::output_size;
+use super::shader::{params, shader};
+use super::{
+    Case, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape, present,
+    required, spread,
+};
+use crate::shape::TensorType;
+
+/// Operands: x `[N, H, W, C]`, weight `[KH, KW, C]`, optionally bias `[C]`. Result:
+/// `[N, OH, OW, C]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Depthwise {
+    /// Step between output pixels, in input pixels.
+    pub stride: usize,
+    /// Zeros around the input: top, bottom, left, right.
+    pub padding: [usize; 4],
+}
+
+params! {
+    struct Params {
+        quads: u32,
+        channel_quads: u32,
+        in_height: u32,
+        in_width: u32,
+        out_height: u32,
+        out_width: u32,
+        kernel_height: u32,
+        kernel_width: u32,
+        stride: u32,
+        pad_top: u32,
+        pad_left: u32,
+    }
+}
+
+pub(super) static SHADER: Shader = shader!("depthwise", Params, ["x", "weight", "bias"]);
+
+/// Threads of a workgroup.
+const GROUP: u32 = 64;
+
+impl Kernel for Depthwise {
+    fn shader(&self) -> &'static Shader {
+        &SHADER
+    }
+
+    fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
+        let x = required(operands, 0, "x")?;
+        let weight = required(operands, 1, "weight")?;
+        let &[kernel_height, kernel_width, channels] = weight.shape.dims() else {
+            return Err(Mismatch::new("weight", "[KH, KW, C]", weight.shape));
+        };
+        let &[n, height, width, inputs] = x.shape.dims() else {
+            return Err(Mismatch::new("x", "[N, H, W, C]", x.shape));
+        };
+        if inputs != channels {
+            return Err(Mismatch::new("x", format!("[_, _, _, {channels}]"), x.shape));
+        }
+        optional_shape(operands, 2, "bias", TensorType::real([channels]))?;
+        let [top, bottom, left, right] = self.padding;
+        Ok(TensorType::real([
+            n,
+            output_size("height", height, kernel_height, self.stride, top + bottom)?,
+            output_size("width", width, kernel_width, self.stride, left + right)?,
+            channels,
+        ]))
+    }
+
+    fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
+        let (Some(x), Some(weight)) = (operands[0], operands[1]) else {
+            unreachable!("infer requires both operands");
+        };
+        let (input, kernel, out) = (x.shape.dims(), weight.shape.dims(), output.shape.dims());
+        let quads = output.shape.padded_len() / 4;
+        let params = Params {
+            quads: quads as u32,
+            channel_quads: output.shape.quads() as u32,
+            in_height: input[1] as u32,
+            in_width: input[2] as u32,
+            out_height: out[1] as u32,
+            out_width: out[2] as u32,
+            kernel_height: kernel[0] as u32,
+            kernel_width: kernel[1] as u32,
+            stride: self.stride as u32,
+            pad_top: self.padding[0] as u32,
+            pad_left: self.padding[2] as u32,
+        };
+        Launch::new(&params, spread(quads.div_ceil(GROUP as usize)))
+            .constant("GROUP", GROUP)
+            .constant("HAS_BIAS", present(operands, 2))
+            .flops(2 * (output.shape.len() * kernel[0] * kernel[1]) as u64)
+    }
+
+    fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
+        let (Some(x), Some(weight)) = (operands[0], operands[1]) else {
+            unreachable!("infer requires both operands");
+        };
+        let bias = operands.get(2).copied().flatten();
+        let (input, kernel) = (x.shape.dims(), weight.shape.dims());
+        let [top, bottom, left, right] = self.padding;
+        let out_height = (input[1] + top + bottom - kernel[0]) / self.stride + 1;
+        let out_width = (input[2] + left + right - kernel[1]) / self.stride + 1;
+        let mut out = HostTensor::zeros([input[0], out_height, out_width, input[3]]);
+        for row in 0..out.shape.rows() {
+            let (n, y, x_out) =
+                (row / out_width / out_height, row / out_width % out_height, row % out_width);
+            if let Some(bias) = bias {
+                out.row_mut(row).copy_from_slice(&bias.data);
+            }
+            for tap in 0..kernel[0] * kernel[1] {
+                let in_y = (y * self.stride + tap / kernel[1]).wrapping_sub(top);
+                let in_x = (x_out * self.stride + tap % kernel[1]).wrapping_sub(left);
+                if in_y >= input[1] || in_x >= input[2] {
+                    continue;
+                }
+                let pixel = x.row((n * input[1] + in_y) * input[2] + in_x);
+                for ((sum, a), w) in out.row_mut(row).iter_mut().zip(pixel).zip(weight.row(tap)) {
+                    *sum += a * w;
+                }
+            }
+        }
+        out
+    }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    // (shape of x, kernel, stride, padding, bias)
+    #[rustfmt::skip]
+    let table = [
+        ([1, 8, 8,  4], [3, 3], 1, [1, 1, 1, 1], false),
+        ([2, 7, 5, 37], [3, 3], 1, [1, 1, 1, 1], true),
+        ([3, 9, 6,  5], [3, 3], 2, [1, 1, 1, 1], true),
+        ([1, 8, 9,  7], [3, 3], 2, [0, 1, 0, 1], false),
+        ([2, 6, 7, 12], [5, 3], 1, [2, 2, 1, 1], true),
+        ([1, 5, 8,  8], [2, 4], 3, [0, 0, 3, 0], true),
+        ([3, 3, 3,  5], [1, 1], 1, [0, 0, 0, 0], true),
+    ];
+    table
+        .into_iter()
+        .map(|(x, [height, width], stride, padding, bias)| {
+            Case::new(Depthwise { stride, padding })
+                .operand(TensorType::real(x))
+                .operand(TensorType::real([height, width, x[3]]))
+                .operand_if(bias, TensorType::real([x[3]]))
+        })
+        .collect()
+}

@@ -1,0 +1,118 @@
+//! What `matmul` and `conv2d` do with a finished sum: bias, per-channel add, activation or gate,
+//! residual. One definition of the operands, constants and reference serves both.
+
+use super::activation::{ACTIVATE, Function};
+use super::shader::lib;
+use super::{HostTensor, Launch, Lib, Mismatch, Operands, optional_shape, present};
+use crate::shape::{Shape, TensorType};
+
+static EPILOGUE: Lib = lib!("epilogue");
+
+/// Positions of the operands among those of `matmul` and `conv2d`.
+pub mod operand {
+    /// The input.
+    pub const X: usize = 0;
+    /// The weights.
+    pub const WEIGHT: usize = 1;
+    /// `[O]`: added to every row.
+    pub const BIAS: usize = 2;
+    /// `[1 or B, O]`: added to every row of a batch item, as a ResBlock adds its time embedding.
+    pub const CHANNEL_ADD: usize = 3;
+    /// Shaped as the output: added last.
+    pub const RESIDUAL: usize = 4;
+    /// How many there are.
+    pub const COUNT: usize = 5;
+}
+
+/// The attributes of the epilogue; which operands take part is seen from the operands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Epilogue {
+    /// Applied after bias and per-channel add.
+    pub activation: Option<Function>,
+    /// The weights have twice the output's columns; the second half, through the activation,
+    /// multiplies the first (GEGLU, SwiGLU).
+    pub gated: bool,
+}
+
+impl Epilogue {
+    /// Output channels for a number of weight columns.
+    pub fn channels(&self, weight_columns: usize) -> Result<usize, Mismatch> {
+        match self.gated {
+            false => Ok(weight_columns),
+            true if weight_columns.is_multiple_of(8) => Ok(weight_columns / 2),
+            true => Err(Mismatch::new("gated columns", "a multiple of 8", weight_columns)),
+        }
+    }
+
+    /// Checks the optional operands against the output's shape.
+    pub fn check(
+        &self,
+        operands: Operands,
+        weight_columns: usize,
+        output: Shape,
+    ) -> Result<(), Mismatch> {
+        optional_shape(operands, operand::BIAS, "bias", TensorType::real([weight_columns]))?;
+        if let Some(add) = operands.get(operand::CHANNEL_ADD).copied().flatten() {
+            let rows = if add.shape.rows() == 1 { 1 } else { output.batch() };
+            optional_shape(
+                operands,
+                operand::CHANNEL_ADD,
+                "channel_add",
+                TensorType::real([rows, output.channels()]),
+            )?;
+        }
+        optional_shape(
+            operands,
+            operand::RESIDUAL,
+            "residual",
+            TensorType { shape: output, ..TensorType::real([1]) },
+        )
+    }
+
+    /// Rows of the output that share a row of the per-channel add.
+    pub fn rows_per_add(&self, operands: Operands, output: Shape) -> u32 {
+        let rows = operands.get(operand::CHANNEL_ADD).copied().flatten().map_or(1, |t| t.shape.rows());
+        output.rows().div_ceil(rows) as u32
+    }
+
+    /// Adds the constants and shared functions to a launch.
+    pub fn apply(&self, launch: Launch, operands: Operands) -> Launch {
+        launch
+            .constant("HAS_BIAS", present(operands, operand::BIAS))
+            .constant("HAS_CHANNEL_ADD", present(operands, operand::CHANNEL_ADD))
+            .constant("HAS_RESIDUAL", present(operands, operand::RESIDUAL))
+            .constant("GATED", self.gated)
+            .constant("ACTIVATION", Function::code(self.activation))
+            .lib(&EPILOGUE)
+            .lib(&ACTIVATE)
+    }
+
+    /// The reference: `sums` has the weights' columns, the result the output's channels.
+    pub fn reference(&self, sums: HostTensor, operands: &[Option<&HostTensor>]) -> HostTensor {
+        let columns = sums.shape.channels();
+        let channels = if self.gated { columns / 2 } else { columns };
+        let mut out = HostTensor::zeros(sums.shape.with_channels(channels));
+        let rows = sums.shape.rows();
+        let operand = |index: usize| operands.get(index).copied().flatten();
+        for row in 0..rows {
+            for channel in 0..channels {
+                let bias = |column: usize| operand(operand::BIAS).map_or(0.0, |b| b.data[column]);
+                let mut value = sums.row(row)[channel] + bias(channel);
+                if let Some(add) = operand(operand::CHANNEL_ADD) {
+                    value += add.row(row * add.shape.rows() / rows)[channel];
+                }
+                if self.gated {
+                    let gate = sums.row(row)[channels + channel] + bias(channels + channel);
+                    value *= Function::reference(self.activation, gate);
+                } else {
+                    value = Function::reference(self.activation, value);
+                }
+                if let Some(residual) = operand(operand::RESIDUAL) {
+                    value += residual.row(row)[channel];
+                }
+                out.row_mut(row)[channel] = value;
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,107 @@
+//! Layer normalisation (arXiv 1607.06450) of every row of channels:
+//!
+//! out = (x − mean) / √(variance + ε) · γ + β
+//!
+//! in two passes: the variance is that of the deviations from the mean.
+
+use super::shader::{params, shader};
+use super::{
+    Case, DeviceClass, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target,
+    optional_shape, required, spread,
+};
+use crate::shape::TensorType;
+
+/// Operands: x `[…, D]`, gamma `[D]`, beta `[D]`. Result: shaped as x.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerNorm {
+    /// ε: added to the variance.
+    pub epsilon: f32,
+}
+
+params! {
+    struct Params {
+        rows: u32,
+        channels: u32,
+        quads: u32,
+        epsilon: f32,
+    }
+}
+
+pub(super) static SHADER: Shader = shader!("layer_norm", Params, ["x", "gamma", "beta"]);
+
+/// Threads that share a row, and rows of a workgroup.
+fn threads(rows: usize, target: &Target) -> (u32, u32) {
+    match target.class {
+        DeviceClass::Software => (1, 16),
+        _ if rows >= 2048 => (16, 4),
+        _ => (64, 1),
+    }
+}
+
+impl Kernel for LayerNorm {
+    fn shader(&self) -> &'static Shader {
+        &SHADER
+    }
+
+    fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
+        let x = required(operands, 0, "x")?.shape;
+        for (index, name) in [(1, "gamma"), (2, "beta")] {
+            required(operands, index, name)?;
+            optional_shape(operands, index, name, TensorType::real([x.channels()]))?;
+        }
+        Ok(TensorType::real(x))
+    }
+
+    fn launch(&self, _: Operands, output: TensorType, target: &Target) -> Launch {
+        let shape = output.shape;
+        let params = Params {
+            rows: shape.rows() as u32,
+            channels: shape.channels() as u32,
+            quads: shape.quads() as u32,
+            epsilon: self.epsilon,
+        };
+        let (lanes, rows) = threads(shape.rows(), target);
+        Launch::new(&params, spread(shape.rows().div_ceil(rows as usize)))
+            .constant("LANES", lanes)
+            .constant("ROWS", rows)
+            .flops(8 * shape.len() as u64)
+    }
+
+    fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
+        let (Some(x), Some(gamma), Some(beta)) = (operands[0], operands[1], operands[2]) else {
+            unreachable!("infer requires all operands");
+        };
+        let channels = x.shape.channels() as f64;
+        let mut out = HostTensor::zeros(x.shape);
+        for row in 0..x.shape.rows() {
+            let values = x.row(row);
+            let mean = values.iter().sum::<f64>() / channels;
+            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / channels;
+            let rstd = 1.0 / (variance + f64::from(self.epsilon)).sqrt();
+            for (c, v) in values.iter().enumerate() {
+                out.row_mut(row)[c] = (v - mean) * rstd * gamma.data[c] + beta.data[c];
+            }
+        }
+        out
+    }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let (near, far) = (Fill::Uniform(1.0), Fill::Range(99.0, 101.0));
+    let table = [
+        (TensorType::real([1, 4]), 1e-5, near),
+        (TensorType::real([2, 13, 5]), 1e-5, near),
+        (TensorType::real([3, 7, 5, 7]), 1e-6, near),
+        (TensorType::real([2, 77, 768]), 1e-5, near),
+        (TensorType::real([2, 1100, 37]), 1e-5, near),
+        (TensorType::real([1, 9, 320]), 1e-5, far),
+        (TensorType::real([2, 5, 37]), 1e-6, far),
+    ];
+    let case = |(x, epsilon, fill): (TensorType, f32, Fill)| {
+        Case::new(LayerNorm { epsilon })
+            .filled(x, fill)
+            .operand(TensorType::real([x.shape.channels()]))
+            .operand(TensorType::real([x.shape.channels()]))
+    };
+    table.into_iter().map(case).collect()
+}

@@ -1,0 +1,197 @@
+//! One step of a sampler with classifier-free guidance (arXiv 2207.12598), as a linear combination
+//! whose coefficients s the host writes; x is the sample, z noise, hₖ slot k of the history:
+//!
+//! m = u + g·(c − u) (two copies: unconditional u, conditional c), else the network's output
+//!
+//! x₀ = s₄·x + s₅·m, clamped to ±clip
+//!
+//! x' = s₆·x + s₇·m + s₈·x₀ + s₉·z + Σₖ s₁₀₊ₖ·hₖ
+//!
+//! hₖ' = one of hₖ, x, m, x₀, as s₁₄₊ₖ says
+
+use super::shader::{params, shader};
+use super::{
+    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape,
+    required, spread,
+};
+use crate::shape::{Shape, TensorType};
+
+/// Slots of the history.
+pub const SLOTS: usize = 4;
+
+/// Positions in the operand `step`, F32 `[32]`: one step of a sampler as numbers, also read by
+/// `row` and `model_input`. What is not named is zero.
+pub mod slot {
+    /// Which row of the tables that hold one row per step; a whole number.
+    pub const ROW: usize = 0;
+    /// The network's input is this times the sample.
+    pub const INPUT_SCALE: usize = 1;
+    /// The guidance scale g.
+    pub const GUIDANCE: usize = 2;
+    /// The predicted image is clamped to plus and minus this; 0 for no clamping.
+    pub const CLIP: usize = 3;
+    /// Two coefficients of the predicted image x₀: of the sample and of the output.
+    pub const ORIGINAL: usize = 4;
+    /// Coefficient of the sample in the next sample.
+    pub const SAMPLE: usize = 6;
+    /// Coefficient of the (guided) output in the next sample.
+    pub const OUTPUT: usize = 7;
+    /// Coefficient of the predicted image, after clamping, in the next sample.
+    pub const FROM_ORIGINAL: usize = 8;
+    /// Coefficient of the noise in the next sample.
+    pub const NOISE: usize = 9;
+    /// Four coefficients of the history's slots in the next sample.
+    pub const HISTORY: usize = 10;
+    /// What each of the four slots of the history receives: one of [`keep`](super::keep).
+    pub const KEEP: usize = 14;
+    /// How many numbers there are.
+    pub const LEN: usize = 32;
+}
+
+/// What a slot of the history receives, as the number at [`slot::KEEP`].
+pub mod keep {
+    /// Nothing: it keeps what it has.
+    pub const NOTHING: u32 = 0;
+    /// The sample x that the step started from.
+    pub const SAMPLE: u32 = 1;
+    /// The (guided) output m.
+    pub const OUTPUT: u32 = 2;
+    /// The predicted image x₀, after clamping.
+    pub const ORIGINAL: u32 = 3;
+}
+
+/// Operands: sample F32 `[B, H, W, C]`, history F32 `[4·B, H, W, C]` (slot k is the items from
+/// k·B), output `[copies·B, H, W, C]`, noise F32 `[B, H, W, C]`, step F32 `[32]` (see [`slot`]).
+/// Result: F32 `[5·B, H, W, C]`, the next sample and then the history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SchedulerStep {
+    /// 2 where the output's first half is unconditional and its second conditional, else 1.
+    pub copies: usize,
+}
+
+params! {
+    struct Params {
+        quads: u32,
+    }
+}
+
+pub(super) static SHADER: Shader =
+    shader!("scheduler_step", Params, ["sample", "history", "output", "noise", "step"]);
+
+/// Threads of a workgroup.
+const GROUP: u32 = 64;
+
+/// The header of the shader that this file's constants make.
+const HEADER: [(&str, u32); 13] = [
+    ("SLOTS", SLOTS as u32),
+    ("GUIDANCE", slot::GUIDANCE as u32),
+    ("CLIP", slot::CLIP as u32),
+    ("ORIGINAL", slot::ORIGINAL as u32),
+    ("SAMPLE", slot::SAMPLE as u32),
+    ("OUTPUT", slot::OUTPUT as u32),
+    ("FROM_ORIGINAL", slot::FROM_ORIGINAL as u32),
+    ("NOISE", slot::NOISE as u32),
+    ("HISTORY", slot::HISTORY as u32),
+    ("KEEP", slot::KEEP as u32),
+    ("KEEP_SAMPLE", keep::SAMPLE),
+    ("KEEP_OUTPUT", keep::OUTPUT),
+    ("KEEP_ORIGINAL", keep::ORIGINAL),
+];
+
+impl Kernel for SchedulerStep {
+    fn shader(&self) -> &'static Shader {
+        &SHADER
+    }
+
+    fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
+        let sample = required(operands, 0, "sample")?;
+        let &[batch, height, width, channels] = sample.shape.dims() else {
+            return Err(Mismatch::new("sample", "[B, H, W, C]", sample.shape));
+        };
+        if !matches!(self.copies, 1 | 2) {
+            return Err(Mismatch::new("copies", "1 or 2", self.copies));
+        }
+        let items = |count: usize| Shape::from([count * batch, height, width, channels]);
+        let expected = [
+            ("sample", TensorType::f32(sample.shape)),
+            ("history", TensorType::f32(items(SLOTS))),
+            ("output", TensorType::real(items(self.copies))),
+            ("noise", TensorType::f32(sample.shape)),
+            ("step", TensorType::f32([slot::LEN])),
+        ];
+        for (index, (name, expected)) in expected.into_iter().enumerate() {
+            required(operands, index, name)?;
+            optional_shape(operands, index, name, expected)?;
+        }
+        Ok(TensorType::f32(items(1 + SLOTS)))
+    }
+
+    fn launch(&self, operands: Operands, _: TensorType, _: &Target) -> Launch {
+        let Some(sample) = operands[0] else { unreachable!("infer requires every operand") };
+        let quads = sample.shape.padded_len() / 4;
+        let launch =
+            Launch::new(&Params { quads: quads as u32 }, spread(quads.div_ceil(GROUP as usize)))
+                .constant("GROUP", GROUP)
+                .constant("GUIDED", self.copies == 2)
+                .flops(24 * sample.shape.len() as u64);
+        HEADER.into_iter().fold(launch, |launch, (name, value)| launch.constant(name, value))
+    }
+
+    fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
+        let &[Some(sample), Some(history), Some(output), Some(noise), Some(step)] = operands else {
+            unreachable!("infer requires every operand");
+        };
+        let (s, len) = (&step.data, sample.shape.len());
+        let mut shape = [1; 4];
+        shape.copy_from_slice(sample.shape.dims());
+        shape[0] *= 1 + SLOTS;
+        let mut out = HostTensor::zeros(shape);
+        for (i, &x) in sample.data.iter().enumerate() {
+            let mut m = output.data[i];
+            if self.copies == 2 {
+                m += s[slot::GUIDANCE] * (output.data[len + i] - m);
+            }
+            let mut original = s[slot::ORIGINAL] * x + s[slot::ORIGINAL + 1] * m;
+            if s[slot::CLIP] > 0.0 {
+                original = original.clamp(-s[slot::CLIP], s[slot::CLIP]);
+            }
+            let mut next = s[slot::SAMPLE] * x + s[slot::OUTPUT] * m;
+            next += s[slot::FROM_ORIGINAL] * original + s[slot::NOISE] * noise.data[i];
+            for k in 0..SLOTS {
+                let kept = history.data[k * len + i];
+                next += s[slot::HISTORY + k] * kept;
+                out.data[(k + 1) * len + i] = match s[slot::KEEP + k] as u32 {
+                    keep::SAMPLE => x,
+                    keep::OUTPUT => m,
+                    keep::ORIGINAL => original,
+                    _ => kept,
+                };
+            }
+            out.data[i] = next;
+        }
+        out
+    }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    // (shape of the sample, copies, the 32 numbers of the step)
+    [
+        ([1, 4, 4, 4], 1, Fill::Index(4)),
+        ([1, 8, 8, 4], 2, Fill::Index(4)),
+        ([3, 5, 3, 5], 2, Fill::Index(2)),
+        ([2, 3, 7, 3], 1, Fill::Index(3)),
+        ([2, 7, 5, 37], 2, Fill::Range(0.0, 3.5)),
+        ([3, 1, 9, 7], 1, Fill::Range(-1.0, 3.5)),
+    ]
+    .into_iter()
+    .map(|([batch, height, width, channels], copies, step)| {
+        let items = |count: usize| Shape::from([count * batch, height, width, channels]);
+        Case::new(SchedulerStep { copies })
+            .operand(TensorType::f32(items(1)))
+            .operand(TensorType::f32(items(SLOTS)))
+            .operand(TensorType::real(items(copies)))
+            .operand(TensorType::f32(items(1)))
+            .filled(TensorType::f32([slot::LEN]), step)
+    })
+    .collect()
+}

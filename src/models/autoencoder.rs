@@ -1,0 +1,141 @@
+//! The variational autoencoder between pictures and latents (diffusers' `AutoencoderKL`; Kingma &
+//! Welling, arXiv 1312.6114, as in Rombach et al., arXiv 2112.10752).
+
+use super::blocks::{attention, resnet, upsample};
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{AttentionShape, Scope, Tensor};
+use crate::kernels::attention::Form;
+use serde::Deserialize;
+
+/// Every norm of the autoencoder.
+const EPSILON: f64 = 1e-6;
+
+/// The keys of an `AutoencoderKL`'s `config.json` that weights do not tell.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AutoencoderConfig {
+    /// Latents are multiplied by this for the UNet, and divided by it before decoding.
+    #[serde(default = "default_scaling")]
+    pub scaling_factor: f32,
+    /// Channels of the latents.
+    #[serde(default = "default_latents")]
+    pub latent_channels: usize,
+    /// Widths of the levels; each level but the last halves height and width.
+    pub block_out_channels: Vec<usize>,
+    #[serde(default = "default_groups")]
+    norm_num_groups: usize,
+    #[serde(default)]
+    shift_factor: Option<f32>,
+}
+
+fn default_scaling() -> f32 {
+    0.18215
+}
+fn default_latents() -> usize {
+    4
+}
+fn default_groups() -> usize {
+    32
+}
+
+impl AutoencoderConfig {
+    /// Checks what the decoder relies on.
+    ///
+    /// # Errors
+    /// `Config` or `Unsupported`, by key.
+    pub fn check(&self) -> Result<()> {
+        if self.block_out_channels.is_empty() || self.block_out_channels.len() > 8 {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "vae/config.json: block_out_channels: expected 1 to 8 levels",
+            ));
+        }
+        if self.norm_num_groups == 0 || !(self.scaling_factor.is_finite() && self.scaling_factor != 0.0) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "vae/config.json: norm_num_groups and scaling_factor must not be 0",
+            ));
+        }
+        if self.shift_factor.is_some_and(|shift| shift != 0.0) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "vae/config.json: shift_factor: expected none, got a value",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Pixels along one side of a latent: 8 for Stable Diffusion.
+    pub fn pixels_per_latent(&self) -> usize {
+        1 << (self.block_out_channels.len() - 1)
+    }
+}
+
+/// Latents `[N, h, w, L]`, already divided by the scaling factor, to a picture `[N, H, W, 3]`
+/// in about [-1, 1].
+pub fn decode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, latents: Tensor<'g>) -> Tensor<'g> {
+    m.ignore("encoder.");
+    m.ignore("quant_conv.");
+    let groups = config.norm_num_groups;
+    let z = if m.has("post_quant_conv") { m.conv("post_quant_conv", latents) } else { latents };
+    let m = m.at("decoder");
+    let mut x = middle(&m, m.conv("conv_in", z).tap(&m.at("conv_in")), groups);
+    for m in m.each("up_blocks") {
+        for block in m.each("resnets") {
+            x = resnet(&block, x, None, groups, EPSILON);
+        }
+        for block in m.each("upsamplers") {
+            x = upsample(&block, x);
+        }
+    }
+    let x = m.group_norm("conv_norm_out", x, groups, EPSILON).silu();
+    m.conv("conv_out", x).tap(&m.at("conv_out"))
+}
+
+/// A picture `[N, H, W, 3]` in [-1, 1] to the mean and log-variance of its latents,
+/// `[N, h, w, 2·L]`; not yet multiplied by the scaling factor.
+pub fn encode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, image: Tensor<'g>) -> Tensor<'g> {
+    m.ignore("decoder.");
+    m.ignore("post_quant_conv.");
+    let groups = config.norm_num_groups;
+    let root = m;
+    let m = m.at("encoder");
+    let mut x = m.conv("conv_in", image).tap(&m.at("conv_in"));
+    for m in m.each("down_blocks") {
+        for block in m.each("resnets") {
+            x = resnet(&block, x, None, groups, EPSILON);
+        }
+        for block in m.each("downsamplers") {
+            // Zeros at the bottom and on the right only.
+            x = block.conv_with("conv", x, 2, [0, 1, 0, 1]).tap(&block);
+        }
+    }
+    let x = m.group_norm("conv_norm_out", middle(&m, x, groups), groups, EPSILON).silu();
+    let moments = m.conv("conv_out", x).tap(&m.at("conv_out"));
+    if root.has("quant_conv") { root.conv("quant_conv", moments).tap(&root.at("quant_conv")) } else { moments }
+}
+
+/// Two ResBlocks with self-attention of one head between them.
+fn middle<'g>(m: &Scope<'g>, mut x: Tensor<'g>, groups: usize) -> Tensor<'g> {
+    let m = m.at("mid_block");
+    let attentions = m.each("attentions");
+    for (index, block) in m.each("resnets").iter().enumerate() {
+        if let Some(attention) = index.checked_sub(1).and_then(|index| attentions.get(index)) {
+            x = self_attention(attention, x, groups);
+        }
+        x = resnet(block, x, None, groups, EPSILON);
+    }
+    x
+}
+
+fn self_attention<'g>(m: &Scope<'g>, x: Tensor<'g>, groups: usize) -> Tensor<'g> {
+    let shape = AttentionShape { heads: 1, causal: false, form: Form::Softmax };
+    let h = m.group_norm("group_norm", x, groups, EPSILON).tokens();
+    let h = if m.has("to_q") {
+        attention(m, h, h, shape)
+    } else {
+        // Names of diffusers before 0.18.
+        let (q, k, v) = (m.linear("query", h), m.linear("key", h), m.linear("value", h));
+        m.linear("proj_attn", q.attend(k, v, shape))
+    };
+    (h.view(x.shape()) + x).tap(m)
+}

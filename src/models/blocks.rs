@@ -1,0 +1,128 @@
+//! Blocks that the UNets and the autoencoder share.
+
+use crate::graph::{AttentionShape, Scope, Tensor};
+use crate::kernels::activation::Function;
+use crate::kernels::attention::Form;
+
+/// What the time embedding is to a ResBlock.
+#[derive(Clone, Copy)]
+pub(super) struct Time<'g> {
+    /// `[S, T]`: SiLU of the embeddings of all S sampling steps.
+    pub embeddings: Tensor<'g>,
+    /// The input that selects the current step's row.
+    pub step: Tensor<'g>,
+}
+
+/// ResBlock (He et al., arXiv 1512.03385, as in Ho et al., arXiv 2006.11239):
+/// x + conv2(silu(norm2(conv1(silu(norm1(x))) + proj(silu(temb))))).
+pub(super) fn resnet<'g>(
+    m: &Scope<'g>,
+    x: Tensor<'g>,
+    time: Option<Time<'g>>,
+    groups: usize,
+    epsilon: f64,
+) -> Tensor<'g> {
+    let mut h = conv3x3(m, "conv1", m.group_norm("norm1", x, groups, epsilon).silu());
+    if let Some(time) = time {
+        h = h + m.linear("time_emb_proj", time.embeddings).row(time.step);
+    }
+    h = conv3x3(m, "conv2", m.group_norm("norm2", h, groups, epsilon).silu());
+    let shortcut = if m.has("conv_shortcut") { m.conv("conv_shortcut", x) } else { x };
+    (shortcut + h).tap(m)
+}
+
+/// 3×3 convolution, whole or separable (depthwise, then pointwise), as the weights say.
+pub(super) fn conv3x3<'g>(m: &Scope<'g>, name: &str, x: Tensor<'g>) -> Tensor<'g> {
+    let conv = m.at(name);
+    if conv.has("depthwise") {
+        conv.linear("pointwise", conv.depthwise("depthwise", x, 1))
+    } else {
+        m.conv(name, x)
+    }
+}
+
+/// Halves height and width by a 3×3 convolution of stride 2 with padding 1, whole or separable.
+pub(super) fn downsample<'g>(m: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    let conv = m.at("conv");
+    if conv.has("depthwise") {
+        conv.linear("pointwise", conv.depthwise("depthwise", x, 2)).tap(m)
+    } else {
+        m.conv_with("conv", x, 2, [1; 4]).tap(m)
+    }
+}
+
+/// Doubles height and width by nearest neighbour, then a 3×3 convolution.
+pub(super) fn upsample<'g>(m: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    conv3x3(m, "conv", x.upsample()).tap(m)
+}
+
+/// What distinguishes one family's transformer blocks from another's.
+#[derive(Clone, Copy)]
+pub(super) struct TransformerStyle {
+    /// Heads of the attentions.
+    pub heads: usize,
+    /// Softmax or ReLU attention.
+    pub form: Form,
+    /// The gate of the feed-forward: GELU (GEGLU) or SiLU (SwiGLU).
+    pub gate: Function,
+    /// Groups of the entry norm.
+    pub groups: usize,
+    /// Epsilon of the entry norm.
+    pub norm_epsilon: f64,
+    /// Epsilon of the layer norms.
+    pub layer_norm_epsilon: f64,
+}
+
+/// Spatial transformer (Rombach et al., arXiv 2112.10752): pixels are tokens.
+pub(super) fn transformer<'g>(
+    m: &Scope<'g>,
+    x: Tensor<'g>,
+    context: Tensor<'g>,
+    style: TransformerStyle,
+) -> Tensor<'g> {
+    let h = m.group_norm("norm", x, style.groups, style.norm_epsilon);
+    let mut h = m.linear("proj_in", h.tokens());
+    for block in m.each("transformer_blocks") {
+        h = transformer_block(&block, h, context, style);
+    }
+    (m.linear("proj_out", h).view(x.shape()) + x).tap(m)
+}
+
+/// Self-attention, cross-attention and a gated feed-forward, each with a residual; an attention
+/// without weights is left out.
+fn transformer_block<'g>(
+    m: &Scope<'g>,
+    mut h: Tensor<'g>,
+    context: Tensor<'g>,
+    style: TransformerStyle,
+) -> Tensor<'g> {
+    let shape = AttentionShape { heads: style.heads, causal: false, form: style.form };
+    let epsilon = style.layer_norm_epsilon;
+    if m.has("attn1") {
+        let n = m.layer_norm("norm1", h, epsilon);
+        h = h + attention(&m.at("attn1"), n, n, shape);
+    }
+    if m.has("attn2") {
+        h = h + attention(&m.at("attn2"), m.layer_norm("norm2", h, epsilon), context, shape);
+    }
+    let n = m.layer_norm("norm3", h, epsilon);
+    (h + m.linear("ff.net.2", m.linear("ff.net.0.proj", n).gate(style.gate))).tap(m)
+}
+
+/// Multi-head attention of `x` to `context` (Vaswani et al., arXiv 1706.03762); with `to_kv`, keys
+/// and values are one projection (MobileDiffusion).
+pub(super) fn attention<'g>(
+    m: &Scope<'g>,
+    x: Tensor<'g>,
+    context: Tensor<'g>,
+    shape: AttentionShape,
+) -> Tensor<'g> {
+    let q = m.linear("to_q", x);
+    let (k, v) = if m.has("to_kv") {
+        let shared = m.linear("to_kv", context);
+        (shared, shared)
+    } else {
+        (m.linear("to_k", context), m.linear("to_v", context))
+    };
+    m.linear("to_out.0", q.attend(k, v, shape))
+}

@@ -1,0 +1,12 @@
+//! The models: functions over a [`Scope`](crate::graph::Scope) that read like their papers. Layer
+//! names are diffusers' and transformers' names; sizes come from the weights, the rest from
+//! `config.json`.
+
+pub mod autoencoder;
+mod blocks;
+pub mod clip;
+mod config;
+pub mod mobile;
+pub mod unet;
+
+pub use config::parse_config;

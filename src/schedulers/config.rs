@@ -1,0 +1,295 @@
+//! Reading a `scheduler_config.json`.
+
+use serde_json::{Map, Value};
+
+use super::kind::SchedulerKind;
+use super::settings::Settings;
+use super::{Schedule, plan};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A model's scheduler configuration: the text of its `scheduler_config.json`, checked.
+///
+/// Keys that a sampler does not know are ignored, and keys that are missing take the default of
+/// *that sampler's* class in diffusers, so that a model's configuration serves any sampler, as
+/// with diffusers' `from_config`.
+///
+/// ```
+/// use croquis::schedulers::{SchedulerConfig, SchedulerKind};
+///
+/// let config = SchedulerConfig::from_json(
+///     r#"{"_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear",
+///         "beta_start": 0.00085, "beta_end": 0.012, "timestep_spacing": "trailing"}"#,
+/// )?;
+/// assert_eq!(config.schedule(4)?.steps[1].timestep, 749.0);
+/// assert_eq!(config.schedule_from(SchedulerKind::DpmSolver2M, 20)?.steps.len(), 20);
+/// # Ok::<(), croquis::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SchedulerConfig {
+    keys: Keys,
+    /// How much noise DDIM adds, from 0 (none, the default) to 1 (as much as DDPM): η of
+    /// arXiv:2010.02502, equation 16. Not a key of the file; other samplers ignore it.
+    pub eta: f32,
+}
+
+impl SchedulerConfig {
+    /// Reads the text of a `scheduler_config.json`.
+    ///
+    /// An error of kind `Format` if it is not a JSON object; of kind `Config` if a value is
+    /// impossible: it names the key, what was expected and what was found.
+    pub fn from_json(text: &str) -> Result<SchedulerConfig> {
+        let keys = serde_json::from_str(&without_infinities(text)).map_err(|source| {
+            Error::new(ErrorKind::Format, "scheduler_config.json: expected a JSON object")
+                .with_source(source)
+        })?;
+        let config = SchedulerConfig { keys: Keys(keys), eta: 0.0 };
+        Settings::read(&config.keys, config.kind().unwrap_or(SchedulerKind::Ddim), 0.0)?;
+        Ok(config)
+    }
+
+    /// The sampler that the file names in `_class_name`.
+    ///
+    /// An error of kind `Config` if it names none, and of kind `Unsupported` if this version does
+    /// not have it.
+    pub fn kind(&self) -> Result<SchedulerKind> {
+        let key = "_class_name";
+        let Some(name) = self.keys.get(key, "the name of a scheduler", Value::as_str)? else {
+            return Err(key_error(ErrorKind::Config, key, "the name of a scheduler", "nothing"));
+        };
+        let kind = SchedulerKind::ALL.into_iter().find(|kind| kind.class_name() == name);
+        kind.ok_or_else(|| {
+            let mut names = SchedulerKind::ALL.map(SchedulerKind::class_name).to_vec();
+            names.dedup();
+            let expected = format!("one of {}", names.join(", "));
+            key_error(ErrorKind::Unsupported, key, &expected, name)
+        })
+    }
+
+    /// The plan of a run of `steps` steps with the sampler that the file names.
+    ///
+    /// An error of kind `Argument` if `steps` is zero or more than the model was trained with, of
+    /// kind `Unsupported` if the configuration asks for something that this version cannot do.
+    pub fn schedule(&self, steps: usize) -> Result<Schedule> {
+        self.schedule_from(self.kind()?, steps)
+    }
+
+    /// The same with another sampler than the file names, as diffusers' `from_config`.
+    pub fn schedule_from(&self, kind: SchedulerKind, steps: usize) -> Result<Schedule> {
+        plan(self, kind, steps, 0)
+    }
+
+    /// The values that `kind` takes from this configuration; an error if it cannot do them.
+    pub(super) fn settings(&self, kind: SchedulerKind) -> Result<Settings> {
+        let settings = Settings::read(&self.keys, kind, self.eta)?;
+        settings.require_supported(&self.keys, kind)?;
+        Ok(settings)
+    }
+}
+
+/// The keys of the file; the `get`s return `None` where the key is missing or `null`.
+#[derive(Clone, Debug)]
+pub(super) struct Keys(Map<String, Value>);
+
+impl Keys {
+    /// The value of a key that `read` accepts; otherwise an error that says what was `expected`.
+    pub(super) fn get<'a, T>(
+        &'a self,
+        key: &str,
+        expected: &str,
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => read(value)
+                .map(Some)
+                .ok_or_else(|| key_error(ErrorKind::Config, key, expected, &value.to_string())),
+        }
+    }
+
+    /// A truth value.
+    pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        Ok(self.get(key, "true or false", Value::as_bool)?.unwrap_or(default))
+    }
+
+    /// A number between `low` and `high`, both included.
+    pub(super) fn number(&self, key: &str, [low, high]: [f64; 2]) -> Result<Option<f64>> {
+        let inside = |value: &Value| value.as_f64().filter(|x| (low..=high).contains(x));
+        self.get(key, &format!("a number from {low} to {high}"), inside)
+    }
+
+    /// A whole number between `low` and `high`, both included.
+    pub(super) fn count(
+        &self,
+        key: &str,
+        default: usize,
+        low: usize,
+        high: usize,
+    ) -> Result<usize> {
+        let whole = |value: &Value| value.as_u64().and_then(|x| usize::try_from(x).ok());
+        let inside = |value: &Value| whole(value).filter(|x| (low..=high).contains(x));
+        let expected = format!("a whole number from {low} to {high}");
+        Ok(self.get(key, &expected, inside)?.unwrap_or(default))
+    }
+
+    /// One of several words.
+    pub(super) fn choice<T: Copy>(&self, key: &str, default: T, words: &[(&str, T)]) -> Result<T> {
+        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+        let read = |value: &Value| {
+            let word = value.as_str()?;
+            words.iter().find(|(name, _)| *name == word).map(|(_, choice)| *choice)
+        };
+        Ok(self.get(key, &format!("one of {}", names.join(", ")), read)?.unwrap_or(default))
+    }
+
+    /// A list of `count` numbers in (0, 1).
+    pub(super) fn fractions(&self, key: &str, count: usize) -> Result<Option<Vec<f32>>> {
+        let fraction = |value: &Value| value.as_f64().filter(|&x| x > 0.0 && x < 1.0);
+        let read = |value: &Value| {
+            let list: Option<Vec<f32>> =
+                value.as_array()?.iter().map(|value| Some(fraction(value)? as f32)).collect();
+            list.filter(|list| list.len() == count)
+        };
+        self.get(key, &format!("a list of {count} numbers between 0 and 1"), read)
+    }
+
+    /// An error of kind `Unsupported` unless the key has the one value that is supported.
+    pub(super) fn require(&self, key: &str, supported: Value, default: Value) -> Result<()> {
+        let value = self.0.get(key).filter(|value| !value.is_null()).unwrap_or(&default);
+        if *value == supported {
+            return Ok(());
+        }
+        let (expected, got) = (supported.to_string(), value.to_string());
+        Err(key_error(ErrorKind::Unsupported, key, &expected, &got))
+    }
+}
+
+fn key_error(kind: ErrorKind, key: &str, expected: &str, got: &str) -> Error {
+    Error::new(kind, format!("scheduler_config.json: {key}: expected {expected}, got {got}"))
+}
+
+/// The text with `null` for `Infinity`, `-Infinity` and `NaN` outside strings: Python writes them
+/// (`lambda_min_clipped` is −∞ by default), JSON has no such numbers.
+fn without_infinities(text: &str) -> String {
+    let mut valid = String::with_capacity(text.len());
+    for (i, part) in text.split('"').enumerate() {
+        if i > 0 {
+            valid.push('"');
+        }
+        match i % 2 {
+            // Outside. An escaped quote would miscount, but no key or word here has one.
+            0 => {
+                valid += &["-Infinity", "Infinity", "NaN"]
+                    .iter()
+                    .fold(part.to_owned(), |part, word| part.replace(word, "null"))
+            }
+            _ => valid += part,
+        }
+    }
+    valid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SchedulerConfig, SchedulerKind, SchedulerKind::*};
+    use crate::error::ErrorKind;
+
+    const NAMED: &str = r#"{"_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear"}"#;
+
+    #[test]
+    fn impossible_values_are_named() {
+        let cases = [
+            (r#""num_train_timesteps": 0"#, "num_train_timesteps: expected a whole number"),
+            (r#""beta_start": -1"#, "beta_start: expected a number from"),
+            (r#""beta_end": "x""#, "beta_end: expected a number from"),
+            (r#""beta_schedule": "cubic""#, "one of linear, scaled_linear, squaredcos_cap_v2"),
+            (r#""trained_betas": [0.1]"#, "trained_betas: expected a list of 1000 numbers"),
+            (r#""prediction_type": "flow""#, "epsilon, v_prediction, sample, got \"flow\""),
+            (r#""timestep_spacing": 3"#, "timestep_spacing: expected one of leading"),
+            (r#""steps_offset": 1000"#, "steps_offset: expected a whole number from 0 to 999"),
+            (r#""clip_sample": 1"#, "clip_sample: expected true or false, got 1"),
+            (r#""_class_name": 1"#, "_class_name: expected the name"),
+        ];
+        for (text, message) in cases {
+            let error = match SchedulerConfig::from_json(&format!("{{{text}}}")) {
+                Ok(config) => config.kind().expect_err(text),
+                Err(error) => error,
+            };
+            assert_eq!(error.kind(), ErrorKind::Config, "{text}: {error}");
+            assert!(error.to_string().contains(message), "{text}: {error}");
+        }
+        for text in ["", "[]", "{\"eta\": "] {
+            let error = SchedulerConfig::from_json(text).expect_err(text);
+            assert_eq!(error.kind(), ErrorKind::Format, "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused() {
+        let cases = [
+            (Pndm, "", 5, ErrorKind::Unsupported),
+            (Ddim, r#", "thresholding": true"#, 5, ErrorKind::Unsupported),
+            (Ddpm, r#", "variance_type": "learned_range""#, 5, ErrorKind::Unsupported),
+            (DpmSolver2M, r#", "solver_order": 3"#, 5, ErrorKind::Unsupported),
+            (DpmSolver2M, r#", "algorithm_type": "dpmsolver""#, 5, ErrorKind::Unsupported),
+            (Euler, r#", "use_beta_sigmas": true"#, 5, ErrorKind::Unsupported),
+            (EulerAncestral, r#", "prediction_type": "sample""#, 5, ErrorKind::Unsupported),
+            (
+                Ddim,
+                r#", "rescale_betas_zero_snr": true, "steps_offset": 199"#,
+                5,
+                ErrorKind::Config,
+            ),
+            (Lcm, r#", "num_train_timesteps": 10"#, 5, ErrorKind::Config),
+            (DpmSolver2M, r#", "lambda_min_clipped": 99"#, 5, ErrorKind::Config),
+            (Ddim, r#", "steps_offset": 1"#, 1000, ErrorKind::Argument),
+            (Ddim, "", 0, ErrorKind::Argument),
+            (Euler, "", 1001, ErrorKind::Argument),
+            (Lcm, "", 51, ErrorKind::Argument),
+        ];
+        for (kind, more, steps, expected) in cases {
+            let text = NAMED.replace('}', &format!("{more}}}"));
+            let config = SchedulerConfig::from_json(&text).expect(&text);
+            let error = config.schedule_from(kind, steps).expect_err(&text);
+            assert_eq!(error.kind(), expected, "{kind} {text}: {error}");
+        }
+        let error =
+            SchedulerConfig::from_json(r#"{"_class_name": "UniPC"}"#).and_then(|c| c.kind());
+        assert_eq!(error.expect_err("unknown class").kind(), ErrorKind::Unsupported);
+        let error = "plms".parse::<SchedulerKind>().expect_err("unknown name");
+        assert!(error.to_string().contains("dpm++2m-karras, lcm, ufogen, pndm"), "{error}");
+    }
+
+    #[test]
+    fn infinities_of_python_are_read() {
+        let text = NAMED.replace('}', r#", "lambda_min_clipped": -Infinity, "note": "Infinity"}"#);
+        let config = SchedulerConfig::from_json(&text).expect(&text);
+        assert_eq!(config.schedule(5).map(|plan| plan.steps.len()).ok(), Some(5));
+        assert_eq!(config.kind().ok(), Some(Ddim));
+    }
+
+    /// Every number of steps plans that many, or is refused: nothing panics.
+    #[test]
+    fn any_number_of_steps() {
+        for spacing in ["leading", "trailing", "linspace"] {
+            let more = format!(r#", "timestep_spacing": "{spacing}", "skip_prk_steps": true}}"#);
+            let config = SchedulerConfig::from_json(&NAMED.replace('}', &more)).expect(spacing);
+            for kind in SchedulerKind::ALL {
+                for steps in (1..70).chain([103, 250, 333, 499, 500, 501, 999, 1000]) {
+                    let Ok(plan) = config.schedule_from(kind, steps) else {
+                        let few = kind == Lcm && steps > 50 || steps > 400;
+                        assert!(few, "{kind} {spacing} {steps}");
+                        continue;
+                    };
+                    let again = usize::from(kind == Pndm && steps > 1);
+                    assert_eq!(plan.steps.len(), steps + again, "{kind} {spacing} {steps}");
+                    let image_to_image = plan.starting_at(0.5).map(|plan| plan.steps.len());
+                    assert_eq!(image_to_image.is_ok(), steps > 1, "{kind} {spacing} {steps}");
+                }
+            }
+            let plan = config.schedule(10).expect(spacing);
+            for strength in [-0.1, 0.0, 0.05, 1.1, f32::NAN] {
+                assert!(plan.starting_at(strength).is_err(), "{strength}");
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Euler's method on the probability-flow equation: Karras et al., *Elucidating the design space
+//! of diffusion-based generative models*, arXiv:2206.00364, algorithm 1 without its correction.
+//!
+//! The sample is x = x₀ + σ·ε, which the network sees as x/√(σ² + 1):
+//!
+//! ```text
+//! x' = x + (σ' − σ)·(x − x₀)/σ = σ'/σ·x + (1 − σ'/σ)·x₀
+//! ```
+
+use super::betas;
+use super::settings::Settings;
+use super::spacing::{TimestepSpacing, interpolate, karras, timestep_of, timesteps};
+use super::step::{Next, Step};
+
+pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Vec<Step> {
+    let step = |(timestep, sigma, sigma_next): (f32, f32, f32)| {
+        let ratio = sigma_next / sigma;
+        Step {
+            next: Next { sample: ratio, original: 1.0 - ratio, ..Next::default() },
+            ..at_level(settings, timestep, sigma)
+        }
+    };
+    levels(settings, steps).into_iter().skip(start).map(step).collect()
+}
+
+/// The standard deviation of the first sample: that of noise alone, or of image and noise.
+pub(super) fn initial_scale(settings: &Settings, steps: usize) -> f32 {
+    let sigma = levels(settings, steps).iter().map(|level| level.1).fold(0.0, f32::max);
+    match settings.timestep_spacing {
+        TimestepSpacing::Leading => (sigma * sigma + 1.0).sqrt(),
+        TimestepSpacing::Trailing | TimestepSpacing::Linspace => sigma,
+    }
+}
+
+/// Timestep, σ and σ' of every step.
+pub(super) fn levels(settings: &Settings, steps: usize) -> Vec<(f32, f32, f32)> {
+    let table = betas::sigmas(settings);
+    let mut timesteps = timesteps(settings, steps);
+    let mut sigmas: Vec<f64> =
+        timesteps.iter().map(|&t| interpolate(&table, f64::from(t as f32))).collect();
+    if settings.use_karras_sigmas {
+        let [lowest, highest] = settings.sigma_range;
+        let highest = highest.or(sigmas.first().copied()).unwrap_or(f64::NAN);
+        let lowest = lowest.or(sigmas.last().copied()).unwrap_or(f64::NAN);
+        sigmas = karras(highest, lowest, steps);
+        timesteps = sigmas.iter().map(|&sigma| timestep_of(sigma, &table)).collect();
+    }
+    let last = if settings.final_sigma_zero { 0.0 } else { f64::from(table[0]) };
+    let next = sigmas.iter().skip(1).chain([&last]);
+    let levels = timesteps.iter().zip(&sigmas).zip(next);
+    levels.map(|((&t, &sigma), &next)| (t as f32, sigma as f32, next as f32)).collect()
+}
+
+/// A step at noise level σ in the space of x = x₀ + σ·ε, without its `next`.
+pub(super) fn at_level(settings: &Settings, timestep: f32, sigma: f32) -> Step {
+    let alpha = 1.0 / (sigma * sigma + 1.0).sqrt();
+    let [sample, output] = settings.prediction.original(alpha, sigma * alpha);
+    Step {
+        input_scale: alpha,
+        original: [sample * alpha, output],
+        noising: [1.0, sigma],
+        ..Step::at(timestep)
+    }
+}

@@ -1,0 +1,162 @@
+//! One step of a sampler as plain numbers, and its application on the CPU.
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Tensors of earlier steps that a step can read: four, for the fourth-order PLMS.
+pub const HISTORY: usize = 4;
+
+/// One step of a sampler: which timestep the network sees, and how the next sample follows from
+/// the sample `x`, the (guided) network output `m` and fresh noise `z` ~ N(0, 1).
+///
+/// A step is applied in this order:
+/// 1. the network gets `input_scale·x` and `timestep`, and returns `m`;
+/// 2. the predicted image is `x₀ = original[0]·x + original[1]·m`, clamped to ±`clip`;
+/// 3. the next sample is `x' = next.sample·x + next.output·m + next.original·x₀ + next.noise·z`
+///    plus `next.history[k]·slotₖ` for every slot k;
+/// 4. slot k of the history receives what `keep[k]` says, of the values of *this* step (the `x` of
+///    item 1, not `x'`).
+///
+/// What has the coefficient zero is not read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// The timestep for the time embedding of the network, in training steps; may be fractional.
+    pub timestep: f32,
+    /// The network's input is this times the sample.
+    pub input_scale: f32,
+    /// The predicted image in terms of sample and output; depends on what the network predicts.
+    pub original: [f32; 2],
+    /// The predicted image is clamped to plus and minus this.
+    pub clip: Option<f32>,
+    /// The next sample.
+    pub next: Next,
+    /// What each slot of the history receives after the next sample was computed.
+    pub keep: [Keep; HISTORY],
+    /// Whether noise is drawn from the generator in this step. It has to be drawn even if its
+    /// coefficient is zero: the following draws depend on it.
+    pub draws_noise: bool,
+    /// A noised image of this step's level is `noising[0]·x₀ + noising[1]·z`: where image-to-image
+    /// starts.
+    pub noising: [f32; 2],
+}
+
+/// The coefficients of the next sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Next {
+    /// Of the current sample x.
+    pub sample: f32,
+    /// Of the network's output m.
+    pub output: f32,
+    /// Of the predicted image x₀, after clamping.
+    pub original: f32,
+    /// Of fresh noise z ~ N(0, 1).
+    pub noise: f32,
+    /// Of the slots of the history.
+    pub history: [f32; HISTORY],
+}
+
+/// What a slot of the history receives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing: it keeps what it has.
+    #[default]
+    Nothing,
+    /// The sample x that the step started from.
+    Sample,
+    /// The network's output m.
+    Output,
+    /// The predicted image x₀, after clamping.
+    Original,
+}
+
+/// The tensors that later steps read, on the CPU. Empty before the first step.
+#[derive(Clone, Debug, Default)]
+pub struct History([Vec<f32>; HISTORY]);
+
+impl Step {
+    /// A step at `timestep` that would change nothing and predicts the image to be the sample.
+    pub(super) fn at(timestep: f32) -> Self {
+        Step {
+            timestep,
+            input_scale: 1.0,
+            original: [1.0, 0.0],
+            clip: None,
+            next: Next { sample: 1.0, ..Next::default() },
+            keep: [Keep::Nothing; HISTORY],
+            draws_noise: false,
+            noising: [1.0, 0.0],
+        }
+    }
+
+    /// The predicted image x₀ of one element, from its sample `x` and the network's output `m`.
+    pub fn original(&self, x: f32, m: f32) -> f32 {
+        let original = self.original[0] * x + self.original[1] * m;
+        self.clip.map_or(original, |range| original.clamp(-range, range))
+    }
+
+    /// Replaces the sample `x` by the next one; the reference of the GPU's implementation.
+    ///
+    /// `output` and `noise` have one value per value of `x`; `noise` may be `None` where its
+    /// coefficient is zero. Otherwise the error is of kind `Shape`.
+    pub fn apply(
+        &self,
+        x: &mut [f32],
+        output: &[f32],
+        noise: Option<&[f32]>,
+        history: &mut History,
+    ) -> Result<()> {
+        check_len("output", x.len(), output.len())?;
+        if self.next.noise != 0.0 || noise.is_some() {
+            check_len("noise", x.len(), noise.map_or(0, <[f32]>::len))?;
+        }
+        for (slot, &coefficient) in history.0.iter().zip(&self.next.history) {
+            if coefficient != 0.0 {
+                check_len("history", x.len(), slot.len())?;
+            }
+        }
+        let now: Vec<f32> = x.to_vec();
+        for (i, (x, &m)) in x.iter_mut().zip(output).enumerate() {
+            let original = self.original(*x, m);
+            let mut sum = self.next.sample * *x + self.next.output * m;
+            sum += self.next.original * original;
+            if let (Some(noise), true) = (noise, self.next.noise != 0.0) {
+                sum += self.next.noise * noise[i];
+            }
+            for (slot, &coefficient) in history.0.iter().zip(&self.next.history) {
+                if coefficient != 0.0 {
+                    sum += coefficient * slot[i];
+                }
+            }
+            *x = sum;
+        }
+        for (slot, keep) in history.0.iter_mut().zip(self.keep) {
+            match keep {
+                Keep::Nothing => {}
+                Keep::Sample => *slot = now.clone(),
+                Keep::Output => *slot = output.to_vec(),
+                Keep::Original => {
+                    *slot = now.iter().zip(output).map(|(&x, &m)| self.original(x, m)).collect();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every coefficient is a finite number.
+    pub(super) fn is_finite(&self) -> bool {
+        let Next { sample, output, original, noise, history } = self.next;
+        [self.timestep, self.input_scale, sample, output, original, noise]
+            .iter()
+            .chain(&self.original)
+            .chain(&history)
+            .chain(&self.noising)
+            .all(|value| value.is_finite())
+    }
+}
+
+fn check_len(what: &str, expected: usize, got: usize) -> Result<()> {
+    if expected == got {
+        return Ok(());
+    }
+    let message = format!("scheduler step: {what}: expected {expected} values, got {got}");
+    Err(Error::new(ErrorKind::Shape, message))
+}

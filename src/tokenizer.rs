@@ -1,0 +1,193 @@
+//! CLIP's tokenizer: text to the fixed-length row of ids that a text encoder reads.
+//!
+//! Byte-level byte-pair encoding with `</w>` at the end of a word, lower case, as in transformers'
+//! `CLIPTokenizer` (Radford et al. 2021, arXiv 2103.00020, section 2.4). Both ways to ship a
+//! vocabulary, `tokenizer.json` and `vocab.json` + `merges.txt`, build the same pipeline.
+
+mod special;
+mod vocabulary;
+
+use tokenizers::models::bpe::{BPE, Merges, Vocab};
+use tokenizers::normalizers::replace::{Replace, ReplacePattern};
+use tokenizers::normalizers::{self, Lowercase, NFC};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer as Pipeline};
+
+use crate::error::{Error, ErrorKind, Result};
+use special::SpecialTokens;
+use vocabulary::Vocabulary;
+
+/// What is one word, before byte-pair encoding: CLIP's pattern.
+const WORD: &str =
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+
+/// The end of a word, part of its last token.
+const END_OF_WORD: &str = "</w>";
+
+/// The contents of a diffusers `tokenizer/` folder; what the folder lacks is `None`. Either
+/// `tokenizer_json` or both `vocab_json` and `merges_txt` are needed; if all are there,
+/// `tokenizer_json` is used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokenizerFiles<'a> {
+    /// `tokenizer.json`: vocabulary, merges and added tokens in one file.
+    pub tokenizer_json: Option<&'a [u8]>,
+    /// `vocab.json`: token → id.
+    pub vocab_json: Option<&'a [u8]>,
+    /// `merges.txt`: one pair of tokens a line, the first merge first.
+    pub merges_txt: Option<&'a [u8]>,
+    /// `tokenizer_config.json`: names of the special tokens, `model_max_length`.
+    pub tokenizer_config: Option<&'a [u8]>,
+    /// `special_tokens_map.json`: names of the special tokens.
+    pub special_tokens_map: Option<&'a [u8]>,
+}
+
+/// CLIP's tokenizer with the vocabulary and the special tokens of one model.
+pub struct Tokenizer {
+    pipeline: Pipeline,
+    max_length: usize,
+    vocab_size: usize,
+    bos: u32,
+    eos: u32,
+    pad: u32,
+}
+
+/// A text as the text encoder reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// Exactly [`Tokenizer::max_length`] ids: start, tokens, end, padding.
+    pub ids: Vec<u32>,
+    /// Where the first end-of-text token is: CLIP's pooled output is taken there.
+    pub eos_position: usize,
+    /// How many tokens the whole text has, without start and end; more than
+    /// `max_length - 2` do not fit.
+    pub tokens: usize,
+    /// The end of the text that did not fit and has no influence, to tell the user.
+    pub truncated: Option<String>,
+}
+
+impl Tokenizer {
+    /// Builds the tokenizer of a model whose text encoder reads at most `max_length` ids
+    /// (`max_position_embeddings`: 77 for CLIP). A smaller `model_max_length` in
+    /// `tokenizer_config.json` is respected, as diffusers does.
+    ///
+    /// # Errors
+    /// `NotFound` if files are missing, `Format` naming the file if one is damaged,
+    /// `Unsupported` if it is not CLIP's kind of vocabulary, `Argument` if `max_length < 3`.
+    pub fn new(files: &TokenizerFiles<'_>, max_length: usize) -> Result<Self> {
+        let vocabulary = Vocabulary::read(files)?;
+        let special = SpecialTokens::read(files)?;
+        let max_length = max_length.min(special.model_max_length.unwrap_or(usize::MAX));
+        if max_length < 3 {
+            return Err(Error::new(
+                ErrorKind::Argument,
+                format!(
+                    "tokenizer: expected a maximum length of at least 3 ids (start, one token, \
+                     end), got {max_length}"
+                ),
+            ));
+        }
+
+        let file = vocabulary.file;
+        let failed = |error| {
+            Error::new(ErrorKind::Format, format!("{file}: not a usable vocabulary"))
+                .with_source(error)
+        };
+        let vocab_size = vocabulary.vocab_size();
+        let mut pipeline = pipeline(vocabulary.vocab, vocabulary.merges, &special.unk)
+            .and_then(|mut pipeline| {
+                pipeline.add_tokens(vocabulary.added.iter().map(|added| added.token.clone()))?;
+                Ok(pipeline)
+            })
+            .map_err(failed)?;
+        for added in &vocabulary.added {
+            let got = pipeline.token_to_id(&added.token.content);
+            if got != Some(added.id) {
+                return Err(Error::new(
+                    ErrorKind::Format,
+                    format!(
+                        "{file}: added token {:?}: expected the next free id {}, got {}",
+                        added.token.content,
+                        got.unwrap_or_default(),
+                        added.id
+                    ),
+                ));
+            }
+        }
+        let id = |token: &str| {
+            pipeline.token_to_id(token).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Format,
+                    format!("{file}: the special token {token:?} is not in the vocabulary"),
+                )
+            })
+        };
+        let (bos, eos, pad) = (id(&special.bos)?, id(&special.eos)?, id(&special.pad)?);
+        id(&special.unk)?;
+        // Typed in a prompt, these stand for themselves: also "!" where it is the padding (SD 2).
+        pipeline
+            .add_special_tokens(special.names().map(|name| AddedToken::from(name, true)))
+            .map_err(failed)?;
+        Ok(Tokenizer { pipeline, max_length, vocab_size, bos, eos, pad })
+    }
+
+    /// The number of ids in every row.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// The largest id plus one: the token embedding needs at least this many rows.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// Turns a text of any length into one row of ids.
+    ///
+    /// # Errors
+    /// `Format` if the vocabulary cannot express the text (only if it is damaged).
+    pub fn encode(&self, text: &str) -> Result<Encoded> {
+        let tokens = self.pipeline.encode(text, false).map_err(|error| {
+            Error::new(ErrorKind::Format, "tokenizer: the vocabulary cannot express the text")
+                .with_source(error)
+        })?;
+        let kept = tokens.len().min(self.max_length - 2);
+        let truncated = tokens.get_offsets().get(kept).map(|&(start, _)| {
+            // An offset inside a character moves to its start.
+            let start = (0..=start).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+            text[start..].trim().to_string()
+        });
+
+        let mut ids = Vec::with_capacity(self.max_length);
+        ids.push(self.bos);
+        ids.extend_from_slice(&tokens.get_ids()[..kept]);
+        ids.push(self.eos);
+        ids.resize(self.max_length, self.pad);
+        let eos_position = ids.iter().position(|&id| id == self.eos).unwrap_or(kept + 1);
+        Ok(Encoded { ids, eos_position, tokens: tokens.len(), truncated })
+    }
+}
+
+/// Normaliser, word pattern and byte-pair encoding, as transformers assembles them.
+fn pipeline(vocab: Vocab, merges: Merges, unk: &str) -> tokenizers::Result<Pipeline> {
+    let model = BPE::builder()
+        .vocab_and_merges(vocab, merges)
+        .continuing_subword_prefix(String::new())
+        .end_of_word_suffix(END_OF_WORD.into())
+        .unk_token(unk.into())
+        .build()?;
+    let mut pipeline = Pipeline::new(model);
+    let spaces = Replace::new(ReplacePattern::Regex(r"\s+".into()), " ")?;
+    pipeline.with_normalizer(Some(normalizers::Sequence::new(vec![
+        NFC.into(),
+        spaces.into(),
+        Lowercase.into(),
+    ])))?;
+    let words =
+        Split::new(SplitPattern::Regex(WORD.into()), SplitDelimiterBehavior::Removed, true)?;
+    pipeline.with_pre_tokenizer(Some(Sequence::new(vec![
+        words.into(),
+        ByteLevel::new(false, true, true).into(),
+    ])));
+    Ok(pipeline)
+}

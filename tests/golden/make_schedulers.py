@@ -1,0 +1,247 @@
+"""Writes schedulers.json and random.json: what diffusers' schedulers and torch's generator do.
+
+    python tests/golden/make_schedulers.py        (torch and diffusers; made with 2.15 and 0.42)
+
+Instead of a network, m = 0.3 * input + 0.0001 * timestep + (i - 7.5) / 10 for the i-th of 16
+values. Four of the 16 are written, after every step.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    LCMScheduler,
+    PNDMScheduler,
+)
+
+HERE = pathlib.Path(__file__).parent
+SHAPE = (1, 4, 2, 2)
+LANES = [0, 5, 10, 15]
+SEED = 42
+RAMP = ((torch.arange(16, dtype=torch.float32) - 7.5) / 10).reshape(SHAPE)
+IMAGE = -2 * RAMP
+
+
+class UFOGen:
+    """The equations of arXiv:2311.09257; diffusers has no such scheduler."""
+
+    init_noise_sigma = 1.0
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.alphas = inner.alphas_cumprod
+
+    @classmethod
+    def from_config(cls, config):
+        defaults = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
+                    "timestep_spacing": "trailing", "clip_sample": False}
+        return cls(DDPMScheduler.from_config({**defaults, **config}))
+
+    def set_timesteps(self, steps):
+        self.inner.set_timesteps(steps)
+        self.timesteps = self.inner.timesteps
+
+    def scale_model_input(self, x, t):
+        return x
+
+    def add_noise(self, image, noise, timesteps):
+        return self.inner.add_noise(image, noise, timesteps)
+
+    def step(self, m, t, x, generator):
+        a, config = self.alphas[t], self.inner.config
+        if config.prediction_type == "epsilon":
+            original = (x - (1 - a).sqrt() * m) / a.sqrt()
+        else:
+            original = a.sqrt() * x - (1 - a).sqrt() * m
+        if config.clip_sample:
+            original = original.clamp(-config.clip_sample_range, config.clip_sample_range)
+        later = self.timesteps[self.timesteps < t]
+        if len(later) == 0:
+            return original, original
+        noise = torch.randn(m.shape, generator=generator)
+        a = self.alphas[later[0]]
+        return a.sqrt() * original + (1 - a).sqrt() * noise, original
+
+
+KINDS = {
+    "ddim": DDIMScheduler,
+    "ddpm": DDPMScheduler,
+    "euler": EulerDiscreteScheduler,
+    "euler-ancestral": EulerAncestralDiscreteScheduler,
+    "dpm++2m": DPMSolverMultistepScheduler,
+    "dpm++2m-karras": DPMSolverMultistepScheduler,
+    "lcm": LCMScheduler,
+    "ufogen": UFOGen,
+    "pndm": PNDMScheduler,
+}
+LATENT = {"num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012,
+          "beta_schedule": "scaled_linear", "trained_betas": None}
+CONFIGS = {
+    "sd15": {"_class_name": "PNDMScheduler", **LATENT, "clip_sample": False,
+             "set_alpha_to_one": False, "skip_prk_steps": True, "steps_offset": 1},
+    "sd21-v": {"_class_name": "DDIMScheduler", **LATENT, "clip_sample": False,
+               "prediction_type": "v_prediction", "set_alpha_to_one": False,
+               "skip_prk_steps": True, "steps_offset": 1},
+    "sd-turbo": {"_class_name": "EulerDiscreteScheduler", **LATENT, "clip_sample": False,
+                 "interpolation_type": "linear", "prediction_type": "epsilon",
+                 "sample_max_value": 1.0, "set_alpha_to_one": False, "skip_prk_steps": True,
+                 "steps_offset": 1, "timestep_spacing": "trailing", "timestep_type": "discrete",
+                 "use_karras_sigmas": False},
+    "emoji-64": {"_class_name": "DDIMScheduler", **LATENT, "clip_sample": False,
+                 "clip_sample_range": 1.0, "dynamic_thresholding_ratio": 0.995,
+                 "prediction_type": "v_prediction", "rescale_betas_zero_snr": False,
+                 "sample_max_value": 1.0, "set_alpha_to_one": True, "steps_offset": 0,
+                 "thresholding": False, "timestep_spacing": "trailing"},
+    "defaults": {"_class_name": "DDPMScheduler"},
+}
+
+
+def cases():
+    """(kind, name of a config, changes to it, steps, strength, eta)."""
+    plms = {"skip_prk_steps": True}
+    for kind in KINDS:
+        for steps in (1, 2, 4, 20, 50):
+            yield kind, "sd15", {}, steps, None, 0.0
+        for steps in (1, 4, 20):
+            yield kind, "emoji-64", plms, steps, None, 0.0
+        for steps in (2, 10):
+            yield kind, "sd21-v", {}, steps, None, 0.0
+        for steps in (1, 4):
+            yield kind, "sd-turbo", {}, steps, None, 0.0
+        yield kind, "defaults", plms, 6, None, 0.0
+        yield kind, "sd15", {"timestep_spacing": "linspace"}, 7, None, 0.0
+        yield kind, "sd15", {"beta_schedule": "squaredcos_cap_v2"}, 5, None, 0.0
+        for strength in (0.3, 0.7, 0.75, 1.0):
+            yield kind, "sd15", {}, 10, strength, 0.0
+        if kind not in ("pndm", "euler-ancestral", "ufogen"):
+            yield kind, "emoji-64", {"prediction_type": "sample"}, 4, None, 0.0
+        if kind != "pndm":
+            yield kind, "emoji-64", {"rescale_betas_zero_snr": True}, 4, None, 0.0
+        if kind in ("ddim", "ddpm", "lcm", "ufogen"):
+            clip = {"clip_sample": True, "clip_sample_range": 1.5}
+            yield kind, "sd15", clip, 4, None, 0.0
+            yield kind, "emoji-64", clip, 4, None, 0.0
+    for eta in (0.5, 1.0):
+        for steps in (1, 5, 20):
+            yield "ddim", "sd15", {}, steps, None, eta
+        yield "ddim", "emoji-64", {}, 5, None, eta
+        yield "ddim", "sd15", {}, 10, 0.5, eta
+    for variance in ("fixed_large", "fixed_small_log"):
+        yield "ddpm", "sd15", {"variance_type": variance}, 5, None, 0.0
+    for steps in (1, 5, 20):
+        yield "euler", "sd15", {"use_karras_sigmas": True}, steps, None, 0.0
+    limits = {"use_karras_sigmas": True, "sigma_min": 0.05, "sigma_max": 9.0}
+    yield "euler", "sd15", limits, 5, None, 0.0
+    yield "euler", "sd15", {"final_sigmas_type": "sigma_min"}, 5, None, 0.0
+    deis = {"algorithm_type": "deis", "solver_type": "logrho", "final_sigmas_type": "sigma_min"}
+    yield "dpm++2m", "sd15", deis, 5, None, 0.0
+    yield "dpm++2m-karras", "sd15", {}, 10, 0.5, 0.0
+    clipped = {"beta_schedule": "squaredcos_cap_v2", "lambda_min_clipped": -5.1}
+    yield "dpm++2m", "sd15", clipped, 5, None, 0.0
+    for steps in (3, 16):
+        for change in (
+            {"solver_order": 1},
+            {"solver_type": "heun"},
+            {"final_sigmas_type": "sigma_min"},
+            {"final_sigmas_type": "sigma_min", "lower_order_final": False},
+            {"final_sigmas_type": "sigma_min", "euler_at_final": True},
+        ):
+            yield "dpm++2m", "sd15", change, steps, None, 0.0
+    yield "lcm", "sd15", {"original_inference_steps": 20, "timestep_scaling": 3.0}, 6, None, 0.0
+
+
+def numbers(tensor):
+    """The shortest decimals of f32 values."""
+    values = np.asarray(tensor, dtype=np.float32).reshape(-1)
+    return [float(str(value)) for value in values]
+
+
+def scheduler_of(kind, config, steps):
+    config = {**config, **({"use_karras_sigmas": True} if kind.endswith("karras") else {})}
+    scheduler = KINDS[kind].from_config(config)
+    scheduler.set_timesteps(steps)
+    return scheduler
+
+
+def noising(kind, config, steps, first):
+    """What add_noise makes of an image of ones and of noise of ones, for every step."""
+    rows = []
+    for i in range(first, len(scheduler_of(kind, config, steps).timesteps)):
+        scheduler = scheduler_of(kind, config, steps)
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(i)
+        one, zero = torch.ones(1), torch.zeros(1)
+        t = scheduler.timesteps[i : i + 1]
+        rows.append(numbers([scheduler.add_noise(one, zero, t), scheduler.add_noise(zero, one, t)]))
+    return rows
+
+
+def run(kind, config_name, change, steps, strength, eta):
+    config = {**CONFIGS[config_name], **change}
+    scheduler = scheduler_of(kind, config, steps)
+    generator = torch.Generator().manual_seed(SEED)
+    noise = torch.randn(SHAPE, generator=generator)
+    first = 0 if strength is None else steps - min(int(steps * strength), steps)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(first)  # diffusers' own search fails if a timestep comes twice
+    if strength is None:
+        x = noise * scheduler.init_noise_sigma
+    else:
+        x = scheduler.add_noise(IMAGE, noise, scheduler.timesteps[first : first + 1])
+    timesteps = scheduler.timesteps[first:]
+    extra = {} if kind in ("pndm",) else {"generator": generator}
+    if kind == "ddim":
+        extra["eta"] = eta
+    samples, original = [], None
+    for t in timesteps:
+        m = 0.3 * scheduler.scale_model_input(x, t) + (t.float() * 1e-4 + RAMP)
+        result = scheduler.step(m, t, x, **extra)
+        if original is None:
+            if isinstance(result, tuple):
+                original = result[1]
+            elif kind.startswith("dpm"):
+                original = scheduler.model_outputs[-1]
+            elif kind not in ("lcm", "pndm"):
+                original = result.pred_original_sample
+            else:
+                original = torch.zeros(0)
+        x = result[0]
+        samples.append([numbers(x)[lane] for lane in LANES])
+    return {
+        "kind": kind, "config": config_name, "change": change, "steps": steps,
+        "strength": strength, "eta": eta, "initial_scale": numbers(scheduler.init_noise_sigma)[0],
+        "timesteps": numbers(timesteps), "samples": samples,
+        "original": [value for i, value in enumerate(numbers(original)) if i in LANES],
+        "noising": noising(kind, config, steps, first),
+    }
+
+
+def random_cases():
+    """Consecutive draws from one generator; of long ones the first and the last eight values."""
+    for seed in (0, 42, 2**31, 2**32 + 42, 2**64 - 3):
+        generator = torch.Generator().manual_seed(seed)
+        draws = []
+        for n in (1, 3, 16, 15, 17, 0, 2, 100, 1, 4096, 5):
+            values = numbers(torch.randn(n, generator=generator))
+            draws.append({"n": n, "first": values[:8], "last": values[-8:]})
+        yield {"seed": str(seed), "draws": draws}
+
+
+def write(name, value):
+    rows = ",\n".join(json.dumps(row, separators=(",", ":")) for row in value.pop("cases"))
+    head = json.dumps(value)[:-1] + (", " if value else "")
+    (HERE / name).write_text(f'{head}"cases": [\n{rows}\n]}}\n')
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    rows = [run(*case) for case in cases()]
+    write("schedulers.json", {"seed": SEED, "lanes": LANES, "configs": CONFIGS, "cases": rows})
+    write("random.json", {"cases": list(random_cases())})

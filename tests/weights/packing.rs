@@ -1,0 +1,184 @@
+//! The layouts on the GPU, from all three types of file.
+
+use croquis::error::ErrorKind;
+use croquis::shape::Storage;
+use croquis::weights::{Packing, Values, Weights, pack, packed_len, packed_shape};
+use half::f16;
+
+use crate::{DTYPES, Random, encode, tensors};
+
+/// The packed shape by definition, and for each packed element its index in the file.
+fn definition(shape: &[usize], packing: Packing) -> (Vec<usize>, Vec<Option<usize>>) {
+    let pad = |n: usize| n.div_ceil(4) * 4;
+    let (o, i, kh, kw) = match *shape {
+        [c] => (c, 1, 1, 1),
+        [o, i] => (o, i, 1, 1),
+        [o, i, kh, kw] => (o, i, kh, kw),
+        _ => unreachable!(),
+    };
+    let (packed, rows) = match packing {
+        Packing::Vector => (vec![o], 1),
+        Packing::Matrix => (vec![pad(i), o], pad(i)),
+        Packing::Conv => (vec![kh, kw, pad(i), o], pad(i)),
+        Packing::Depthwise => (vec![kh, kw, o], 1),
+    };
+    let mut from = Vec::new();
+    for y in 0..kh {
+        for x in 0..kw {
+            for row in 0..rows {
+                for column in 0..pad(o) {
+                    let inside = row < i && column < o;
+                    from.push(inside.then(|| ((column * i + row) * kh + y) * kw + x));
+                }
+            }
+        }
+    }
+    (packed, from)
+}
+
+fn packings() -> Vec<(Packing, Vec<usize>)> {
+    use Packing::*;
+    let mut cases = Vec::new();
+    for c in [1, 3, 4, 5, 63, 64, 65, 320] {
+        cases.push((Vector, vec![c]));
+        cases.push((Depthwise, vec![c, 1, 3, 3]));
+    }
+    for (o, i) in [(1, 1), (4, 4), (5, 7), (64, 64), (65, 63), (130, 129), (3, 200), (200, 3)] {
+        cases.push((Matrix, vec![o, i]));
+        cases.push((Matrix, vec![o, i, 1, 1]));
+        cases.push((Conv, vec![o, i, 1, 1]));
+        cases.push((Conv, vec![o, i, 3, 3]));
+    }
+    cases.push((Conv, vec![5, 6, 2, 5]));
+    cases.push((Depthwise, vec![9, 1, 5, 2]));
+    cases
+}
+
+#[test]
+fn every_layout_is_its_definition() {
+    let mut random = Random(7);
+    let mut wrong = Vec::new();
+    for (packing, shape) in packings() {
+        let (packed, from) = definition(&shape, packing);
+        assert_eq!(packed_shape(&shape, packing).unwrap().dims(), packed);
+        assert_eq!(packed_len(&shape, packing).unwrap(), from.len());
+        for dtype in DTYPES {
+            let (bytes, values) = encode(dtype, &random.floats(shape.iter().product()));
+            let weights =
+                Weights::from_bytes("a", tensors(&[("w", dtype, &shape, bytes)])).unwrap();
+            assert_eq!(weights.shape("w"), Some(&shape[..]));
+            assert_eq!(weights.read_f32("w").unwrap(), values);
+            for storage in Storage::ALL {
+                let got = weights.pack("w", packing, storage).unwrap();
+                let want = from.iter().map(|from| from.map_or(0.0, |from| values[from]));
+                let want: Vec<u8> = match storage {
+                    Storage::F32 => want.flat_map(f32::to_le_bytes).collect(),
+                    _ => want.flat_map(|v| f16::from_f32(v).to_le_bytes()).collect(),
+                };
+                assert_eq!(want.len(), from.len() * storage.element_bytes());
+                if got != want {
+                    wrong.push(format!("{packing:?} {shape:?} {dtype} {storage}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn values_are_read_from_anywhere() {
+    let wanted: Vec<f32> = (0..1500).map(|v| v as f32 / 4.0).collect();
+    for dtype in DTYPES {
+        let (mut bytes, wanted) = encode(dtype, &wanted);
+        bytes.insert(0, 0xff); // not aligned
+        let values = match dtype {
+            "F32" => Values::F32(&bytes[1..]),
+            "F16" => Values::F16(&bytes[1..]),
+            _ => Values::Bf16(&bytes[1..]),
+        };
+        assert_eq!((values.len(), values.is_empty()), (1500, false));
+        for (start, len) in [(0, 1500), (1, 1400), (700, 1), (1499, 1), (1490, 10), (3, 0)] {
+            let mut out = vec![-1.0; len];
+            values.read(start, &mut out);
+            assert_eq!(out, wanted[start..start + len], "{dtype} {start} {len}");
+        }
+        let mut out = [-1.0; 4];
+        values.read(1498, &mut out);
+        assert_eq!(out, [wanted[1498], wanted[1499], -1.0, -1.0]);
+        values.read(usize::MAX, &mut out);
+        assert_eq!(out[0], wanted[1498]);
+    }
+}
+
+#[test]
+fn halves_keep_every_bit() {
+    // All finite halves: from a file of halves, storage as halves is a copy.
+    let bits: Vec<u16> = (0..=u16::MAX).filter(|bits| bits & 0x7c00 != 0x7c00).collect();
+    let bytes: Vec<u8> = bits.iter().flat_map(|bits| bits.to_le_bytes()).collect();
+    let shape = [bits.len()];
+    let packed = pack("w", Values::F16(&bytes), &shape, Packing::Vector, Storage::Packed).unwrap();
+    assert_eq!(packed, bytes);
+    // f32 rounds to nearest, ties to even.
+    let values = [1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0, 65504.0, 1e-9];
+    let packed = pack("w", values[..].into(), &[4], Packing::Vector, Storage::F16).unwrap();
+    let halves: Vec<u16> =
+        packed.chunks_exact(2).map(|two| u16::from_le_bytes([two[0], two[1]])).collect();
+    assert_eq!(halves, [0x3c00, 0x3c02, 0x7bff, 0]);
+}
+
+#[test]
+fn bad_values_are_named() {
+    let cases = [
+        (f32::NAN, Storage::F32, "w[3, 1, 0, 2]: expected a finite weight, got NaN"),
+        (f32::NAN, Storage::F16, "w[3, 1, 0, 2]: expected a finite weight, got NaN"),
+        (f32::INFINITY, Storage::F32, "w[3, 1, 0, 2]: expected a finite weight, got inf"),
+        (f32::NEG_INFINITY, Storage::Packed, "got -inf"),
+        (65505.0, Storage::F16, "expected at most 65504 for 16-bit storage, got 65505"),
+        (-70000.0, Storage::Packed, "w[3, 1, 0, 2]: expected at most 65504"),
+        (1e30, Storage::F16, "use `--storage f32`"),
+    ];
+    let shape = [70, 9, 3, 3];
+    let mut values = vec![1.0; shape.iter().product()];
+    for (value, storage, message) in cases {
+        values[(3 * 9 + 1) * 9 + 2] = value;
+        let (bytes, _) = encode("F32", &values);
+        let weights = Weights::from_bytes("m.st", tensors(&[("w", "F32", &shape, bytes)])).unwrap();
+        let error = weights.pack("w", Packing::Conv, storage).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Weights);
+        let text = error.to_string();
+        assert!(text.starts_with("m.st: w[") && text.contains(message), "{message}: {text}");
+    }
+    values[(3 * 9 + 1) * 9 + 2] = 1e30;
+    assert!(pack("w", values[..].into(), &shape, Packing::Conv, Storage::F32).is_ok());
+}
+
+#[test]
+fn bad_shapes_are_named() {
+    use Packing::*;
+    let max = usize::MAX;
+    let cases: &[(Packing, &[usize], &str)] = &[
+        (Vector, &[], "expected a weight of shape [C] for Vector, got []"),
+        (Vector, &[2, 2], "got [2, 2]"),
+        (Vector, &[0], "got [0]"),
+        (Vector, &[max], "got ["),
+        (Matrix, &[4], "[O, I] or [O, I, 1, 1]"),
+        (Matrix, &[4, 4, 3, 3], "got [4, 4, 3, 3]"),
+        (Matrix, &[0, max], "got [0"),
+        (Matrix, &[max / 8, 8], "got ["),
+        (Conv, &[4, 4], "expected a weight of shape [O, I, kh, kw] for Conv, got [4, 4]"),
+        (Conv, &[1, 1, max, max], "got ["),
+        (Conv, &[1, 1, 0, 3], "got ["),
+        (Conv, &[max, max, 1, 1], "got ["),
+        (Depthwise, &[4, 2, 3, 3], "[C, 1, kh, kw]"),
+    ];
+    for (packing, shape, message) in cases {
+        let error = packed_shape(shape, *packing).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Weights);
+        assert!(error.to_string().contains(message), "{message}: {error}");
+        assert!(packed_len(shape, *packing).is_err());
+        let error = pack("a.b", Values::F32(&[]), shape, *packing, Storage::F32).unwrap_err();
+        assert!(error.to_string().starts_with("a.b: expected a weight of shape"), "{error}");
+    }
+    let error = pack("a.b", [1.0; 3][..].into(), &[4], Vector, Storage::F32).unwrap_err();
+    assert_eq!(error.to_string(), "a.b: expected 4 values for [4], got 3");
+}
