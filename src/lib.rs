@@ -1,4 +1,53 @@
-//! croquis
+//! croquis draws pictures from text with diffusion models on any GPU: hand-written WGSL kernels on
+//! [wgpu] run tokenizer, text encoder, UNet, sampler and autoencoder on Vulkan, Metal
+//! and WebGPU. A model is an unmodified diffusers folder, and a small one is part of the library.
+//!
+//! ```
+//! use croquis::diffusion::{Diffusion, Request};
+//! use std::ops::ControlFlow;
+//!
+//! # fn main() -> croquis::Result<()> {
+//! let mut diffusion = Diffusion::embedded()?;
+//! let request = Request::new("a red apple").seed(42).steps(2);
+//! let generated = diffusion.generate_blocking(&request, |progress| {
+//!     println!("step {} of {}: {:?}", progress.step, progress.steps, progress.time);
+//!     ControlFlow::Continue(()) // or Break, to stop
+//! })?;
+//! generated.picture.save(std::env::temp_dir().join("apple.png"), &[])?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A model of your own: [`ModelFiles::folder`](diffusion::ModelFiles::folder) and
+//! [`Diffusion::open`](diffusion::Diffusion::open). A device of your own:
+//! [`Gpu::from_device`](gpu::Gpu::from_device). Step by step, with previews:
+//! [`Diffusion::start`](diffusion::Diffusion::start).
+//!
+//! # Modules
+//!
+//! From the top down; each uses only those below it, and only [`gpu`] names wgpu.
+//!
+//! - [`diffusion`]: from a [`Request`](diffusion::Request) to a [`Picture`](picture::Picture).
+//! - [`gpu`]: devices, weights in their memory, plans ready to run.
+//! - [`models`]: CLIP, the UNets, the autoencoder, written as their papers write them.
+//! - [`graph`]: what models build and what is planned from it; plain data, made without a GPU.
+//! - [`kernels`]: every operation: formula, shape rule, launch and reference, beside its WGSL.
+//! - [`weights`] reads safetensors; [`tokenizer`], [`schedulers`] and [`random`] stand alone.
+//! - [`picture`], [`shape`] and [`error`]: what all of them speak of.
+//!
+//! # Features
+//!
+//! - `embedded` (default): the model emoji-64 inside the library, 30 MB.
+//! - `cli` (default): the command `croquis`; a library does not need it.
+//!
+//! # Platforms
+//!
+//! Vulkan on Linux, Windows and Android, Metal on macOS and iOS, WebGPU in browsers
+//! (`wasm32-unknown-unknown`; the functions that block or touch files are missing there, their
+//! async forms are not). A machine without a GPU runs a software Vulkan driver, such as Mesa's
+//! lavapipe. GPUs without 16-bit floats in shaders store pairs of halves
+//! ([`Storage::Packed`](shape::Storage::Packed)).
+
 pub mod diffusion;
 pub mod error;
 pub mod gpu;

@@ -18,3 +18,5 @@ pub use device::{DeviceOptions, Gpu, LimitProfile};
 pub use program::{Link, Program};
 pub use timing::DispatchTime;
 pub use upload::GpuWeights;
+/// The wgpu whose devices [`Gpu::from_device`] takes.
+pub use wgpu;

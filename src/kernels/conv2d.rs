@@ -1,7 +1,9 @@
 //! Two-dimensional convolution with a fused epilogue, as an implicit matrix product:
 //!
+//! ```text
 //! out[n, y, x, o] = f(Σ_{i,j,c} in[n, s·y + i − top, s·x + j − left, c] · weight[i, j, c, o]
 //!                     + bias[o] + add[n, o]) + residual[n, y, x, o]
+//! ```
 //!
 //! where `in` is zero outside, and may be read as if upsampled 2× by nearest neighbour.
 

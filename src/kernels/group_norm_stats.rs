@@ -1,7 +1,7 @@
 //! First of three steps of group normalisation (arXiv 1803.08494): the moments of every channel
 //! over a tile of consecutive pixels,
 //!
-//! mean = Σₚ x[p] / P,  M2 = Σₚ (x[p] − mean)²
+//! `mean = Σₚ x[p] / P`, `M2 = Σₚ (x[p] − mean)²`
 //!
 //! by Welford's recurrence, so that nothing cancels. [`GroupNormMerge`] joins the tiles.
 //!

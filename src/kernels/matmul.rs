@@ -1,8 +1,10 @@
 //! Matrix product with a fused epilogue, `linear` and 1×1 convolution alike:
 //!
+//! ```text
 //! out[m, n] = f(Σₖ x[m, k] · weight[k, n] + bias[n] + add[b(m), n]) + residual[m, n]
+//! ```
 //!
-//! or, gated, out[m, n] = (x · weight + bias)[m, n] · f((x · weight + bias)[m, N + n]).
+//! or, gated, `out[m, n] = (x · weight + bias)[m, n] · f((x · weight + bias)[m, N + n])`.
 
 use super::epilogue::{Epilogue, operand};
 use super::gemm::{Size, Tile};
