@@ -1,0 +1,36 @@
+//! On the application's own wgpu device and queue, next to its other work on the GPU:
+//! `cargo run --release --example embed "a blue heart"` writes embed.png.
+
+use croquis::diffusion::{Diffusion, ModelFiles, Request};
+use croquis::gpu::{Gpu, wgpu};
+use std::ops::ControlFlow;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let prompt = std::env::args().nth(1).unwrap_or_else(|| "a blue heart".into());
+    let (device, queue) = pollster::block_on(application())?;
+
+    // Both handles are cheap to clone; the application keeps using its own.
+    let gpu = Gpu::from_device(device.clone(), queue.clone(), None)?;
+    println!("drawing {prompt:?} on {} with storage {}", gpu.summary(), gpu.target().storage);
+    let mut diffusion = Diffusion::open(&gpu, &ModelFiles::embedded())?;
+    let request = Request::new(prompt).seed(42);
+    let generated = diffusion.generate_blocking(&request, |_| ControlFlow::Continue(()))?;
+
+    generated.picture.save("embed.png", &[])?;
+    println!("embed.png");
+    Ok(())
+}
+
+/// What the application did before: an instance, an adapter, a device.
+async fn application() -> Result<(wgpu::Device, wgpu::Queue), Box<dyn std::error::Error>> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await?;
+    // croquis runs within WebGPU's default limits; these two make it faster and let larger
+    // pictures through where the adapter has more to offer.
+    let descriptor = wgpu::DeviceDescriptor {
+        required_features: adapter.features() & wgpu::Features::SHADER_F16,
+        required_limits: adapter.limits(),
+        ..Default::default()
+    };
+    Ok(adapter.request_device(&descriptor).await?)
+}
