@@ -57,6 +57,12 @@ pub async fn list_adapters() -> Vec<AdapterSummary> {
     adapters.iter().enumerate().map(|(index, adapter)| summarize(index, adapter)).collect()
 }
 
+/// [`list_adapters`], blocking.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn list_adapters_blocking() -> Vec<AdapterSummary> {
+    super::completion::block_on(None, list_adapters())
+}
+
 pub(super) fn summarize(index: usize, adapter: &Adapter) -> AdapterSummary {
     let (info, limits) = (adapter.get_info(), adapter.limits());
     let driver = [info.driver.as_str(), info.driver_info.as_str()]

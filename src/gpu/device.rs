@@ -5,7 +5,7 @@ use super::classify::{default_storage, device_class, target};
 use super::compile::Pipelines;
 use super::completion::completion;
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernels::Target;
+use crate::kernels::{DeviceClass, Target};
 use crate::shape::Storage;
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{Features, Limits};
@@ -29,7 +29,7 @@ pub enum LimitProfile {
     /// All that the adapter allows.
     #[default]
     Adapter,
-    /// WebGPU's default limits, without optional features.
+    /// WebGPU's default limits, without optional features, and the portable kernel variants.
     WebGpu,
     /// Like a Qualcomm Adreno GPU: 128 MiB a binding, 32 KiB of workgroup memory, no `shader-f16`,
     /// and the kernel variants of that class.
@@ -86,7 +86,8 @@ impl Gpu {
                 max_compute_workgroup_storage_size: 32 << 10,
                 max_compute_invocations_per_workgroup: 1024,
                 ..Limits::default()
-            },
+            }
+            .or_worse_values_from(&adapter.limits()),
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("croquis"),
@@ -99,8 +100,10 @@ impl Gpu {
             Error::new(ErrorKind::Device, message).with_source(error)
         })?;
         let mut gpu = Gpu::new(device, queue, summarize(index, &adapter), options)?;
-        if options.limits == LimitProfile::Adreno {
-            gpu.target.class = crate::kernels::DeviceClass::Adreno;
+        match options.limits {
+            LimitProfile::Adapter => {}
+            LimitProfile::WebGpu => gpu.target.class = DeviceClass::Portable,
+            LimitProfile::Adreno => gpu.target.class = DeviceClass::Adreno,
         }
         let failure = gpu.failure.clone();
         gpu.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| failure.report(error.to_string())));

@@ -13,6 +13,8 @@ mod readback;
 mod timing;
 mod upload;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use adapter::list_adapters_blocking;
 pub use adapter::{AdapterSummary, list_adapters};
 pub use device::{DeviceOptions, Gpu, LimitProfile};
 pub use program::{Link, Program};

@@ -319,7 +319,8 @@ def make_sd1(out):
     i2i.set_progress_bar_config(disable=True)
     small = randn(104, 1, 3, 8, 8)
     T["img2img.input"] = torch.nn.functional.interpolate(small, scale_factor=8, mode="nearest").clamp(-1, 1)
-    J["img2img.input"] = "randn([1, 3, 8, 8], seed 104), nearest 8x, clamped to [-1, 1]; the pipeline got x / 2 + 0.5 and maps it back"
+    T["img2img.input"] = (T["img2img.input"] * 127.5 + 127.5).round() / 127.5 - 1  # pictures come in bytes
+    J["img2img.input"] = "randn([1, 3, 8, 8], seed 104), nearest 8x, clamped to [-1, 1], rounded to bytes; the pipeline got x / 2 + 0.5 and maps it back"
     J["img2img.draws"] = "one generator: first the posterior sample (mean + std * randn(latents)), then the noise for scheduler.add_noise"
     for name, cls in SCHEDULERS.items():
         run(T, J, f"img2img.{name}", i2i, cls.from_config(base), num_inference_steps=5, strength=0.6, image=T["img2img.input"] / 2 + 0.5)

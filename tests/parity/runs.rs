@@ -1,0 +1,156 @@
+//! Whole runs from prompt to picture against diffusers' pipelines.
+
+use crate::{bytes, common, json, path, to_bytes};
+use croquis::diffusion::{Diffusion, ModelFiles, Request, to_channels_first};
+use croquis::gpu::Gpu;
+use croquis::picture::Picture;
+use croquis::schedulers::SchedulerKind;
+use croquis::shape::Storage;
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::ops::ControlFlow;
+
+/// What is allowed: the relative L2 error of the final latents, and the PSNR of the picture in dB.
+fn allowed(storage: Storage) -> (f64, f64) {
+    if storage == Storage::F32 { (1e-4, 45.0) } else { (2e-2, 30.0) }
+}
+
+/// The request of a golden run.
+fn request(run: &Value) -> Request {
+    let number = |key: &str| run[key].as_u64().map(|value| value as usize);
+    // A run without a scheduler of its own uses the model's.
+    let class = run["scheduler"]["_class_name"].as_str();
+    let scheduler =
+        SchedulerKind::ALL.into_iter().find(|kind| class == Some(kind.class_name()));
+    Request {
+        prompt: run["prompt"].as_str().unwrap().into(),
+        negative_prompt: run["negative_prompt"].as_str().unwrap_or_default().into(),
+        guidance_scale: run["guidance_scale"].as_f64().map(|scale| scale as f32),
+        seed: run["seed"].as_u64().unwrap(),
+        steps: number("num_inference_steps"),
+        width: number("width"),
+        height: number("height"),
+        scheduler,
+        ..Request::default()
+    }
+}
+
+/// Runs a golden run on a device; returns what is wrong, if anything.
+fn check(
+    diffusion: &mut Diffusion,
+    golden: &SafeTensors<'_>,
+    name: &str,
+    request: &Request,
+) -> Option<String> {
+    let gpu = diffusion.gpu().clone();
+    let storage = gpu.target().storage;
+    let (latent_error, psnr) = allowed(storage);
+    let generated = diffusion.generate_blocking(request, |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(generated.storage, storage, "no fallback was expected");
+    let (shape, latents) = common::golden(golden, &format!("{name}.latents"));
+    let error = common::relative_l2(&generated.latents, &latents);
+    if error > latent_error {
+        return Some(format!("{name}: latents: relative error {error:.2e}, allowed {latent_error:.0e}"));
+    }
+    if golden.tensor(&format!("{name}.image")).is_ok() {
+        let (image_shape, image) = common::golden(golden, &format!("{name}.image"));
+        let expected = to_bytes(&common::nhwc(&image_shape, &image));
+        let got = common::psnr(generated.picture.rgb(), &expected);
+        if got < psnr {
+            return Some(format!("{name}: picture: {got:.1} dB, expected {psnr}"));
+        }
+    }
+    assert_eq!(shape[1..].iter().product::<usize>(), generated.latents.len());
+    None
+}
+
+/// Every run of a model whose name begins with `prefix`, on every device.
+fn check_runs(model: &str, prefix: &str, files: impl Fn(&Value) -> ModelFiles) {
+    let folder = format!("tests/golden/{model}");
+    let file = bytes(&format!("{folder}/golden.safetensors"));
+    let golden = SafeTensors::deserialize(&file).unwrap();
+    let description = json(&format!("{folder}/golden.json"));
+    let mut failures = Vec::new();
+    let runs = description["runs"].as_object().unwrap();
+    let mut count = 0;
+    for (name, run) in runs.iter().filter(|(name, _)| name.starts_with(prefix)) {
+        count += 1;
+        for gpu in common::gpus() {
+            let mut diffusion = Diffusion::open(gpu, &files(run)).unwrap();
+            let mut request = request(run);
+            if let Some(strength) = run["strength"].as_f64() {
+                let (shape, pixels) = common::golden(&golden, "img2img.input");
+                let rgb = to_bytes(&common::nhwc(&shape, &pixels));
+                request = request.image(Picture::new(shape[3], shape[2], rgb).unwrap(), strength as f32);
+            }
+            let problem = check(&mut diffusion, &golden, name, &request);
+            failures.extend(problem.map(|problem| format!("{}: {problem}", common::name(gpu))));
+        }
+    }
+    assert!(count > 0, "no run of {model} begins with {prefix}");
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// The folder with the run's scheduler configuration in place of the model's.
+fn with_scheduler(model: &'static str) -> impl Fn(&Value) -> ModelFiles {
+    move |run| {
+        let mut files = Vec::new();
+        for part in ["model_index.json", "text_encoder/config.json", "text_encoder/model.safetensors",
+            "unet/config.json", "unet/diffusion_pytorch_model.safetensors",
+            "vae/config.json", "vae/diffusion_pytorch_model.safetensors",
+            "tokenizer/vocab.json", "tokenizer/merges.txt", "tokenizer/tokenizer_config.json",
+            "tokenizer/special_tokens_map.json"] {
+            let own = path(&format!("tests/golden/{model}/{part}"));
+            // The second model ships no autoencoder of its own: its runs compare latents.
+            let file = if own.exists() { own } else { path(&format!("tests/golden/sd1-tiny/{part}")) };
+            files.push((part.to_string(), std::fs::read(file).unwrap().into()));
+        }
+        let own = format!("tests/golden/{model}/scheduler/scheduler_config.json");
+        let scheduler = match &run["scheduler"] {
+            Value::Null => bytes(&own),
+            scheduler => serde_json::to_vec(scheduler).unwrap(),
+        };
+        files.push(("scheduler/scheduler_config.json".into(), scheduler.into()));
+        ModelFiles::memory(model, files)
+    }
+}
+
+#[test]
+fn text_to_image_of_stable_diffusion_1() {
+    check_runs("sd1-tiny", "txt2img", with_scheduler("sd1-tiny"));
+}
+
+#[test]
+fn image_to_image_of_stable_diffusion_1() {
+    check_runs("sd1-tiny", "img2img", with_scheduler("sd1-tiny"));
+}
+
+#[test]
+fn text_to_image_of_stable_diffusion_2() {
+    check_runs("sd2-tiny", "txt2img", with_scheduler("sd2-tiny"));
+}
+
+#[test]
+fn a_folder_is_the_same_as_files_in_memory() {
+    let gpu: &Gpu = &common::gpus()[0];
+    let files = ModelFiles::folder(path("tests/golden/sd1-tiny")).unwrap();
+    let request = Request::new("a red apple").seed(3).steps(2).size(64, 64);
+    let mut one = Diffusion::open(gpu, &files).unwrap();
+    let run = json("tests/golden/sd1-tiny/golden.json")["runs"]["txt2img.pndm"].clone();
+    let mut other = Diffusion::open(gpu, &with_scheduler("sd1-tiny")(&run)).unwrap();
+    let pictures = [&mut one, &mut other]
+        .map(|diffusion| diffusion.generate_blocking(&request, |_| ControlFlow::Continue(())).unwrap().picture);
+    assert_eq!(pictures[0], pictures[1]);
+}
+
+#[test]
+fn a_wrong_seed_is_detected() {
+    let file = bytes("tests/golden/sd1-tiny/golden.safetensors");
+    let golden = SafeTensors::deserialize(&file).unwrap();
+    let run = json("tests/golden/sd1-tiny/golden.json")["runs"]["txt2img.ddim"].clone();
+    let mut diffusion = Diffusion::open(&common::gpus()[0], &with_scheduler("sd1-tiny")(&run)).unwrap();
+    let wrong = request(&run).seed(8);
+    assert!(check(&mut diffusion, &golden, "txt2img.ddim", &wrong).is_some());
+    let latents = to_channels_first(&[1.0, 2.0, 3.0, 4.0], 2);
+    assert_eq!(latents, [1.0, 3.0, 2.0, 4.0]);
+}
