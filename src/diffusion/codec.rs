@@ -132,14 +132,15 @@ impl Codec {
         program.run();
         let moments = program.read("moments").await?;
         let channels = self.config.latent_channels;
-        let sampled = moments.chunks_exact(2 * channels).zip(noise.chunks_exact(channels)).flat_map(
-            |(moments, noise)| {
+        let sampled = moments
+            .chunks_exact(2 * channels)
+            .zip(noise.chunks_exact(channels))
+            .flat_map(|(moments, noise)| {
                 let (mean, log_variance) = moments.split_at(channels);
                 let deviations = log_variance.iter().map(|v| (0.5 * v.clamp(-30.0, 20.0)).exp());
                 let values = mean.iter().zip(deviations).zip(noise).map(|((m, d), z)| m + d * z);
                 values.map(|value| value * self.config.scaling_factor).collect::<Vec<_>>()
-            },
-        );
+            });
         Ok(sampled.collect())
     }
 }

@@ -102,7 +102,8 @@ impl Denoiser {
     pub(super) fn text_width(&self) -> Option<usize> {
         let weights: &dyn WeightIndex = &self.component.weights;
         let ends = ["attn2.to_k.weight", "attn2.to_kv.weight"];
-        let name = weights.names().into_iter().find(|name| ends.iter().any(|e| name.ends_with(e)))?;
+        let name =
+            weights.names().into_iter().find(|name| ends.iter().any(|e| name.ends_with(e)))?;
         weights.shape(&name)?.get(1).copied()
     }
 

@@ -127,7 +127,10 @@ impl ModelFiles {
             match &self.place {
                 Place::Memory(files) => {
                     if let Some(source) = files.get(&path) {
-                        return Weights::from_bytes(format!("{}/{path}", self.name), source.clone());
+                        return Weights::from_bytes(
+                            format!("{}/{path}", self.name),
+                            source.clone(),
+                        );
                     }
                 }
                 #[cfg(not(target_arch = "wasm32"))]

@@ -9,6 +9,7 @@ mod component;
 mod denoiser;
 mod files;
 mod latents;
+mod model;
 mod request;
 mod run;
 mod session;
@@ -16,6 +17,7 @@ mod text;
 
 pub use files::ModelFiles;
 pub use latents::{to_channels_first, to_channels_last};
+pub use model::Model;
 pub use request::{Defaults, ImageToImage, Request};
 pub use run::{Generated, Progress, Run, Timings};
 pub use session::Diffusion;

@@ -1,8 +1,9 @@
 //! One picture in the making.
 
 use super::denoiser::{Programs, Sizes, scalars};
+use super::model::Settings;
 use super::request::Request;
-use super::session::{Diffusion, Settings};
+use super::session::Diffusion;
 use super::{to_channels_first, to_channels_last};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::scheduler_step::SLOTS;
@@ -80,9 +81,9 @@ pub struct Generated {
 impl<'d> Run<'d> {
     pub(super) async fn start(diffusion: &'d mut Diffusion, request: &Request) -> Result<Self> {
         let started = Instant::now();
-        let settings = diffusion.settings(request)?;
-        let sizes = diffusion.sizes(&settings)?;
-        let channels = diffusion.denoiser.channels;
+        let settings = diffusion.model.settings(request)?;
+        let sizes = diffusion.model.sizes(&settings)?;
+        let channels = diffusion.model.denoiser.channels;
         let count = channels * sizes.height * sizes.width;
         if let Some(latents) = &request.latents
             && (latents.len() != count || latents.iter().any(|value| !value.is_finite()))
@@ -98,14 +99,14 @@ impl<'d> Run<'d> {
 
         let gpu = diffusion.gpu.clone();
         let prompts = [request.negative_prompt.as_str(), request.prompt.as_str()];
-        let texts = diffusion.text.encode(&gpu, &prompts[2 - sizes.copies..]).await?;
+        let texts = diffusion.model.text.encode(&gpu, &prompts[2 - sizes.copies..]).await?;
         let truncated = texts.truncated.iter().flatten();
         let notes = truncated
             .map(|rest| format!("the prompt is too long for the model; ignored: {rest:?}"))
             .collect();
         let text_time = started.elapsed();
 
-        let programs = diffusion.denoiser.programs(&gpu, sizes).await?;
+        let programs = diffusion.model.denoiser.programs(&gpu, sizes).await?;
         let timesteps: Vec<_> = settings.schedule.steps.iter().map(|step| step.timestep).collect();
         programs.prepare.write("timesteps", &timesteps)?;
         programs.prepare.write("context", &texts.values)?;
@@ -121,7 +122,8 @@ impl<'d> Run<'d> {
             Some(image) => {
                 // diffusers draws the encoder's noise first, then the sampler's.
                 let posterior = to_channels_last(&random.normal(count), channels);
-                let latents = diffusion.codec.encode(&gpu, &image.picture, &posterior).await?;
+                let latents =
+                    diffusion.model.codec.encode(&gpu, &image.picture, &posterior).await?;
                 let latents = to_channels_first(&latents, channels);
                 let noise = request.latents.clone().unwrap_or_else(|| random.normal(count));
                 let [signal, level] = settings.schedule.steps[0].noising;
@@ -135,7 +137,7 @@ impl<'d> Run<'d> {
 
         let plans = [programs.prepare.plan(), programs.step.plan()];
         let activations: u64 = plans.iter().map(|plan| plan.activation_bytes()).sum();
-        let peak_bytes = texts.bytes.max(activations + diffusion.denoiser.weight_bytes());
+        let peak_bytes = texts.bytes.max(activations + diffusion.model.denoiser.weight_bytes());
         let timings = Timings {
             text: text_time,
             prepare: started.elapsed() - text_time,
@@ -164,7 +166,7 @@ impl<'d> Run<'d> {
         let steps = &self.settings.schedule.steps;
         let Some(step) = steps.get(self.next) else { return Ok(None) };
         let program = &self.programs.step;
-        let channels = self.diffusion.denoiser.channels;
+        let channels = self.diffusion.model.denoiser.channels;
         let count = channels * self.sizes.height * self.sizes.width;
         program.write("step", &scalars(step, self.next, self.settings.guidance_scale))?;
         if step.draws_noise {
@@ -189,7 +191,7 @@ impl<'d> Run<'d> {
     /// # Errors
     /// `Device` if the GPU failed.
     pub async fn latents(&self) -> Result<Vec<f32>> {
-        let channels = self.diffusion.denoiser.channels;
+        let channels = self.diffusion.model.denoiser.channels;
         let count = channels * self.sizes.height * self.sizes.width;
         let state = self.programs.step.read("state").await?;
         Ok(to_channels_first(&state[..count], channels))
@@ -220,9 +222,10 @@ impl<'d> Run<'d> {
             return Err(Error::new(ErrorKind::Numeric, message));
         }
         let (height, width) = (self.sizes.height, self.sizes.width);
-        let last = to_channels_last(&latents, self.diffusion.denoiser.channels);
+        let last = to_channels_last(&latents, self.diffusion.model.denoiser.channels);
         let gpu = self.diffusion.gpu.clone();
-        let (picture, bytes) = self.diffusion.codec.decode(&gpu, &last, height, width).await?;
+        let (picture, bytes) =
+            self.diffusion.model.codec.decode(&gpu, &last, height, width).await?;
         self.timings.decode = started.elapsed();
         Ok(Generated {
             picture,

@@ -63,9 +63,14 @@ impl TextEncoder {
     /// Width of a token's embedding.
     pub(super) fn width(&self) -> Result<usize> {
         let name = "embeddings.token_embedding.weight";
-        self.component.weights.shape(name).and_then(|shape| shape.get(1).copied()).ok_or_else(|| {
-            Error::new(ErrorKind::Weights, format!("text_encoder: the weight {name} is missing"))
-        })
+        self.component.weights.shape(name).and_then(|shape| shape.get(1).copied()).ok_or_else(
+            || {
+                Error::new(
+                    ErrorKind::Weights,
+                    format!("text_encoder: the weight {name} is missing"),
+                )
+            },
+        )
     }
 
     pub(super) fn tokenize(&self, text: &str) -> Result<Encoded> {

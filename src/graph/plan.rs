@@ -120,8 +120,10 @@ impl Plan {
             bindings.push(Some(bind(id)));
             let params_offset = plan.params.len();
             plan.params.extend_from_slice(&launch.params);
-            plan.params
-                .resize(plan.params.len().next_multiple_of(target.uniform_alignment_bytes as usize), 0);
+            plan.params.resize(
+                plan.params.len().next_multiple_of(target.uniform_alignment_bytes as usize),
+                0,
+            );
             plan.dispatches.push(Dispatch {
                 path: node.path.clone(),
                 shader: op.kernel().shader(),
@@ -185,7 +187,8 @@ impl Plan {
             if !matches!(graph.nodes[root].source, Source::Op { .. })
                 || matches!(places[root], Place::Output(_))
             {
-                let message = format!("the output {name} is not the result of an operation of its own");
+                let message =
+                    format!("the output {name} is not the result of an operation of its own");
                 return Err(Error::new(ErrorKind::Shape, message));
             }
             places[root] = Place::Output(self.outputs.len());

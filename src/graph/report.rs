@@ -13,7 +13,8 @@ impl fmt::Display for Plan {
         )?;
         for (index, dispatch) in self.dispatches.iter().enumerate() {
             let [x, y, z] = dispatch.launch.groups;
-            let places: Vec<_> = dispatch.operands.iter().map(|o| place(o.map(|o| o.place))).collect();
+            let places: Vec<_> =
+                dispatch.operands.iter().map(|o| place(o.map(|o| o.place))).collect();
             writeln!(
                 f,
                 "{index:>4}  {:<19} {:<18} {:>9.3} {:>9.1}  {:<14} {:<18} {}",
@@ -28,7 +29,11 @@ impl fmt::Display for Plan {
         }
         for (kind, ports) in [("input", &self.inputs), ("output", &self.outputs)] {
             for port in ports {
-                writeln!(f, "{kind:>6}  {} {} {:?}", port.name, port.tensor.shape, port.tensor.dtype)?;
+                writeln!(
+                    f,
+                    "{kind:>6}  {} {} {:?}",
+                    port.name, port.tensor.shape, port.tensor.dtype
+                )?;
             }
         }
         let bytes: u64 = self.dispatches.iter().map(|dispatch| dispatch.bytes).sum();

@@ -19,10 +19,13 @@ pub(super) fn assign(tensors: &[Lifetime]) -> (Vec<usize>, Vec<u64>) {
     for index in order {
         let tensor = tensors[index];
         let free = |members: &[usize]| {
-            members.iter().all(|&m| tensors[m].last < tensor.first || tensor.last < tensors[m].first)
+            members
+                .iter()
+                .all(|&m| tensors[m].last < tensor.first || tensor.last < tensors[m].first)
         };
         // Sizes fall along the order, so every slot is large enough; the smallest fits best.
-        let best = (0..slots.len()).filter(|&slot| free(&slots[slot].1)).min_by_key(|&s| slots[s].0);
+        let best =
+            (0..slots.len()).filter(|&slot| free(&slots[slot].1)).min_by_key(|&s| slots[s].0);
         let slot = best.unwrap_or_else(|| {
             slots.push((tensor.bytes, Vec::new()));
             slots.len() - 1

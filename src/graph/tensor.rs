@@ -82,7 +82,8 @@ impl<'g> Tensor<'g> {
     pub fn view(self, shape: impl Into<Shape>) -> Tensor<'g> {
         let (from, to) = (self.builder.tensor(self.id), shape.into());
         if (from.shape.rows(), from.shape.channels()) != (to.rows(), to.channels()) {
-            let message = format!("view: expected as many rows and channels as {}, got {to}", from.shape);
+            let message =
+                format!("view: expected as many rows and channels as {}, got {to}", from.shape);
             self.builder.fail(Error::new(ErrorKind::Shape, message));
             return self.builder.placeholder();
         }

@@ -8,8 +8,8 @@ use croquis::kernels::scheduler_step::slot;
 use croquis::models::autoencoder::{AutoencoderConfig, decode, encode};
 use croquis::models::clip::{ClipConfig, embed, text_encoder};
 use croquis::models::mobile::MobileConfig;
-use croquis::models::unet::{Outline, UnetConfig, UnetInputs, unet};
 use croquis::models::parse_config;
+use croquis::models::unet::{Outline, UnetConfig, UnetInputs, unet};
 use croquis::shape::{Storage, TensorType};
 use croquis::weights::Weights;
 use safetensors::SafeTensors;
@@ -70,7 +70,12 @@ fn upload(gpu: &Gpu, weights: &Weights, graph: &Graph) -> GpuWeights {
 }
 
 /// Runs a graph of one phase and reads its outputs in the order of computation.
-fn run(gpu: &Gpu, weights: &Weights, graph: &Graph, inputs: &[(&str, &[f32])]) -> Vec<(String, Vec<f32>)> {
+fn run(
+    gpu: &Gpu,
+    weights: &Weights,
+    graph: &Graph,
+    inputs: &[(&str, &[f32])],
+) -> Vec<(String, Vec<f32>)> {
     let program = common::program(gpu, graph, &upload(gpu, weights, graph), &[]);
     inputs.iter().for_each(|(name, values)| program.write(name, values).unwrap());
     program.run();
@@ -81,7 +86,9 @@ fn report(problems: Vec<(String, Vec<String>)>) {
     let failed: Vec<_> = problems
         .iter()
         .filter(|(_, problems)| !problems.is_empty())
-        .map(|(gpu, problems)| format!("{gpu}: {} blocks diverge, first {}", problems.len(), problems[0]))
+        .map(|(gpu, problems)| {
+            format!("{gpu}: {} blocks diverge, first {}", problems.len(), problems[0])
+        })
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
@@ -130,7 +137,10 @@ impl UnetCase<'_> {
         program.write("sample", &self.sample).unwrap();
         program.write("step", &step).unwrap();
         program.run();
-        read_all(gpu, &program, &phases.step)
+        let mut outputs = read_all(gpu, &prepare, &phases.prepare);
+        outputs.retain(|(name, _)| name.starts_with("unet."));
+        outputs.extend(read_all(gpu, &program, &phases.step));
+        outputs
     }
 }
 
@@ -149,7 +159,8 @@ fn check_unet(model: &str, outline: &Outline) {
     let (shape, sample) = common::golden(&golden, "unet.sample");
     let (context_shape, context) = common::golden(&golden, "unet.encoder_hidden_states");
     let timestep = json(&format!("{folder}/golden.json"))["unet"]["timestep"].as_f64().unwrap();
-    let weights = Weights::open(path(&format!("{folder}/unet/diffusion_pytorch_model.safetensors")));
+    let weights =
+        Weights::open(path(&format!("{folder}/unet/diffusion_pytorch_model.safetensors")));
     let case = UnetCase {
         weights: &weights.unwrap(),
         outline,
@@ -178,7 +189,8 @@ fn unet_of_the_embedded_model_at_three_timesteps() {
     let config: MobileConfig = parse_config("config.json", &text).unwrap();
     let (shape, sample) = common::golden(&golden, "initial_latents");
     let (context_shape, context) = common::golden(&golden, "text_embeds");
-    let names: Vec<_> = golden.names().into_iter().filter(|n| n.starts_with("unet_out_t")).collect();
+    let names: Vec<_> =
+        golden.names().into_iter().filter(|n| n.starts_with("unet_out_t")).collect();
     assert!(!names.is_empty());
     for name in names {
         let case = UnetCase {
@@ -193,7 +205,8 @@ fn unet_of_the_embedded_model_at_three_timesteps() {
         for gpu in common::gpus() {
             let outputs = case.run(gpu);
             let last = outputs.into_iter().find(|(name, _)| name == "unet.conv_out").unwrap();
-            let problems = compare(&golden, &[(name.to_string(), last.1)], tolerance(gpu.target().storage));
+            let problems =
+                compare(&golden, &[(name.to_string(), last.1)], tolerance(gpu.target().storage));
             assert!(problems.is_empty(), "{}: {problems:?}", common::name(gpu));
         }
     }
@@ -202,21 +215,24 @@ fn unet_of_the_embedded_model_at_three_timesteps() {
 #[test]
 fn unet_of_stable_diffusion_1() {
     let file = "tests/golden/sd1-tiny/unet/config.json";
-    let config: UnetConfig = parse_config(file, &std::fs::read_to_string(path(file)).unwrap()).unwrap();
+    let config: UnetConfig =
+        parse_config(file, &std::fs::read_to_string(path(file)).unwrap()).unwrap();
     check_unet("sd1-tiny", &config.outline().unwrap());
 }
 
 #[test]
 fn unet_of_stable_diffusion_2() {
     let file = "tests/golden/sd2-tiny/unet/config.json";
-    let config: UnetConfig = parse_config(file, &std::fs::read_to_string(path(file)).unwrap()).unwrap();
+    let config: UnetConfig =
+        parse_config(file, &std::fs::read_to_string(path(file)).unwrap()).unwrap();
     check_unet("sd2-tiny", &config.outline().unwrap());
 }
 
 #[test]
 fn unet_of_mobile_diffusion_with_relu_attention() {
     let file = "tests/golden/mobile-tiny/unet/config.json";
-    let config: MobileConfig = parse_config(file, &std::fs::read_to_string(path(file)).unwrap()).unwrap();
+    let config: MobileConfig =
+        parse_config(file, &std::fs::read_to_string(path(file)).unwrap()).unwrap();
     check_unet("mobile-tiny", &config.outline().unwrap());
 }
 
@@ -229,7 +245,8 @@ fn text_encoders() {
         let weights = Weights::open(path(&format!("{folder}/text_encoder/model.safetensors")))
             .and_then(|weights| weights.without_prefix("text_model."))
             .unwrap();
-        let text = std::fs::read_to_string(path(&format!("{folder}/text_encoder/config.json"))).unwrap();
+        let text =
+            std::fs::read_to_string(path(&format!("{folder}/text_encoder/config.json"))).unwrap();
         let config: ClipConfig = parse_config("config.json", &text).unwrap();
         let (shape, embeddings) = common::golden(&golden, "text_encoder.embeddings");
         let ids = &json(&format!("{folder}/golden.json"))["text_encoder"]["input_ids"];
@@ -249,7 +266,10 @@ fn text_encoders() {
         let mut problems = Vec::new();
         for gpu in common::gpus() {
             let outputs = run(gpu, &weights, &graph, &[("embeddings", &embeddings)]);
-            problems.push((common::name(gpu), compare(&golden, &outputs, tolerance(gpu.target().storage))));
+            problems.push((
+                common::name(gpu),
+                compare(&golden, &outputs, tolerance(gpu.target().storage)),
+            ));
         }
         report(problems);
     }
@@ -260,7 +280,8 @@ fn autoencoder_both_ways() {
     let folder = "tests/golden/sd1-tiny";
     let file = bytes(&format!("{folder}/golden.safetensors"));
     let golden = SafeTensors::deserialize(&file).unwrap();
-    let weights = Weights::open(path(&format!("{folder}/vae/diffusion_pytorch_model.safetensors"))).unwrap();
+    let weights =
+        Weights::open(path(&format!("{folder}/vae/diffusion_pytorch_model.safetensors"))).unwrap();
     let text = std::fs::read_to_string(path(&format!("{folder}/vae/config.json"))).unwrap();
     let config: AutoencoderConfig = parse_config("config.json", &text).unwrap();
     for (input, prefixes) in [
@@ -270,15 +291,23 @@ fn autoencoder_both_ways() {
         let (shape, values) = common::golden(&golden, input);
         let builder = Builder::new();
         let m = Scope::new(&builder, "vae", &weights);
-        let tensor = builder.input("in", TensorType::real([shape[0], shape[2], shape[3], shape[1]]));
-        if input.contains("decoder") { decode(&m, &config, tensor) } else { encode(&m, &config, tensor) };
+        let tensor =
+            builder.input("in", TensorType::real([shape[0], shape[2], shape[3], shape[1]]));
+        if input.contains("decoder") {
+            decode(&m, &config, tensor)
+        } else {
+            encode(&m, &config, tensor)
+        };
         let graph = fuse(builder.finish_with_taps().unwrap());
         assert_complete(&golden, &prefixes, &[input], &graph);
         let values = common::nhwc(&shape, &values);
         let mut problems = Vec::new();
         for gpu in common::gpus() {
             let outputs = run(gpu, &weights, &graph, &[("in", &values)]);
-            problems.push((common::name(gpu), compare(&golden, &outputs, tolerance(gpu.target().storage))));
+            problems.push((
+                common::name(gpu),
+                compare(&golden, &outputs, tolerance(gpu.target().storage)),
+            ));
         }
         report(problems);
     }

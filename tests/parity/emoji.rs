@@ -22,7 +22,8 @@ pub fn golden_request(golden: &SafeTensors<'_>) -> Request {
 
 /// Text embeddings, latents and picture of the golden run on one device; what is wrong.
 pub fn check(gpu: &Gpu, golden: &SafeTensors<'_>, request: &Request) -> Vec<String> {
-    let (module, psnr) = if gpu.target().storage == Storage::F32 { (1e-4, 45.0) } else { (2e-2, 30.0) };
+    let (module, psnr) =
+        if gpu.target().storage == Storage::F32 { (1e-4, 45.0) } else { (2e-2, 30.0) };
     let mut problems = Vec::new();
     let mut compare = |name: &str, got: &[f32]| {
         let error = common::relative_l2(got, &common::golden(golden, name).1);
@@ -49,7 +50,8 @@ fn golden_run_on_every_device() {
     let file = bytes("models/emoji-64/golden/golden.safetensors");
     let golden = SafeTensors::deserialize(&file).unwrap();
     let request = golden_request(&golden);
-    let problems: Vec<_> = common::gpus().iter().flat_map(|gpu| check(gpu, &golden, &request)).collect();
+    let problems: Vec<_> =
+        common::gpus().iter().flat_map(|gpu| check(gpu, &golden, &request)).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 

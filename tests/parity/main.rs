@@ -31,5 +31,8 @@ pub fn json(relative: &str) -> Value {
 
 /// A decoded image `[H, W, 3]` in about [-1, 1] as bytes, as diffusers rounds it.
 pub fn to_bytes(image: &[f32]) -> Vec<u8> {
-    image.iter().map(|v| ((v / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8).collect()
+    image
+        .iter()
+        .map(|v| ((v / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8)
+        .collect()
 }

@@ -20,8 +20,7 @@ fn request(run: &Value) -> Request {
     let number = |key: &str| run[key].as_u64().map(|value| value as usize);
     // A run without a scheduler of its own uses the model's.
     let class = run["scheduler"]["_class_name"].as_str();
-    let scheduler =
-        SchedulerKind::ALL.into_iter().find(|kind| class == Some(kind.class_name()));
+    let scheduler = SchedulerKind::ALL.into_iter().find(|kind| class == Some(kind.class_name()));
     Request {
         prompt: run["prompt"].as_str().unwrap().into(),
         negative_prompt: run["negative_prompt"].as_str().unwrap_or_default().into(),
@@ -50,7 +49,9 @@ fn check(
     let (shape, latents) = common::golden(golden, &format!("{name}.latents"));
     let error = common::relative_l2(&generated.latents, &latents);
     if error > latent_error {
-        return Some(format!("{name}: latents: relative error {error:.2e}, allowed {latent_error:.0e}"));
+        return Some(format!(
+            "{name}: latents: relative error {error:.2e}, allowed {latent_error:.0e}"
+        ));
     }
     if golden.tensor(&format!("{name}.image")).is_ok() {
         let (image_shape, image) = common::golden(golden, &format!("{name}.image"));
@@ -81,7 +82,8 @@ fn check_runs(model: &str, prefix: &str, files: impl Fn(&Value) -> ModelFiles) {
             if let Some(strength) = run["strength"].as_f64() {
                 let (shape, pixels) = common::golden(&golden, "img2img.input");
                 let rgb = to_bytes(&common::nhwc(&shape, &pixels));
-                request = request.image(Picture::new(shape[3], shape[2], rgb).unwrap(), strength as f32);
+                request =
+                    request.image(Picture::new(shape[3], shape[2], rgb).unwrap(), strength as f32);
             }
             let problem = check(&mut diffusion, &golden, name, &request);
             failures.extend(problem.map(|problem| format!("{}: {problem}", common::name(gpu))));
@@ -95,14 +97,23 @@ fn check_runs(model: &str, prefix: &str, files: impl Fn(&Value) -> ModelFiles) {
 fn with_scheduler(model: &'static str) -> impl Fn(&Value) -> ModelFiles {
     move |run| {
         let mut files = Vec::new();
-        for part in ["model_index.json", "text_encoder/config.json", "text_encoder/model.safetensors",
-            "unet/config.json", "unet/diffusion_pytorch_model.safetensors",
-            "vae/config.json", "vae/diffusion_pytorch_model.safetensors",
-            "tokenizer/vocab.json", "tokenizer/merges.txt", "tokenizer/tokenizer_config.json",
-            "tokenizer/special_tokens_map.json"] {
+        for part in [
+            "model_index.json",
+            "text_encoder/config.json",
+            "text_encoder/model.safetensors",
+            "unet/config.json",
+            "unet/diffusion_pytorch_model.safetensors",
+            "vae/config.json",
+            "vae/diffusion_pytorch_model.safetensors",
+            "tokenizer/vocab.json",
+            "tokenizer/merges.txt",
+            "tokenizer/tokenizer_config.json",
+            "tokenizer/special_tokens_map.json",
+        ] {
             let own = path(&format!("tests/golden/{model}/{part}"));
             // The second model ships no autoencoder of its own: its runs compare latents.
-            let file = if own.exists() { own } else { path(&format!("tests/golden/sd1-tiny/{part}")) };
+            let file =
+                if own.exists() { own } else { path(&format!("tests/golden/sd1-tiny/{part}")) };
             files.push((part.to_string(), std::fs::read(file).unwrap().into()));
         }
         let own = format!("tests/golden/{model}/scheduler/scheduler_config.json");
@@ -138,8 +149,9 @@ fn a_folder_is_the_same_as_files_in_memory() {
     let mut one = Diffusion::open(gpu, &files).unwrap();
     let run = json("tests/golden/sd1-tiny/golden.json")["runs"]["txt2img.pndm"].clone();
     let mut other = Diffusion::open(gpu, &with_scheduler("sd1-tiny")(&run)).unwrap();
-    let pictures = [&mut one, &mut other]
-        .map(|diffusion| diffusion.generate_blocking(&request, |_| ControlFlow::Continue(())).unwrap().picture);
+    let pictures = [&mut one, &mut other].map(|diffusion| {
+        diffusion.generate_blocking(&request, |_| ControlFlow::Continue(())).unwrap().picture
+    });
     assert_eq!(pictures[0], pictures[1]);
 }
 
@@ -148,7 +160,8 @@ fn a_wrong_seed_is_detected() {
     let file = bytes("tests/golden/sd1-tiny/golden.safetensors");
     let golden = SafeTensors::deserialize(&file).unwrap();
     let run = json("tests/golden/sd1-tiny/golden.json")["runs"]["txt2img.ddim"].clone();
-    let mut diffusion = Diffusion::open(&common::gpus()[0], &with_scheduler("sd1-tiny")(&run)).unwrap();
+    let mut diffusion =
+        Diffusion::open(&common::gpus()[0], &with_scheduler("sd1-tiny")(&run)).unwrap();
     let wrong = request(&run).seed(8);
     assert!(check(&mut diffusion, &golden, "txt2img.ddim", &wrong).is_some());
     let latents = to_channels_first(&[1.0, 2.0, 3.0, 4.0], 2);

@@ -6,8 +6,9 @@ use crate::graph::{Graph, NodeId, Source};
 /// A graph in two parts that run at different rates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phases {
-    /// What depends on no per-step input: text keys and values, time embeddings. Runs once. Its
-    /// outputs are the inputs `hoisted.0`, `hoisted.1`, … of `step`.
+    /// What depends on no per-step input: text keys and values, time embeddings. Runs once. What
+    /// `step` reads of it are outputs here and inputs there: `hoisted.0`, `hoisted.1`, …. Outputs of the
+    /// whole graph that do not change are here as well.
     pub prepare: Graph,
     /// The rest, which runs every step.
     pub step: Graph,
@@ -22,7 +23,8 @@ pub fn split_phases(graph: Graph, per_step: &[&str]) -> Phases {
             source => source.operands().any(|operand| varies[operand]),
         };
     }
-    let computed = |id: NodeId| matches!(graph.nodes[id].source, Source::Op { .. } | Source::View(_));
+    let computed =
+        |id: NodeId| matches!(graph.nodes[id].source, Source::Op { .. } | Source::View(_));
     let mut crosses = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {
         if varies[id] {
@@ -32,11 +34,42 @@ pub fn split_phases(graph: Graph, per_step: &[&str]) -> Phases {
         }
     }
     let (mut prepare, mut step) = (graph.clone(), graph);
-    prepare.outputs.clear();
+    prepare.outputs.retain(|(_, id)| !varies[*id]);
+    step.outputs.retain(|(_, id)| varies[*id]);
     for (index, id) in (0..crosses.len()).filter(|id| crosses[*id]).enumerate() {
-        let name = format!("hoisted.{index}");
-        prepare.outputs.push((name.clone(), id));
+        let known = prepare.outputs.iter().find(|(_, output)| *output == id);
+        let name = known.map_or_else(|| format!("hoisted.{index}"), |(name, _)| name.clone());
+        if known.is_none() {
+            prepare.outputs.push((name.clone(), id));
+        }
         step.nodes[id].source = Source::Input(name);
     }
     Phases { prepare: prune(prepare), step: prune(step) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Builder;
+    use crate::shape::TensorType;
+
+    #[test]
+    fn what_does_not_change_leaves_the_step() -> crate::Result<()> {
+        let builder = Builder::new();
+        let text = builder.input("text", TensorType::real([1, 8]));
+        let sample = builder.input("sample", TensorType::real([1, 8]));
+        let keys = text.silu();
+        builder.output("keys", keys);
+        builder.output("state", sample + keys.silu() + keys);
+        let phases = split_phases(builder.finish()?, &["sample"]);
+        let names = |graph: &Graph| -> Vec<String> {
+            graph.outputs.iter().map(|(name, _)| name.clone()).collect()
+        };
+        assert_eq!(names(&phases.prepare), ["keys", "hoisted.1"]);
+        assert_eq!(names(&phases.step), ["state"]);
+        let operations =
+            |graph: &Graph| (0..graph.nodes.len()).filter(|id| graph.op(*id).is_some()).count();
+        assert_eq!((operations(&phases.prepare), operations(&phases.step)), (2, 2));
+        Ok(())
+    }
 }

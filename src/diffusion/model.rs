@@ -1,0 +1,159 @@
+//! A model's configurations and weights, ready for any device.
+
+use super::codec::{Codec, Direction};
+use super::denoiser::{Denoiser, Sizes};
+use super::files::ModelFiles;
+use super::request::{Defaults, Request};
+use super::text::TextEncoder;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::Plan;
+use crate::kernels::Target;
+use crate::schedulers::{Schedule, SchedulerConfig};
+
+/// A model that was read and checked, and is not on a device yet: enough to know its defaults and
+/// to plan what a request would cost.
+pub struct Model {
+    pub(super) text: TextEncoder,
+    pub(super) denoiser: Denoiser,
+    pub(super) codec: Codec,
+    scheduler: SchedulerConfig,
+    defaults: Defaults,
+    name: String,
+}
+
+/// A request with every choice made and checked.
+pub(super) struct Settings {
+    pub height: usize,
+    pub width: usize,
+    pub steps: usize,
+    pub guidance_scale: f32,
+    pub schedule: Schedule,
+}
+
+impl Model {
+    /// Reads a model's configurations and weight headers, and checks them. No weight is read yet.
+    ///
+    /// # Errors
+    /// `NotFound`, `Format`, `Config`, `Unsupported` or `Weights`, naming file and key.
+    pub fn open(files: &ModelFiles) -> Result<Model> {
+        let opened = || {
+            let scheduler =
+                SchedulerConfig::from_json(&files.text("scheduler/scheduler_config.json")?)?;
+            let denoiser = Denoiser::open(files)?;
+            let codec = Codec::open(files)?;
+            let kind = scheduler.kind()?;
+            let (steps, guidance_scale) = Defaults::sampling(kind, denoiser.mobile);
+            let side = denoiser.sample_size * codec.pixels_per_latent();
+            let defaults =
+                Defaults { width: side, height: side, scheduler: kind, steps, guidance_scale };
+            let text = TextEncoder::open(files)?;
+            let name = files.name().to_string();
+            Ok(Model { text, denoiser, codec, scheduler, defaults, name })
+        };
+        opened().map_err(|error: Error| error.context(format!("model {}", files.name())))
+    }
+
+    /// The model's name: its folder, or what it was called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the model does unless it is asked otherwise.
+    pub fn defaults(&self) -> &Defaults {
+        &self.defaults
+    }
+
+    /// The shape `[C, h, w]` of a request's latents.
+    ///
+    /// # Errors
+    /// `Argument` for an impossible request.
+    pub fn latent_shape(&self, request: &Request) -> Result<[usize; 3]> {
+        let sizes = self.sizes(&self.settings(request)?)?;
+        Ok([self.denoiser.channels, sizes.height, sizes.width])
+    }
+
+    /// The plans of a request by name, computed without a GPU: `text_encoder`, `prepare`
+    /// (what a prompt needs once), `step`, `decoder`.
+    ///
+    /// # Errors
+    /// `Argument` for an impossible request; `Weights`, `Shape` or `Memory` if the model's weights
+    /// or the target's limits do not allow it.
+    pub fn plans(&self, request: &Request, target: &Target) -> Result<Vec<(&'static str, Plan)>> {
+        let settings = self.settings(request)?;
+        let sizes = self.sizes(&settings)?;
+        let graphs = self.denoiser.graphs(sizes)?;
+        let texts = [sizes.copies, sizes.tokens, sizes.text_width];
+        Ok(vec![
+            ("text_encoder", Plan::new(&self.text.graph(texts)?, target)?),
+            ("prepare", Plan::new(&graphs.prepare, target)?),
+            ("step", Plan::new(&graphs.step, target)?),
+            ("decoder", {
+                let graph = self.codec.graph(Direction::Decode, sizes.height, sizes.width)?;
+                Plan::new(&graph, target)?
+            }),
+        ])
+    }
+
+    /// The sizes of the denoiser's programs.
+    pub(super) fn sizes(&self, settings: &Settings) -> Result<Sizes> {
+        let side = self.codec.pixels_per_latent();
+        Ok(Sizes {
+            height: settings.height / side,
+            width: settings.width / side,
+            copies: if settings.guidance_scale == 1.0 { 1 } else { 2 },
+            steps: settings.schedule.steps.len(),
+            tokens: self.text.tokens(),
+            text_width: self.text.width()?,
+        })
+    }
+
+    /// The request with the model's defaults filled in, checked.
+    pub(super) fn settings(&self, request: &Request) -> Result<Settings> {
+        let (width, height) = match &request.image {
+            Some(image) => (image.picture.width(), image.picture.height()),
+            None => (
+                request.width.unwrap_or(self.defaults.width),
+                request.height.unwrap_or(self.defaults.height),
+            ),
+        };
+        let multiple = self.codec.pixels_per_latent() * self.denoiser.granularity();
+        for (axis, pixels) in [("width", width), ("height", height)] {
+            if pixels == 0 || pixels % multiple != 0 || pixels > 16_384 {
+                let near = (pixels.clamp(1, 16_384) + multiple / 2) / multiple * multiple;
+                let message = format!(
+                    "{axis}: expected a multiple of {multiple} pixels for this model, such as {}, got {pixels}",
+                    near.max(multiple)
+                );
+                return Err(Error::new(ErrorKind::Argument, message));
+            }
+        }
+        let kind = request.scheduler.unwrap_or(self.defaults.scheduler);
+        let steps = request.steps.unwrap_or(self.defaults.steps);
+        let guidance_scale = request.guidance_scale.unwrap_or(self.defaults.guidance_scale);
+        if !guidance_scale.is_finite() || guidance_scale < 0.0 {
+            let message = format!("guidance scale: expected a number from 0, got {guidance_scale}");
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        let mut schedule = self.scheduler.schedule_from(kind, steps)?;
+        if let Some(image) = &request.image {
+            schedule = schedule.starting_at(image.strength)?;
+        }
+        if let (Some(wanted), Ok(got)) = (self.denoiser.text_width(), self.text.width())
+            && wanted != got
+        {
+            let message = format!(
+                "the UNet reads text embeddings of width {wanted}, the text encoder makes {got}; \
+                 they do not belong together"
+            );
+            return Err(Error::new(ErrorKind::Weights, message));
+        }
+        Ok(Settings { height, width, steps, guidance_scale, schedule })
+    }
+
+    /// Forgets what is on the GPU.
+    pub(super) fn unload(&mut self) {
+        self.text.unload();
+        self.denoiser.unload();
+        self.codec.unload();
+    }
+}
