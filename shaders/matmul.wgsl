@@ -3,7 +3,7 @@
 // out = (x · weight[:, :F]) * activation(x · weight[:, F:]); see src/kernels/matmul.rs.
 //
 // Header: ROWS, QUADS, COLUMNS, GROUP_X, GROUP_Y, SLAB (the tile), HAS_BIAS, HAS_CHANNEL_ADD,
-// HAS_RESIDUAL, GATED, ACTIVATION.
+// HAS_RESIDUAL, HAS_STEP, STEP_ROW, GATED, ACTIVATION.
 
 struct Params {
     rows: u32,          // M: rows of x and out
@@ -18,9 +18,10 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<Real4>;           // [M, K]
 @group(0) @binding(2) var<storage, read> weight: array<Real4>;      // [K, N], or [K, 2 N] with a gate
 @group(0) @binding(3) var<storage, read> bias: array<Real4>;        // [N] or [2 N]
-@group(0) @binding(4) var<storage, read> channel_add: array<Real4>; // [1 or B, N]
+@group(0) @binding(4) var<storage, read> channel_add: array<Real4>; // [1 or B, N], or [S, N] with step
 @group(0) @binding(5) var<storage, read> residual: array<Real4>;    // [M, N]
-@group(0) @binding(6) var<storage, read_write> out: array<Real4>;   // [M, N]
+@group(0) @binding(6) var<storage, read> step: array<f32>;          // [32]
+@group(0) @binding(7) var<storage, read_write> out: array<Real4>;   // [M, N]
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn matmul(

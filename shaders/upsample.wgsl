@@ -5,12 +5,15 @@
 struct Params {
     quads: u32,         // elements of out / 4
     channel_quads: u32, // C / 4
+    in_height: u32,     // H
     in_width: u32,      // W
+    out_height: u32,    // OH: 2 H, or one less
+    out_width: u32,     // OW: 2 W, or one less
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Real4>;         // [N, H, W, C]
-@group(0) @binding(2) var<storage, read_write> out: array<Real4>; // [N, 2 H, 2 W, C]
+@group(0) @binding(2) var<storage, read_write> out: array<Real4>; // [N, OH, OW, C]
 
 @compute @workgroup_size(GROUP)
 fn upsample(
@@ -21,9 +24,11 @@ fn upsample(
     let i = (group.y * groups.x + group.x) * GROUP + local;
     if i < params.quads {
         let pixel = i / params.channel_quads;
-        let line = pixel / (2u * params.in_width); // n * 2H + y
-        let column = pixel % (2u * params.in_width);
-        let source = line / 2u * params.in_width + column / 2u;
+        let line = pixel / params.out_width; // n * OH + y
+        let column = pixel % params.out_width;
+        let n = line / params.out_height;
+        let y = line % params.out_height;
+        let source = (n * params.in_height + y / 2u) * params.in_width + column / 2u;
         out[i] = x[source * params.channel_quads + i % params.channel_quads];
     }
 }

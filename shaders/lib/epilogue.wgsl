@@ -1,7 +1,7 @@
 
 // What happens to a finished sum before it is stored: bias, per-channel add (the time embedding),
-// activation or gate, residual. The kernel binds bias, channel_add, residual and out; operands that
-// are absent are never read.
+// activation or gate, residual. The kernel binds bias, channel_add, residual, step and out; operands
+// that are absent are never read.
 
 fn finish(row: u32, quad: u32, sum: vec4<f32>, gate_sum: vec4<f32>) {
     var v = sum;
@@ -13,7 +13,11 @@ fn finish(row: u32, quad: u32, sum: vec4<f32>, gate_sum: vec4<f32>) {
         }
     }
     if HAS_CHANNEL_ADD {
-        v += widen(channel_add[row / params.rows_per_add * params.out_quads + quad]);
+        var add_row = row / params.rows_per_add;
+        if HAS_STEP {
+            add_row = u32(step[STEP_ROW]);
+        }
+        v += widen(channel_add[add_row * params.out_quads + quad]);
     }
     if GATED {
         v *= activate(gate);

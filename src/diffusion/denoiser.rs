@@ -107,18 +107,6 @@ impl Denoiser {
         weights.shape(&name)?.get(1).copied()
     }
 
-    /// By what height and width of the latents must be divisible.
-    pub(super) fn granularity(&self) -> usize {
-        let weights: &dyn WeightIndex = &self.component.weights;
-        let halvings = (0..)
-            .take_while(|level| {
-                let prefix = format!("down_blocks.{level}.downsamplers.");
-                weights.names().iter().any(|name| name.starts_with(&prefix))
-            })
-            .count();
-        1 << halvings
-    }
-
     /// The graphs of both phases.
     ///
     /// Before the steps: `timesteps` `[S]` and `context` `[copies, T, D]`. In a step: `sample`

@@ -116,7 +116,7 @@ impl Model {
                 request.height.unwrap_or(self.defaults.height),
             ),
         };
-        let multiple = self.codec.pixels_per_latent() * self.denoiser.granularity();
+        let multiple = self.codec.pixels_per_latent();
         for (axis, pixels) in [("width", width), ("height", height)] {
             if pixels == 0 || pixels % multiple != 0 || pixels > 16_384 {
                 let near = (pixels.clamp(1, 16_384) + multiple / 2) / multiple * multiple;

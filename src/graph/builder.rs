@@ -44,7 +44,9 @@ impl Builder {
     /// Adds an operation.
     pub fn apply(&self, op: impl Into<Op>, operands: &[Option<Tensor>]) -> Tensor<'_> {
         let op = op.into();
-        let operands: Vec<_> = operands.iter().map(|tensor| tensor.map(|t| t.id)).collect();
+        let mut operands: Vec<_> = operands.iter().map(|tensor| tensor.map(|t| t.id)).collect();
+        // Optional operands at the end may be left out.
+        operands.resize(op.kernel().shader().operands.len(), None);
         let types = self.state.borrow().graph.types(&operands);
         match op.kernel().infer(&types) {
             Ok(tensor) => self.push(Source::Op { op, operands }, tensor),

@@ -90,7 +90,7 @@ impl<'g> Scope<'g> {
         let weight = scope.weight("weight", Packing::Matrix);
         let bias = scope.bias();
         let matmul = MatMul { epilogue: Epilogue::default() };
-        self.builder.apply(matmul, &[Some(x), Some(weight), bias, None, None])
+        self.builder.apply(matmul, &[Some(x), Some(weight), bias])
     }
 
     /// Convolution `[O, I, KH, KW]` of stride 1 with "same" zero padding; 1×1 is [`linear`](Scope::linear).
@@ -116,8 +116,8 @@ impl<'g> Scope<'g> {
         let scope = self.enter(name);
         let weight = scope.weight("weight", Packing::Conv);
         let bias = scope.bias();
-        let conv = Conv2d { stride, padding, upsample: false, epilogue: Epilogue::default() };
-        self.builder.apply(conv, &[Some(x), Some(weight), bias, None, None])
+        let conv = Conv2d { stride, padding, upsample: None, epilogue: Epilogue::default() };
+        self.builder.apply(conv, &[Some(x), Some(weight), bias])
     }
 
     /// Depthwise 3×3 convolution `[C, 1, 3, 3]` with padding 1.

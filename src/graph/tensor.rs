@@ -61,9 +61,14 @@ impl<'g> Tensor<'g> {
         self.builder.apply(Concat {}, &[Some(self), Some(other)])
     }
 
-    /// Height and width doubled by nearest neighbour.
-    pub fn upsample(self) -> Tensor<'g> {
-        self.builder.apply(Upsample {}, &[Some(self)])
+    /// Height and width doubled by nearest neighbour, or one less to meet those of `like`.
+    pub fn upsample(self, like: Option<Tensor<'g>>) -> Tensor<'g> {
+        let (from, to) = (self.shape(), like.map(Tensor::shape));
+        let odd = |axis: usize| {
+            to.is_some_and(|to| to.rank() == 4 && to.dims()[axis] + 1 == 2 * from.dims()[axis])
+        };
+        let trim = if from.rank() == 4 { [odd(1), odd(2)] } else { [false; 2] };
+        self.builder.apply(Upsample { trim }, &[Some(self)])
     }
 
     /// Attention of these queries to keys and values.

@@ -10,6 +10,7 @@
 use super::epilogue::{Epilogue, operand};
 use super::gemm::{Size, Tile};
 use super::shader::{params, shader};
+use super::upsample::Upsample;
 use super::{
     Case, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, activation::Function,
     required,
@@ -24,8 +25,8 @@ pub struct Conv2d {
     pub stride: usize,
     /// Zeros around the input: top, bottom, left, right.
     pub padding: [usize; 4],
-    /// Whether the input is read as if upsampled 2× by nearest neighbour.
-    pub upsample: bool,
+    /// Whether the input is read as if upsampled 2× by nearest neighbour first.
+    pub upsample: Option<Upsample>,
     /// What is done with the sums.
     pub epilogue: Epilogue,
 }
@@ -40,18 +41,27 @@ params! {
         rows_per_add: u32,
         in_height: u32,
         in_width: u32,
+        x_height: u32,
+        x_width: u32,
         out_height: u32,
         out_width: u32,
         kernel_width: u32,
         stride: u32,
         pad_top: u32,
         pad_left: u32,
-        upsample: u32,
+        halve: u32,
+    }
+}
+
+impl Conv2d {
+    /// Height and width of what is convolved.
+    fn input_size(&self, height: usize, width: usize) -> [usize; 2] {
+        self.upsample.map_or([height, width], |upsample| upsample.size(height, width))
     }
 }
 
 pub(super) static SHADER: Shader =
-    shader!("conv2d", Params, ["x", "weight", "bias", "channel_add", "residual"]);
+    shader!("conv2d", Params, ["x", "weight", "bias", "channel_add", "residual", "step"]);
 
 /// The output size along one axis, or why there is none.
 pub(super) fn output_size(
@@ -84,11 +94,11 @@ impl Kernel for Conv2d {
             return Err(Mismatch::new("x", format!("[_, _, _, {inputs}]"), x.shape));
         }
         let [top, bottom, left, right] = self.padding;
-        let scale = 1 + usize::from(self.upsample);
+        let [height, width] = self.input_size(height, width);
         let output = Shape::from([
             n,
-            output_size("height", height * scale, kernel_height, self.stride, top + bottom)?,
-            output_size("width", width * scale, kernel_width, self.stride, left + right)?,
+            output_size("height", height, kernel_height, self.stride, top + bottom)?,
+            output_size("width", width, kernel_width, self.stride, left + right)?,
             self.epilogue.channels(columns)?,
         ]);
         self.epilogue.check(operands, columns, output)?;
@@ -103,6 +113,7 @@ impl Kernel for Conv2d {
         let size = Size { rows: output.shape.rows(), quads: output.shape.quads(), gated };
         let tile = Tile::choose(size, target);
         let (input, kernel, out) = (x.shape.dims(), weight.shape.dims(), output.shape.dims());
+        let [height, width] = self.input_size(input[1], input[2]);
         let params = Params {
             rows: size.rows as u32,
             segments: (kernel[0] * kernel[1]) as u32,
@@ -110,15 +121,17 @@ impl Kernel for Conv2d {
             weight_quads: weight.shape.quads() as u32,
             out_quads: size.quads as u32,
             rows_per_add: self.epilogue.rows_per_add(operands, output.shape),
-            in_height: input[1] as u32,
-            in_width: input[2] as u32,
+            in_height: height as u32,
+            in_width: width as u32,
+            x_height: input[1] as u32,
+            x_width: input[2] as u32,
             out_height: out[1] as u32,
             out_width: out[2] as u32,
             kernel_width: kernel[1] as u32,
             stride: self.stride as u32,
             pad_top: self.padding[0] as u32,
             pad_left: self.padding[2] as u32,
-            upsample: u32::from(self.upsample),
+            halve: u32::from(self.upsample.is_some()),
         };
         let launch = tile.apply(Launch::new(&params, tile.groups(size)), gated);
         let depth = kernel[0] * kernel[1] * x.shape.channels();
@@ -132,9 +145,9 @@ impl Kernel for Conv2d {
             unreachable!("infer requires both operands");
         };
         let (input, kernel) = (x.shape.dims(), weight.shape.dims());
-        let scale = 1 + usize::from(self.upsample);
+        let scale = 1 + usize::from(self.upsample.is_some());
         let [top, bottom, left, right] = self.padding;
-        let (height, width) = (input[1] * scale, input[2] * scale);
+        let [height, width] = self.input_size(input[1], input[2]);
         let out_height = (height + top + bottom - kernel[0]) / self.stride + 1;
         let out_width = (width + left + right - kernel[1]) / self.stride + 1;
         let mut sums = HostTensor::zeros([input[0], out_height, out_width, kernel[3]]);
@@ -162,19 +175,22 @@ impl Kernel for Conv2d {
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    // (N, H, W, I, O, kernel, stride, padding, upsample, activation, per-channel add, residual)
+    // (N, H, W, I, O, kernel, stride, padding, upsample's trim, activation, per-channel add, residual)
     #[rustfmt::skip]
     let table = [
-        (1,  8,  8,  4,  8, 3, 1, [1, 1, 1, 1], false, None,                 false, false),
-        (2,  7,  5,  9, 11, 3, 1, [1, 1, 1, 1], false, Some(Function::Silu), true,  true),
-        (1,  9,  7, 16, 20, 3, 2, [1, 1, 1, 1], false, None,                 false, false),
-        (1,  8, 10, 12, 12, 3, 2, [0, 1, 0, 1], false, None,                 false, false),
-        (1,  5,  3, 20,  3, 3, 1, [1, 1, 1, 1], true,  None,                 false, true),
-        (2,  6,  6,  8, 40, 1, 1, [0, 0, 0, 0], false, None,                 true,  false),
-        (1,  4,  6,  7,  5, 1, 2, [0, 0, 0, 0], false, None,                 false, false),
-        (1, 17, 16,  8, 64, 3, 1, [1, 1, 1, 1], false, Some(Function::Gelu), false, true),
+        (1,  8,  8,  4,  8, 3, 1, [1, 1, 1, 1], None, None,                 false, false),
+        (2,  7,  5,  9, 11, 3, 1, [1, 1, 1, 1], None, Some(Function::Silu), true,  true),
+        (1,  9,  7, 16, 20, 3, 2, [1, 1, 1, 1], None, None,                 false, false),
+        (1,  8, 10, 12, 12, 3, 2, [0, 1, 0, 1], None, None,                 false, false),
+        (1,  5,  3, 20,  3, 3, 1, [1, 1, 1, 1], Some([false, false]), None,                 false, true),
+        (2,  6,  6,  8, 40, 1, 1, [0, 0, 0, 0], None, None,                 true,  false),
+        (1,  4,  6,  7,  5, 1, 2, [0, 0, 0, 0], None, None,                 false, false),
+        (2,  3,  4,  8,  8, 3, 1, [1, 1, 1, 1], Some([true, false]), None,                 true,  false),
+        (1,  4,  3,  8,  8, 3, 1, [1, 1, 1, 1], Some([true, true]), None,                  false, false),
+        (1, 17, 16,  8, 64, 3, 1, [1, 1, 1, 1], None, Some(Function::Gelu), false, true),
     ];
-    for (n, h, w, i, o, kernel, stride, padding, upsample, activation, add, residual) in table {
+    for (n, h, w, i, o, kernel, stride, padding, trim, activation, add, residual) in table {
+        let upsample = trim.map(|trim| Upsample { trim });
         let epilogue = Epilogue { activation, gated: false };
         let op = Conv2d { stride, padding, upsample, epilogue };
         let x = TensorType::real([n, h, w, i]);

@@ -2,6 +2,7 @@
 //! residual. One definition of the operands, constants and reference serves both.
 
 use super::activation::{ACTIVATE, Function};
+use super::scheduler_step::slot;
 use super::shader::lib;
 use super::{HostTensor, Launch, Lib, Mismatch, Operands, optional_shape, present};
 use crate::shape::{Shape, TensorType};
@@ -16,12 +17,13 @@ pub mod operand {
     pub const WEIGHT: usize = 1;
     /// `[O]`: added to every row.
     pub const BIAS: usize = 2;
-    /// `[1 or B, O]`: added to every row of a batch item, as a ResBlock adds its time embedding.
+    /// `[1 or B, O]`: added to every row of a batch item, as a ResBlock adds its time embedding;
+    /// with STEP a table `[S, O]`, of which one row is added to all.
     pub const CHANNEL_ADD: usize = 3;
     /// Shaped as the output: added last.
     pub const RESIDUAL: usize = 4;
-    /// How many there are.
-    pub const COUNT: usize = 5;
+    /// The scalars of a sampling step, F32 `[32]`, which select the row of CHANNEL_ADD.
+    pub const STEP: usize = 5;
 }
 
 /// The attributes of the epilogue; which operands take part is seen from the operands.
@@ -53,7 +55,9 @@ impl Epilogue {
     ) -> Result<(), Mismatch> {
         optional_shape(operands, operand::BIAS, "bias", TensorType::real([weight_columns]))?;
         if let Some(add) = operands.get(operand::CHANNEL_ADD).copied().flatten() {
-            let rows = if add.shape.rows() == 1 { 1 } else { output.batch() };
+            let step = present(operands, operand::STEP);
+            let rows =
+                if step || add.shape.rows() == 1 { add.shape.rows() } else { output.batch() };
             optional_shape(
                 operands,
                 operand::CHANNEL_ADD,
@@ -61,6 +65,7 @@ impl Epilogue {
                 TensorType::real([rows, output.channels()]),
             )?;
         }
+        optional_shape(operands, operand::STEP, "step", TensorType::f32([slot::LEN]))?;
         optional_shape(
             operands,
             operand::RESIDUAL,
@@ -71,7 +76,9 @@ impl Epilogue {
 
     /// Rows of the output that share a row of the per-channel add.
     pub fn rows_per_add(&self, operands: Operands, output: Shape) -> u32 {
-        let rows = operands.get(operand::CHANNEL_ADD).copied().flatten().map_or(1, |t| t.shape.rows());
+        let add = operands.get(operand::CHANNEL_ADD).copied().flatten();
+        let shared = add.filter(|_| !present(operands, operand::STEP));
+        let rows = shared.map_or(1, |add| add.shape.rows());
         output.rows().div_ceil(rows) as u32
     }
 
@@ -81,6 +88,8 @@ impl Epilogue {
             .constant("HAS_BIAS", present(operands, operand::BIAS))
             .constant("HAS_CHANNEL_ADD", present(operands, operand::CHANNEL_ADD))
             .constant("HAS_RESIDUAL", present(operands, operand::RESIDUAL))
+            .constant("HAS_STEP", present(operands, operand::STEP))
+            .constant("STEP_ROW", slot::ROW as u32)
             .constant("GATED", self.gated)
             .constant("ACTIVATION", Function::code(self.activation))
             .lib(&EPILOGUE)
@@ -99,7 +108,9 @@ impl Epilogue {
                 let bias = |column: usize| operand(operand::BIAS).map_or(0.0, |b| b.data[column]);
                 let mut value = sums.row(row)[channel] + bias(channel);
                 if let Some(add) = operand(operand::CHANNEL_ADD) {
-                    value += add.row(row * add.shape.rows() / rows)[channel];
+                    let selected = operand(operand::STEP).map(|step| step.data[slot::ROW] as usize);
+                    let shared = row * add.shape.rows() / rows;
+                    value += add.row(selected.unwrap_or(shared))[channel];
                 }
                 if self.gated {
                     let gate = sums.row(row)[channels + channel] + bias(channels + channel);

@@ -8,10 +8,11 @@
 
 use super::epilogue::{Epilogue, operand};
 use super::gemm::{Size, Tile};
+use super::scheduler_step::slot;
 use super::shader::{params, shader};
 use super::{
-    Case, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, activation::Function,
-    required,
+    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target,
+    activation::Function, required,
 };
 use crate::shape::TensorType;
 
@@ -35,7 +36,7 @@ params! {
 }
 
 pub(super) static SHADER: Shader =
-    shader!("matmul", Params, ["x", "weight", "bias", "channel_add", "residual"]);
+    shader!("matmul", Params, ["x", "weight", "bias", "channel_add", "residual", "step"]);
 
 impl Kernel for MatMul {
     fn shader(&self) -> &'static Shader {
@@ -120,5 +121,15 @@ pub(super) fn cases() -> Vec<Case> {
                 .operand_if(residual, output),
         );
     }
+    // A row of a table, selected by the step.
+    cases.push(
+        Case::new(MatMul::default())
+            .operand(TensorType::real([2, 3, 12]))
+            .operand(TensorType::real([12, 20]))
+            .absent()
+            .operand(TensorType::real([5, 20]))
+            .absent()
+            .filled(TensorType::f32([slot::LEN]), Fill::Index(5)),
+    );
     cases
 }

@@ -1,6 +1,9 @@
 //! Upsampling by two with nearest neighbour:
 //!
 //! `out[n, y, x, c] = in[n, ⌊y/2⌋, ⌊x/2⌋, c]`
+//!
+//! The last row and column may be left out. That is PyTorch's nearest neighbour to a size of
+//! 2·H − 1: where a UNet halved an odd size, rounding up, the way back up has to meet it.
 
 use super::shader::{params, shader};
 use super::{
@@ -8,15 +11,28 @@ use super::{
 };
 use crate::shape::TensorType;
 
-/// Operand: x `[N, H, W, C]`. Result: `[N, 2·H, 2·W, C]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Upsample;
+/// Operand: x `[N, H, W, C]`. Result: `[N, 2·H, 2·W, C]`, or one less where trimmed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Upsample {
+    /// Whether the last row, and the last column, is left out.
+    pub trim: [bool; 2],
+}
+
+impl Upsample {
+    /// Height and width of the result.
+    pub(super) fn size(&self, height: usize, width: usize) -> [usize; 2] {
+        [2 * height - usize::from(self.trim[0]), 2 * width - usize::from(self.trim[1])]
+    }
+}
 
 params! {
     struct Params {
         quads: u32,
         channel_quads: u32,
+        in_height: u32,
         in_width: u32,
+        out_height: u32,
+        out_width: u32,
     }
 }
 
@@ -35,15 +51,20 @@ impl Kernel for Upsample {
         let &[n, height, width, channels] = x.shape.dims() else {
             return Err(Mismatch::new("x", "[N, H, W, C]", x.shape));
         };
-        Ok(TensorType::real([n, 2 * height, 2 * width, channels]))
+        let [out_height, out_width] = self.size(height, width);
+        Ok(TensorType::real([n, out_height, out_width, channels]))
     }
 
-    fn launch(&self, _: Operands, output: TensorType, _: &Target) -> Launch {
+    fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
+        let Some(x) = operands[0] else { unreachable!("infer requires x") };
         let quads = output.shape.padded_len() / 4;
         let params = Params {
             quads: quads as u32,
             channel_quads: output.shape.quads() as u32,
-            in_width: (output.shape.dims()[2] / 2) as u32,
+            in_height: x.shape.dims()[1] as u32,
+            in_width: x.shape.dims()[2] as u32,
+            out_height: output.shape.dims()[1] as u32,
+            out_width: output.shape.dims()[2] as u32,
         };
         Launch::new(&params, spread(quads.div_ceil(GROUP as usize))).constant("GROUP", GROUP)
     }
@@ -53,10 +74,11 @@ impl Kernel for Upsample {
         let &[n, height, width, channels] = x.shape.dims() else {
             unreachable!("infer requires four dimensions");
         };
-        let mut out = HostTensor::zeros([n, 2 * height, 2 * width, channels]);
+        let [out_height, out_width] = self.size(height, width);
+        let mut out = HostTensor::zeros([n, out_height, out_width, channels]);
         for row in 0..out.shape.rows() {
-            let (item, y, x_out) =
-                (row / (4 * height * width), row / (2 * width) % (2 * height), row % (2 * width));
+            let (line, x_out) = (row / out_width, row % out_width);
+            let (item, y) = (line / out_height, line % out_height);
             let source = (item * height + y / 2) * width + x_out / 2;
             out.row_mut(row).copy_from_slice(x.row(source));
         }
@@ -65,8 +87,13 @@ impl Kernel for Upsample {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    [[1, 2, 2, 4], [2, 3, 5, 7], [3, 1, 4, 37], [1, 7, 1, 5]]
-        .into_iter()
-        .map(|shape| Case::new(Upsample).operand(TensorType::real(shape)))
-        .collect()
+    [
+        ([1, 2, 2, 4], [false, false]),
+        ([2, 3, 5, 7], [false, true]),
+        ([3, 1, 4, 37], [true, false]),
+        ([1, 7, 1, 5], [true, true]),
+    ]
+    .into_iter()
+    .map(|(shape, trim)| Case::new(Upsample { trim }).operand(TensorType::real(shape)))
+    .collect()
 }

@@ -49,7 +49,9 @@ impl AutoencoderConfig {
                 "vae/config.json: block_out_channels: expected 1 to 8 levels",
             ));
         }
-        if self.norm_num_groups == 0 || !(self.scaling_factor.is_finite() && self.scaling_factor != 0.0) {
+        if self.norm_num_groups == 0
+            || !(self.scaling_factor.is_finite() && self.scaling_factor != 0.0)
+        {
             return Err(Error::new(
                 ErrorKind::Config,
                 "vae/config.json: norm_num_groups and scaling_factor must not be 0",
@@ -84,7 +86,7 @@ pub fn decode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, latents: Tensor<'g>
             x = resnet(&block, x, None, groups, EPSILON);
         }
         for block in m.each("upsamplers") {
-            x = upsample(&block, x);
+            x = upsample(&block, x, None);
         }
     }
     let x = m.group_norm("conv_norm_out", x, groups, EPSILON).silu();
@@ -111,7 +113,11 @@ pub fn encode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, image: Tensor<'g>) 
     }
     let x = m.group_norm("conv_norm_out", middle(&m, x, groups), groups, EPSILON).silu();
     let moments = m.conv("conv_out", x).tap(&m.at("conv_out"));
-    if root.has("quant_conv") { root.conv("quant_conv", moments).tap(&root.at("quant_conv")) } else { moments }
+    if root.has("quant_conv") {
+        root.conv("quant_conv", moments).tap(&root.at("quant_conv"))
+    } else {
+        moments
+    }
 }
 
 /// Two ResBlocks with self-attention of one head between them.

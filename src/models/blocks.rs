@@ -51,9 +51,10 @@ pub(super) fn downsample<'g>(m: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
     }
 }
 
-/// Doubles height and width by nearest neighbour, then a 3×3 convolution.
-pub(super) fn upsample<'g>(m: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
-    conv3x3(m, "conv", x.upsample()).tap(m)
+/// Doubles height and width by nearest neighbour, then a 3×3 convolution; where `like` was halved
+/// from an odd size, its size is met.
+pub(super) fn upsample<'g>(m: &Scope<'g>, x: Tensor<'g>, like: Option<Tensor<'g>>) -> Tensor<'g> {
+    conv3x3(m, "conv", x.upsample(like)).tap(m)
 }
 
 /// What distinguishes one family's transformer blocks from another's.

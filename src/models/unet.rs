@@ -108,7 +108,10 @@ pub fn unet<'g>(m: &Scope<'g>, outline: &Outline, inputs: UnetInputs<'g>) -> Ten
         let attentions = m.each("attentions");
         for (index, block) in m.each("resnets").iter().enumerate() {
             let Some(skip) = skips.pop() else {
-                block.fail(ErrorKind::Weights, "more ResBlocks on the way up than down plus one a level");
+                block.fail(
+                    ErrorKind::Weights,
+                    "more ResBlocks on the way up than down plus one a level",
+                );
                 return x;
             };
             x = resnet(block, x.concat(skip), time, groups, norm_epsilon);
@@ -117,7 +120,7 @@ pub fn unet<'g>(m: &Scope<'g>, outline: &Outline, inputs: UnetInputs<'g>) -> Ten
             }
         }
         for block in m.each("upsamplers") {
-            x = upsample(&block, x);
+            x = upsample(&block, x, skips.last().copied());
         }
     }
     let x = m.group_norm("conv_norm_out", x, groups, norm_epsilon).silu();
@@ -229,7 +232,11 @@ impl UnetConfig {
             return refuse("class_embed_type", kind, "none");
         }
         if let Some(kind) = &self.addition_embed_type {
-            return refuse("addition_embed_type", kind, "none (Stable Diffusion XL is not supported yet)");
+            return refuse(
+                "addition_embed_type",
+                kind,
+                "none (Stable Diffusion XL is not supported yet)",
+            );
         }
         if let Some(dim) = self.time_cond_proj_dim {
             return refuse("time_cond_proj_dim", &dim.to_string(), "none");

@@ -6,6 +6,7 @@
 //! f(x·w + b)                           = matmul | conv2d { activation: f }
 //! gate(x·w + b)                        = matmul { gated }
 //! (x·w + b) + one row per batch item   = matmul | conv2d with channel_add
+//! (x·w + b) + row(table, step)         = matmul | conv2d with channel_add and step
 //! (x·w + b) + y                        = matmul | conv2d with residual
 //! ```
 //!
@@ -42,12 +43,12 @@ type Fused = (Op, Vec<Option<NodeId>>, NodeId);
 fn upsample_conv(graph: &Graph, uses: &[usize], id: NodeId) -> Option<Fused> {
     let (Op::Conv2d(conv), operands) = graph.op(id)? else { return None };
     let x = operands[operand::X]?;
-    let (Op::Upsample(_), inner) = graph.op(x)? else { return None };
-    if uses[x] != 1 || conv.upsample {
+    let (Op::Upsample(upsample), inner) = graph.op(x)? else { return None };
+    if uses[x] != 1 || conv.upsample.is_some() {
         return None;
     }
     let mut conv = conv.clone();
-    conv.upsample = true;
+    conv.upsample = Some(*upsample);
     let mut operands = operands.to_vec();
     operands[operand::X] = inner[0];
     Some((conv.into(), operands, id))
@@ -99,7 +100,12 @@ fn channel_add(graph: &Graph, uses: &[usize], id: NodeId) -> Option<Fused> {
         && product.absent(operand::CHANNEL_ADD);
     (broadcast && open).then(|| {
         let mut operands = product.operands.to_vec();
-        operands[operand::CHANNEL_ADD] = Some(b);
+        match graph.op(b) {
+            Some((Op::Row(_), row)) => {
+                (operands[operand::CHANNEL_ADD], operands[operand::STEP]) = (row[0], row[1]);
+            }
+            _ => operands[operand::CHANNEL_ADD] = Some(b),
+        }
         product.with(product.epilogue, operands)
     })
 }
@@ -162,5 +168,77 @@ impl<'g> Product<'g> {
             _ => unreachable!("a product is a matmul or a conv2d"),
         }
         (op, operands, self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Builder, Scope, Tensor, WeightIndex};
+    use crate::kernels::scheduler_step::slot;
+    use crate::shape::TensorType;
+
+    /// One linear and one convolution layer of 8 channels, and a norm.
+    struct Layers;
+
+    impl WeightIndex for Layers {
+        fn shape(&self, name: &str) -> Option<Vec<usize>> {
+            match name {
+                "linear.weight" => Some(vec![8, 8]),
+                "wide.weight" => Some(vec![16, 8]),
+                "conv.weight" => Some(vec![8, 8, 3, 3]),
+                "norm.weight" | "norm.bias" | "linear.bias" => Some(vec![8]),
+                _ => None,
+            }
+        }
+
+        fn names(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    /// The names of the operations left after fusion.
+    fn fused(
+        formula: impl for<'g> Fn(&Scope<'g>, Tensor<'g>, Tensor<'g>) -> Tensor<'g>,
+    ) -> Vec<&'static str> {
+        let builder = Builder::new();
+        let m = Scope::new(&builder, "test", &Layers);
+        let x = builder.input("x", TensorType::real([2, 4, 6, 8]));
+        let step = builder.input("step", TensorType::f32([slot::LEN]));
+        builder.output("y", formula(&m, x, step));
+        let graph = fuse(builder.finish().unwrap());
+        (0..graph.nodes.len()).filter_map(|id| graph.op(id)).map(|(op, _)| op.name()).collect()
+    }
+
+    #[test]
+    fn every_pattern_leaves_one_operation() {
+        assert_eq!(fused(|m, x, _| m.conv("conv", x.upsample(None))), ["conv2d"]);
+        assert_eq!(fused(|m, x, _| m.linear("linear", x).silu()), ["matmul"]);
+        assert_eq!(fused(|m, x, _| m.linear("wide", x).gate(Function::Gelu)), ["matmul"]);
+        assert_eq!(fused(|m, x, _| m.linear("linear", x) + x), ["matmul"]);
+        assert_eq!(fused(|m, x, _| x + m.conv("conv", x)), ["conv2d"]);
+        assert_eq!(
+            fused(|m, x, _| m.group_norm("norm", x, 2, 1e-5).silu()),
+            ["group_norm_stats", "group_norm_merge", "group_norm"]
+        );
+        let selected = fused(|m, x, step| {
+            m.conv("conv", x) + m.builder().input("table", TensorType::real([5, 8])).row(step)
+        });
+        assert_eq!(selected, ["conv2d"]);
+        let per_item = fused(|m, x, _| {
+            m.conv("conv", x) + m.builder().input("items", TensorType::real([2, 8]))
+        });
+        assert_eq!(per_item, ["conv2d"]);
+    }
+
+    #[test]
+    fn a_tensor_that_is_read_twice_is_stored() {
+        let twice = fused(|m, x, _| {
+            let h = m.linear("linear", x);
+            h.silu() + h
+        });
+        assert_eq!(twice, ["matmul", "activation", "binary"]);
+        let after_residual = fused(|m, x, _| (m.linear("linear", x) + x).silu());
+        assert_eq!(after_residual, ["matmul", "activation"]);
     }
 }
