@@ -1,8 +1,11 @@
-//! What would run, without running it: `cargo run --example dump_plan [MODEL_FOLDER] [PIXELS]`
-//! prints every dispatch of every phase with its cost, and the memory in all.
+//! What would run, without running it and without a GPU:
+//! `cargo run --example dump_plan [MODEL_FOLDER] [PIXELS]` prints every dispatch of every phase with
+//! its cost, and the memory in all, for a GPU with WebGPU's default limits.
 
-use croquis::diffusion::{Diffusion, ModelFiles, Request};
-use croquis::gpu::Gpu;
+use croquis::diffusion::{Model, ModelFiles, Request};
+use croquis::graph::Plan;
+use croquis::kernels::Target;
+use croquis::shape::Storage;
 
 fn main() -> croquis::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -15,15 +18,14 @@ fn main() -> croquis::Result<()> {
         request = request.size(pixels, pixels);
     }
 
-    // The device says which kernels and limits to plan for. No weight is read, nothing is compiled.
-    let gpu = Gpu::open_blocking(&Default::default())?;
-    let diffusion = Diffusion::open(&gpu, &files)?;
-    let plans = diffusion.plans(&request)?;
+    // Only names and shapes of the weights are read. A Gpu's own target() plans for that GPU.
+    let model = Model::open(&files)?;
+    let plans = model.plans(&request, &Target::webgpu(Storage::Packed))?;
     for (name, plan) in &plans {
         println!("== {name}\n{plan}");
     }
-    let steps = diffusion.defaults().steps;
-    let flops = |(name, plan): &(&str, croquis::graph::Plan)| {
+    let steps = model.defaults().steps;
+    let flops = |(name, plan): &(&str, Plan)| {
         let times = if *name == "step" { steps } else { 1 };
         plan.flops() * times as u64
     };

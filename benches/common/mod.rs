@@ -1,0 +1,70 @@
+//! What the benches share: options, the device, medians.
+#![allow(dead_code)] // each bench uses a part
+
+use croquis::gpu::{DeviceOptions, Gpu};
+use croquis::shape::Storage;
+use std::time::Duration;
+
+const USAGE: &str = "\
+options, after `cargo bench --` or `./x bench --`:
+  FILTER           only what has this word in its kernel's name or shape
+  --large          the shapes of Stable Diffusion 1.5 as well: for a GPU
+  --device NAME    a part of the device's name, or its position in the list
+  --storage TYPE   f16, packed or f32
+  --json           one JSON object a line";
+
+/// What was asked for.
+#[derive(Default)]
+pub struct Options {
+    pub filter: String,
+    pub large: bool,
+    pub json: bool,
+    device: DeviceOptions,
+}
+
+impl Options {
+    /// Reads the command line; ends the program where it makes no sense.
+    pub fn read() -> Options {
+        let mut options = Options::default();
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().unwrap_or_else(|| usage(&argument));
+            match argument.as_str() {
+                "--bench" => {} // cargo's own
+                "--large" => options.large = true,
+                "--json" => options.json = true,
+                "--device" => options.device.device = Some(value()),
+                "--storage" => {
+                    let name = value();
+                    let storage = Storage::ALL.into_iter().find(|storage| storage.name() == name);
+                    options.device.storage = Some(storage.unwrap_or_else(|| usage(&name)));
+                }
+                word if !word.starts_with('-') => options.filter = word.into(),
+                _ => usage(&argument),
+            }
+        }
+        options
+    }
+
+    /// The device; ends the program where there is none.
+    pub fn gpu(&self) -> Gpu {
+        Gpu::open_blocking(&self.device).unwrap_or_else(|error| {
+            eprintln!("{error}");
+            std::process::exit(1)
+        })
+    }
+}
+
+fn usage(argument: &str) -> ! {
+    if argument != "--help" {
+        eprintln!("{argument}: not understood");
+    }
+    eprintln!("{USAGE}");
+    std::process::exit(2)
+}
+
+/// The middle of some times.
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
