@@ -27,6 +27,7 @@ case "${1:-}" in
 run) if [ -e "$state/pid" ] && kill -0 "$(cat "$state/pid")" 2>/dev/null; then echo "already running"; exit 0; fi
      setsid nice -n 19 "$PYTHON" train.py --state "$state" --minutes 3000 --stop-after "${2:-170}" --threads 2 --batch 64 --per-caption 2 \
        --lr 7e-4 --ema 0.999 --text-lr 0.3 --t-power 0.5 --tokenizer "$here/../emoji-64/tokenizer" >>"$state/train.log" 2>&1 </dev/null &
+     echo 19 2>/dev/null >"/proc/$!/autogroup" || true # Linux weighs whole sessions first: without this, nice is lost on others
      echo $! >"$state/pid"; echo "training in the background, see $state/train.log" ;;
 status) tail -n 3 "$state/train.log" ;;
 stop) kill "$(cat "$state/pid")" && rm -f "$state/pid" ;;

@@ -109,7 +109,8 @@ fn choose(names: &[String], wish: Option<&str>) -> Result<usize> {
         Err(_) => names.iter().position(by_name),
     };
     found.ok_or_else(|| {
-        let list: Vec<_> = names.iter().enumerate().map(|(i, name)| format!("{i}: {name}")).collect();
+        let list: Vec<_> =
+            names.iter().enumerate().map(|(i, name)| format!("{i}: {name}")).collect();
         let message = format!("no device matches {wish:?}; there are {}", list.join(", "));
         Error::new(ErrorKind::Device, message)
     })

@@ -27,7 +27,10 @@ impl Pipelines {
     pub(super) fn get(&self, dispatch: &Dispatch, storage: Storage) -> Arc<Kernel> {
         let module = dispatch.shader.module(storage, &dispatch.launch);
         let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        kernels.entry(module).or_insert_with_key(|module| Arc::new(self.compile(dispatch, module))).clone()
+        kernels
+            .entry(module)
+            .or_insert_with_key(|module| Arc::new(self.compile(dispatch, module)))
+            .clone()
     }
 
     fn compile(&self, dispatch: &Dispatch, module: &str) -> Kernel {

@@ -58,7 +58,9 @@ impl Failure {
 
     fn check(&self) -> Result<()> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            Some(message) => Err(Error::new(ErrorKind::Device, format!("the GPU failed: {message}"))),
+            Some(message) => {
+                Err(Error::new(ErrorKind::Device, format!("the GPU failed: {message}")))
+            }
             None => Ok(()),
         }
     }
@@ -106,7 +108,9 @@ impl Gpu {
             LimitProfile::Adreno => gpu.target.class = DeviceClass::Adreno,
         }
         let failure = gpu.failure.clone();
-        gpu.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| failure.report(error.to_string())));
+        gpu.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            failure.report(error.to_string())
+        }));
         let failure = gpu.failure.clone();
         gpu.device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed {
@@ -176,14 +180,21 @@ impl Gpu {
     /// `Unsupported` if the device lacks it.
     pub fn with_storage(&self, storage: Storage) -> Result<Gpu> {
         let options = DeviceOptions { storage: Some(storage), ..Default::default() };
-        let other = Gpu::new(
-            self.device.clone(),
-            self.queue.clone(),
-            self.summary.clone(),
-            &options,
-        )?;
+        let other =
+            Gpu::new(self.device.clone(), self.queue.clone(), self.summary.clone(), &options)?;
         let target = Target { storage, ..self.target.clone() };
-        Ok(Gpu { pipelines: self.pipelines.clone(), failure: self.failure.clone(), target, ..other })
+        Ok(Gpu {
+            pipelines: self.pipelines.clone(),
+            failure: self.failure.clone(),
+            target,
+            ..other
+        })
+    }
+
+    /// The same device with the kernel variants of another class, to try them where that class is
+    /// not at hand.
+    pub fn with_class(&self, class: DeviceClass) -> Gpu {
+        Gpu { target: Target { class, ..self.target.clone() }, ..self.clone() }
     }
 
     /// Resolves when everything submitted so far is done.

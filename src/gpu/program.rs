@@ -81,9 +81,11 @@ impl Program {
             let output = link.from.plan.output(&link.name)?;
             Some(link.from.outputs[output].clone())
         };
-        let inputs: Vec<_> = plan.inputs.iter().map(|p| linked(p).unwrap_or_else(|| own(p))).collect();
+        let inputs: Vec<_> =
+            plan.inputs.iter().map(|p| linked(p).unwrap_or_else(|| own(p))).collect();
         let outputs: Vec<_> = plan.outputs.iter().map(own).collect();
-        let slots: Vec<_> = plan.slots.iter().map(|&b| new("slot", b, BufferUsages::STORAGE)).collect();
+        let slots: Vec<_> =
+            plan.slots.iter().map(|&b| new("slot", b, BufferUsages::STORAGE)).collect();
         let absent = new("absent", 16, BufferUsages::STORAGE);
         let uniform = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let params = new("params", plan.params.len() as u64, uniform);
@@ -106,7 +108,8 @@ impl Program {
         };
         let bind = |dispatch: &Dispatch| -> Result<Step> {
             let kernel = gpu.pipelines.get(dispatch, storage);
-            let mut entries = vec![entry(0, &params, dispatch.params_offset, dispatch.launch.params.len())];
+            let mut entries =
+                vec![entry(0, &params, dispatch.params_offset, dispatch.launch.params.len())];
             for (index, operand) in dispatch.operands.iter().enumerate() {
                 let (buffer, bytes) = buffer(*operand)?;
                 entries.push(entry(1 + index as u32, buffer, 0, bytes as usize));
@@ -136,7 +139,8 @@ impl Program {
         let (port, buffer) = self.input(name)?;
         let shape = port.tensor.shape;
         if values.len() != shape.len() {
-            let message = format!("input {name}: expected {} values, got {}", shape.len(), values.len());
+            let message =
+                format!("input {name}: expected {} values, got {}", shape.len(), values.len());
             return Err(Error::new(ErrorKind::Argument, message));
         }
         let mut padded = vec![0.0; shape.padded_len()];
@@ -173,7 +177,8 @@ impl Program {
         let item_bytes = from.tensor.bytes(storage) / items as u64;
         let (offset, bytes) = (first as u64 * item_bytes, to.tensor.bytes(storage));
         if offset + bytes > from.tensor.bytes(storage) {
-            let message = format!("{output} has {items} items, too few for {input} from item {first}");
+            let message =
+                format!("{output} has {items} items, too few for {input} from item {first}");
             return Err(Error::new(ErrorKind::Argument, message));
         }
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
@@ -204,7 +209,10 @@ impl Program {
         let (mut ranges, mut start, mut work) = (Vec::new(), 0, 0);
         for (index, step) in self.steps.iter().enumerate() {
             work += step.flops;
-            if index + 1 - start == MAX_DISPATCHES || work >= budget || index + 1 == self.steps.len() {
+            if index + 1 - start == MAX_DISPATCHES
+                || work >= budget
+                || index + 1 == self.steps.len()
+            {
                 ranges.push(start..index + 1);
                 (start, work) = (index + 1, 0);
             }

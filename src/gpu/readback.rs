@@ -16,7 +16,10 @@ impl Program {
         let bytes = self.read_bytes(name).await?;
         let values: Vec<f32> = match (dtype, self.plan().target.storage) {
             (DType::Real, Storage::F16 | Storage::Packed) => {
-                bytemuck::pod_collect_to_vec::<u8, half::f16>(&bytes).iter().map(|v| v.to_f32()).collect()
+                bytemuck::pod_collect_to_vec::<u8, half::f16>(&bytes)
+                    .iter()
+                    .map(|v| v.to_f32())
+                    .collect()
             }
             (DType::Real | DType::F32, _) => bytemuck::pod_collect_to_vec(&bytes),
             (DType::U32, _) => {

@@ -34,7 +34,9 @@ impl Program {
             let ticks = self.time_piece(steps).await?;
             times.extend(ticks.chunks_exact(2).enumerate().map(|(index, pair)| DispatchTime {
                 index: piece * (MAX_QUERIES / 2) + index,
-                time: Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * period) as u64),
+                time: Duration::from_nanos(
+                    (pair[1].saturating_sub(pair[0]) as f64 * period) as u64,
+                ),
             }));
         }
         Ok(times)

@@ -22,7 +22,12 @@ impl GpuWeights {
     /// # Errors
     /// `Weights` if a value is not finite or does not fit the storage type; `Device` if the GPU
     /// failed, such as for lack of memory.
-    pub async fn upload(&mut self, gpu: &Gpu, weights: &Weights, wanted: &[WeightUse]) -> Result<()> {
+    pub async fn upload(
+        &mut self,
+        gpu: &Gpu,
+        weights: &Weights,
+        wanted: &[WeightUse],
+    ) -> Result<()> {
         let mut waiting = 0;
         for weight in wanted {
             if self.buffers.contains_key(&weight.name) {

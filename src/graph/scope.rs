@@ -150,15 +150,20 @@ impl<'g> Scope<'g> {
         self.builder.apply(norm, &[Some(x), Some(gamma), Some(beta)])
     }
 
+    /// Names the operations that follow after this place, in listings and messages.
+    pub fn mark(&self) {
+        self.builder.set_path(&self.path());
+    }
+
     /// Keeps an error about this place.
     pub fn fail(&self, kind: ErrorKind, message: impl Into<String>) {
-        self.builder.set_path(&self.path());
+        self.mark();
         self.builder.fail(Error::new(kind, message));
     }
 
     fn enter(&self, name: &str) -> Scope<'g> {
         let scope = self.at(name);
-        self.builder.set_path(&scope.path());
+        scope.mark();
         scope
     }
 

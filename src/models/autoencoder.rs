@@ -141,6 +141,7 @@ fn self_attention<'g>(m: &Scope<'g>, x: Tensor<'g>, groups: usize) -> Tensor<'g>
     } else {
         // Names of diffusers before 0.18.
         let (q, k, v) = (m.linear("query", h), m.linear("key", h), m.linear("value", h));
+        m.mark();
         m.linear("proj_attn", q.attend(k, v, shape))
     };
     (h.view(x.shape()) + x).tap(m)

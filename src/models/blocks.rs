@@ -125,5 +125,6 @@ pub(super) fn attention<'g>(
     } else {
         (m.linear("to_k", context), m.linear("to_v", context))
     };
+    m.mark();
     m.linear("to_out.0", q.attend(k, v, shape))
 }

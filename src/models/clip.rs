@@ -63,6 +63,7 @@ pub fn text_encoder<'g>(m: &Scope<'g>, config: &ClipConfig, embeddings: Tensor<'
         let attention = m.at("self_attn");
         let q = attention.linear("q_proj", n);
         let (k, v) = (attention.linear("k_proj", n), attention.linear("v_proj", n));
+        attention.mark();
         h = h + attention.linear("out_proj", q.attend(k, v, shape));
         let n = m.layer_norm("layer_norm2", h, epsilon);
         h = (h + m.linear("mlp.fc2", m.linear("mlp.fc1", n).activation(activation))).tap(&m);

@@ -30,6 +30,7 @@ reference is f32 arithmetic on the f16-rounded weights. Keys:
     txt2img.<scheduler>.*         a whole pipeline run: `noise` (the draw), `step.<i>` (latents after scheduler step i), `latents`, `image`
     img2img.<scheduler>.*         the same; `posterior_noise` and `noise` are its two draws, in this order, `init_latents` the
                                   scaled sample of the posterior
+    odd.sample, odd.conv_out      the UNet at a size that is not divisible by what it halves, with `unet.encoder_hidden_states`
     img2img.input                 its input picture, [1, 3, H, W] in [-1, 1]
 
 Images are decoder outputs before any clamp, about [-1, 1].
@@ -236,6 +237,14 @@ def unet_golden(T, J, unet, context, shape, t):
     J["unet"] = dict(timestep=t, sample=dict(shape=list(shape), seed=101))
 
 
+def unet_odd_golden(T, J, unet, context, shape, t):
+    """A size that is not divisible by what the UNet halves: the way up meets odd sizes."""
+    T["odd.sample"] = randn(106, *shape)
+    with torch.no_grad():
+        T["odd.conv_out"] = unet(T["odd.sample"], torch.tensor([t]), context).sample
+    J["odd"] = dict(timestep=t, sample=dict(shape=list(shape), seed=106))
+
+
 def text_golden(T, J, pipe, prompts):
     ids = pipe.tokenizer(prompts, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
     layer = re.compile(r"encoder\.layers\.\d+(\.self_attn|\.mlp)?|embeddings|final_layer_norm")
@@ -308,6 +317,7 @@ def make_sd1(out):
     T, J, pipe = {}, {"runs": {}}, sd1(out)
     context = text_golden(T, J, pipe, [NEGATIVE, PROMPT])
     unet_golden(T, J, pipe.unet, context, (2, 4, 8, 16), 501)
+    unet_odd_golden(T, J, pipe.unet, context, (2, 4, 13, 10), 501)
     vae_golden(T, J, pipe.vae)
     base = pipe.scheduler.config
     for name, cls in SCHEDULERS.items():

@@ -221,6 +221,34 @@ fn unet_of_stable_diffusion_1() {
 }
 
 #[test]
+fn unet_at_a_size_that_it_cannot_halve_evenly() {
+    let folder = "tests/golden/sd1-tiny";
+    let file = bytes(&format!("{folder}/golden.safetensors"));
+    let golden = SafeTensors::deserialize(&file).unwrap();
+    let text = std::fs::read_to_string(path(&format!("{folder}/unet/config.json"))).unwrap();
+    let config: UnetConfig = parse_config("config.json", &text).unwrap();
+    let weights = path(&format!("{folder}/unet/diffusion_pytorch_model.safetensors"));
+    let (shape, sample) = common::golden(&golden, "odd.sample");
+    let (context_shape, context) = common::golden(&golden, "unet.encoder_hidden_states");
+    let case = UnetCase {
+        weights: &Weights::open(weights).unwrap(),
+        outline: &config.outline().unwrap(),
+        sample_shape: [shape[0], shape[2], shape[3], shape[1]],
+        sample: common::nhwc(&shape, &sample),
+        timestep: json(&format!("{folder}/golden.json"))["odd"]["timestep"].as_f64().unwrap()
+            as f32,
+        context_shape: context_shape.try_into().unwrap(),
+        context,
+    };
+    for gpu in common::gpus() {
+        let (_, last) = case.run(gpu).pop().unwrap();
+        let tolerance = tolerance(gpu.target().storage);
+        let problems = compare(&golden, &[("odd.conv_out".into(), last)], tolerance);
+        assert!(problems.is_empty(), "{}: {problems:?}", common::name(gpu));
+    }
+}
+
+#[test]
 fn unet_of_stable_diffusion_2() {
     let file = "tests/golden/sd2-tiny/unet/config.json";
     let config: UnetConfig =

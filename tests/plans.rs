@@ -1,0 +1,122 @@
+//! Plans without a GPU: costs of Stable Diffusion 1.5 at full size, and the embedded model's step
+//! as a snapshot. `UPDATE_SNAPSHOTS=1 cargo test --test plans` writes the snapshot anew.
+
+use croquis::diffusion::{Model, ModelFiles, Request};
+use croquis::graph::passes::{Phases, fuse, split_phases};
+use croquis::graph::{Builder, Graph, Place, Plan, Scope, WeightIndex};
+use croquis::kernels::model_input::ModelInput;
+use croquis::kernels::scheduler_step::{SLOTS, SchedulerStep, slot};
+use croquis::kernels::{DeviceClass, Target};
+use croquis::models::parse_config;
+use croquis::models::unet::{UnetConfig, UnetInputs, unet};
+use croquis::shape::{Storage, TensorType};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Names and shapes of weights without their values.
+struct Shapes(BTreeMap<String, Vec<usize>>);
+
+impl WeightIndex for Shapes {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.0.get(name).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+}
+
+/// A guided step of Stable Diffusion 1.5 at 512×512: one evaluation at batch 2.
+fn stable_diffusion_1_5() -> Phases {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sd15_unet_shapes.json");
+    let shapes = Shapes(serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap());
+    let config: UnetConfig = parse_config("config.json", r#"{"attention_head_dim": 8}"#).unwrap();
+    let builder = Builder::new();
+    let m = Scope::new(&builder, "unet", &shapes);
+    let latents = |count: usize| TensorType::f32([count, 64, 64, 4]);
+    let sample = builder.input("sample", latents(1));
+    let step = builder.input("step", TensorType::f32([slot::LEN]));
+    let input = ModelInput { copies: 2, scale: 1.0 };
+    let inputs = UnetInputs {
+        sample: builder.apply(input, &[Some(sample), Some(step)]),
+        timesteps: builder.input("timesteps", TensorType::f32([20])),
+        step,
+        context: builder.input("context", TensorType::real([2, 77, 768])),
+    };
+    let output = unet(&m, &config.outline().unwrap(), inputs);
+    let (history, noise) =
+        (builder.input("history", latents(SLOTS)), builder.input("noise", latents(1)));
+    let operands = [sample, history, output, noise, step].map(Some);
+    builder.output("state", builder.apply(SchedulerStep { copies: 2 }, &operands));
+    split_phases(fuse(builder.finish().unwrap()), &["sample", "history", "noise", "step"])
+}
+
+fn plan(graph: &Graph, storage: Storage) -> Plan {
+    Plan::new(graph, &Target::webgpu(storage)).unwrap()
+}
+
+#[test]
+fn stable_diffusion_1_5_costs_what_its_layers_cost() {
+    let phases = stable_diffusion_1_5();
+    let step = plan(&phases.step, Storage::F16);
+    // 401.6 GMAC an evaluation at batch 1, less the text keys and values, which are hoisted.
+    let evaluation = step.flops() as f64 / 2e9 / 2.0;
+    assert!((395.0..405.0).contains(&evaluation), "{evaluation} GMAC");
+    // 32 keys and values of the text, and the time embedding's projections: once per prompt.
+    let hoisted = phases.prepare.outputs.len();
+    assert_eq!(hoisted, 32 + 22);
+    let weights = step.weight_bytes() + plan(&phases.prepare, Storage::F16).weight_bytes();
+    assert!((1.70e9..1.75e9).contains(&(weights as f64)), "{weights} bytes of weights");
+    // Memory is reused: all results together would take over ten times as much.
+    let results: u64 = step.dispatches.iter().map(|d| d.output.bytes(Storage::F16)).sum();
+    assert!(step.activation_bytes() * 10 < results, "{} of {results}", step.activation_bytes());
+    assert!(step.activation_bytes() < 150_000_000, "{}", step.activation_bytes());
+    // A ceiling that may only fall; the goal is 350.
+    assert!(step.dispatches.len() <= 490, "{} dispatches", step.dispatches.len());
+}
+
+#[test]
+fn no_dispatch_writes_what_it_reads() {
+    let phases = stable_diffusion_1_5();
+    for graph in [&phases.prepare, &phases.step] {
+        for dispatch in plan(graph, Storage::Packed).dispatches {
+            let (output, operands) = dispatch.operands.split_last().unwrap();
+            let place = output.unwrap().place;
+            assert!(
+                operands.iter().flatten().all(|operand| operand.place != place),
+                "{}",
+                dispatch.path
+            );
+            assert!(matches!(place, Place::Slot(_) | Place::Output(_)));
+        }
+    }
+}
+
+#[test]
+fn a_tensor_larger_than_a_binding_is_refused_with_numbers() {
+    let phases = stable_diffusion_1_5();
+    let target = Target { max_binding_bytes: 1 << 20, ..Target::webgpu(Storage::F32) };
+    let error = Plan::new(&phases.step, &target).unwrap_err();
+    assert_eq!(error.kind(), croquis::ErrorKind::Memory);
+    assert!(error.to_string().contains("1048576 bytes"), "{error}");
+}
+
+#[test]
+fn the_embedded_models_step_is_as_recorded() {
+    let model = Model::open(&ModelFiles::embedded()).unwrap();
+    let target = Target { class: DeviceClass::Portable, ..Target::webgpu(Storage::F16) };
+    let request = Request::new("a red apple").steps(20).guidance_scale(5.0);
+    let plans = model.plans(&request, &target).unwrap();
+    let (_, step) = plans.iter().find(|(name, _)| *name == "step").unwrap();
+    let text = step.to_string();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/emoji-64-step.plan.txt");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let recorded = std::fs::read_to_string(&file).unwrap();
+    let first = text.lines().zip(recorded.lines()).find(|(now, then)| now != then);
+    assert!(
+        text == recorded,
+        "the plan changed, first in\n{first:?}\nUPDATE_SNAPSHOTS=1 records it anew"
+    );
+}
