@@ -8,7 +8,7 @@ use super::group_norm_stats::image_pixels;
 use super::shader::{params, shader};
 use super::{
     Case, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape, required,
-    spread,
+    required_f32, spread,
 };
 use crate::shape::TensorType;
 
@@ -46,7 +46,7 @@ impl Kernel for GroupNorm {
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
         let x = required(operands, 0, "x")?.shape;
         image_pixels(x)?;
-        required(operands, 1, "scale_shift")?;
+        required_f32(operands, 1, "scale_shift")?;
         let expected = TensorType::f32([x.batch(), 2, x.channels()]);
         optional_shape(operands, 1, "scale_shift", expected)?;
         Ok(TensorType::real(x))

@@ -9,7 +9,7 @@ use super::group_norm_stats::{tile_pixels, tile_sizes, tiles};
 use super::shader::{params, shader};
 use super::{
     Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape,
-    required,
+    required, required_f32,
 };
 use crate::shape::TensorType;
 
@@ -47,7 +47,7 @@ impl Kernel for GroupNormMerge {
     }
 
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
-        let stats = required(operands, 0, "stats")?;
+        let stats = required_f32(operands, 0, "stats")?;
         let (batch, channels) = (stats.shape.batch(), stats.shape.channels());
         let expected = TensorType::f32([batch, tiles(self.pixels), 2, channels]);
         optional_shape(operands, 0, "stats", expected)?;

@@ -37,7 +37,7 @@ pub use launch::{Constant, Launch, spread};
 pub use shader::{Lib, ParamField, Shader};
 pub use target::{DeviceClass, Target};
 
-use crate::shape::TensorType;
+use crate::shape::{DType, TensorType};
 use std::fmt;
 
 /// Why operands do not fit a kernel: `expected …, got …`. The graph adds where it happened.
@@ -135,8 +135,8 @@ impl Op {
     }
 }
 
-/// The operand at a position, or a message that it is missing.
-pub(crate) fn required(
+/// The operand at a position, of any element type, or a message that it is missing.
+pub(crate) fn required_any(
     operands: Operands,
     index: usize,
     name: &str,
@@ -146,6 +146,32 @@ pub(crate) fn required(
         .copied()
         .flatten()
         .ok_or_else(|| Mismatch(format!("operand {name} is missing")))
+}
+
+/// The operand at a position, which must hold elements of the storage type.
+pub(crate) fn required(
+    operands: Operands,
+    index: usize,
+    name: &str,
+) -> Result<TensorType, Mismatch> {
+    of_type(required_any(operands, index, name)?, DType::Real, name)
+}
+
+/// The operand at a position, which must hold f32 whatever the storage type.
+pub(crate) fn required_f32(
+    operands: Operands,
+    index: usize,
+    name: &str,
+) -> Result<TensorType, Mismatch> {
+    of_type(required_any(operands, index, name)?, DType::F32, name)
+}
+
+fn of_type(tensor: TensorType, dtype: DType, name: &str) -> Result<TensorType, Mismatch> {
+    if tensor.dtype == dtype {
+        Ok(tensor)
+    } else {
+        Err(Mismatch::new(name, format!("elements {dtype:?}"), format!("{:?}", tensor.dtype)))
+    }
 }
 
 /// Checks the shape of an optional operand.

@@ -7,7 +7,7 @@ use super::scheduler_step::slot;
 use super::shader::{params, shader};
 use super::{
     Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape,
-    present, required, spread,
+    present, required_f32, spread,
 };
 use crate::shape::TensorType;
 
@@ -40,7 +40,7 @@ impl Kernel for ModelInput {
     }
 
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
-        let x = required(operands, 0, "x")?;
+        let x = required_f32(operands, 0, "x")?;
         let &[batch, height, width, channels] = x.shape.dims() else {
             return Err(Mismatch::new("x", "[B, H, W, C]", x.shape));
         };

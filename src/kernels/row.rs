@@ -5,7 +5,7 @@ use super::scheduler_step::slot;
 use super::shader::{params, shader};
 use super::{
     Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape,
-    required, spread,
+    required, required_f32, spread,
 };
 use crate::shape::TensorType;
 
@@ -33,7 +33,7 @@ impl Kernel for Row {
 
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
         let x = required(operands, 0, "x")?;
-        required(operands, 1, "step")?;
+        required_f32(operands, 1, "step")?;
         let &[_, channels] = x.shape.dims() else {
             return Err(Mismatch::new("x", "[S, C]", x.shape));
         };

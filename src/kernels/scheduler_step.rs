@@ -12,7 +12,7 @@
 use super::shader::{params, shader};
 use super::{
     Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape,
-    required, spread,
+    required_any, required_f32, spread,
 };
 use crate::shape::{Shape, TensorType};
 
@@ -104,7 +104,7 @@ impl Kernel for SchedulerStep {
     }
 
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
-        let sample = required(operands, 0, "sample")?;
+        let sample = required_f32(operands, 0, "sample")?;
         let &[batch, height, width, channels] = sample.shape.dims() else {
             return Err(Mismatch::new("sample", "[B, H, W, C]", sample.shape));
         };
@@ -120,7 +120,7 @@ impl Kernel for SchedulerStep {
             ("step", TensorType::f32([slot::LEN])),
         ];
         for (index, (name, expected)) in expected.into_iter().enumerate() {
-            required(operands, index, name)?;
+            required_any(operands, index, name)?;
             optional_shape(operands, index, name, expected)?;
         }
         Ok(TensorType::f32(items(1 + SLOTS)))

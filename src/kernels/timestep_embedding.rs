@@ -8,7 +8,7 @@
 use super::shader::{lib, params, shader};
 use super::{
     Case, Fill, HostTensor, Kernel, Launch, Lib, Mismatch, Operands, Shader, Target,
-    optional_shape, required, spread,
+    optional_shape, required_f32, spread,
 };
 use crate::shape::TensorType;
 
@@ -54,7 +54,7 @@ impl Kernel for TimestepEmbedding {
     }
 
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
-        let timesteps = required(operands, 0, "timesteps")?;
+        let timesteps = required_f32(operands, 0, "timesteps")?;
         let &[count] = timesteps.shape.dims() else {
             return Err(Mismatch::new("timesteps", "[S]", timesteps.shape));
         };
