@@ -28,6 +28,7 @@
 //! From the top down; each uses only those below it, and only [`gpu`] names wgpu.
 //!
 //! - [`diffusion`]: from a [`Request`](diffusion::Request) to a [`Picture`](picture::Picture).
+//! - [`doctor`]: the self-check of a device.
 //! - [`gpu`]: devices, weights in their memory, plans ready to run.
 //! - [`models`]: CLIP, the UNets, the autoencoder, written as their papers write them.
 //! - [`graph`]: what models build and what is planned from it; plain data, made without a GPU.
@@ -49,6 +50,7 @@
 //! ([`Storage::Packed`](shape::Storage::Packed)).
 
 pub mod diffusion;
+pub mod doctor;
 pub mod error;
 pub mod gpu;
 pub mod graph;

@@ -1,0 +1,44 @@
+//! `croquis devices`: the GPUs of this machine.
+
+use super::terminal::{print, print_json};
+use croquis::gpu::list_adapters_blocking;
+use croquis::{Error, ErrorKind, Result};
+
+/// What the command takes.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the list.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let adapters = list_adapters_blocking();
+    if arguments.json {
+        let device = |adapter: &croquis::gpu::AdapterSummary| {
+            serde_json::json!({
+                "index": adapter.index,
+                "name": adapter.name,
+                "driver": adapter.driver,
+                "backend": adapter.backend,
+                "type": adapter.device_type,
+                "class": format!("{:?}", adapter.class),
+                "shader_f16": adapter.shader_f16,
+                "max_binding_bytes": adapter.max_binding_bytes,
+            })
+        };
+        let devices: Vec<_> = adapters.iter().map(device).collect();
+        return print_json(&serde_json::json!({ "devices": devices }));
+    }
+    if adapters.is_empty() {
+        let message = "no GPU was found; install a Vulkan driver (on Debian or Ubuntu: apt \
+                       install libvulkan1 mesa-vulkan-drivers)";
+        return Err(Error::new(ErrorKind::Device, message));
+    }
+    for adapter in adapters {
+        let binding = adapter.max_binding_bytes >> 20;
+        print(format!("{adapter}, kernels for {:?}, {binding} MiB a binding", adapter.class))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! The command line: what is asked, what is answered, and how failures are told.
+//!
+//! Results go to standard output, everything else to standard error. The exit status is 0, 1 for
+//! a failure, 2 for a wrong use.
+
+mod devices;
+mod doctor;
+mod latents;
+mod options;
+mod output;
+mod parameters;
+mod plan;
+mod progress;
+mod terminal;
+mod txt2img;
+
+use clap::{Parser, Subcommand};
+use croquis::{ErrorKind, Result};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Draw a picture from a text
+    Txt2img(txt2img::Arguments),
+    /// List the GPUs of this machine, best first
+    Devices(devices::Arguments),
+    /// Print what would run for a picture: kernels, work and memory of every phase
+    Plan(plan::Arguments),
+    /// Check every kernel and the embedded model on this machine
+    Doctor(doctor::Arguments),
+}
+
+/// Runs the command of this process.
+pub fn main() -> ExitCode {
+    let result: Result<ExitCode> = match Cli::parse().command {
+        Command::Txt2img(arguments) => txt2img::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Devices(arguments) => devices::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        let message = error.to_string();
+        terminal::say(format!("error: {message}"));
+        // Some messages already tell what to get again.
+        if let Some(hint) = hint(error.kind()).filter(|_| !message.contains("again")) {
+            terminal::say(format!("hint: {hint}"));
+        }
+        ExitCode::FAILURE
+    })
+}
+
+/// What to do about a failure where its message alone does not say.
+fn hint(kind: ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        ErrorKind::Config => {
+            "the model's own configuration files work unmodified; restore this one"
+        }
+        ErrorKind::Weights | ErrorKind::Shape => {
+            "weights and config.json must be of the same model; download both again"
+        }
+        ErrorKind::Device => "`croquis devices` lists the GPUs, `croquis doctor` checks one",
+        ErrorKind::Memory => "a smaller --width and --height or --storage f16 or packed need less",
+        ErrorKind::Numeric => "--storage f32 has the widest range; `croquis doctor` checks the GPU",
+        _ => return None,
+    })
+}

@@ -1,0 +1,75 @@
+//! The files to write: their names, and whether they can be written at all.
+
+use croquis::{Error, ErrorKind, Result};
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+
+/// The files of `count` pictures: `-1`, `-2`, … before the extension if there are several.
+pub fn names(file: &Path, count: u32) -> Vec<PathBuf> {
+    if count == 1 {
+        return vec![file.into()];
+    }
+    let stem = file.file_stem().unwrap_or_default();
+    let numbered = |number: u32| {
+        let mut name = stem.to_os_string();
+        name.push(format!("-{number}"));
+        if let Some(extension) = file.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        file.with_file_name(name)
+    };
+    (1..=count).map(numbered).collect()
+}
+
+/// Finds out whether a file can be written, before minutes go into its content. What is there
+/// stays as it is.
+pub fn check(file: &Path) -> Result<()> {
+    let shown = file.display();
+    let failed = |message: String| Err(Error::new(ErrorKind::Io, message));
+    if file.is_dir() || file.file_name().is_none() {
+        return failed(format!(
+            "--output: expected the name of a file, got the folder {shown}; add a name, such as {}",
+            file.join("picture.png").display()
+        ));
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let problem = if folder.exists() { "is not a folder" } else { "does not exist" };
+        return failed(format!(
+            "--output {shown}: the folder {} {problem}; create it or choose another one",
+            folder.display()
+        ));
+    }
+    // Pipes and devices are left alone: opening one can have effects. For a new file the folder is
+    // tried under a name of our own, so that nothing of another process is ever removed.
+    let tried = match fs::metadata(file) {
+        Ok(there) if !there.is_file() => Ok(()),
+        Ok(_) => OpenOptions::new().append(true).open(file).map(drop),
+        Err(_) => {
+            let probe = file.with_file_name(format!(".croquis-{}", std::process::id()));
+            let created = OpenOptions::new().write(true).create_new(true).open(&probe);
+            created.and_then(|_| fs::remove_file(&probe))
+        }
+    };
+    tried.map_err(|error| {
+        let message =
+            format!("--output {shown} cannot be written; choose another file with --output");
+        Error::new(ErrorKind::Io, message).with_source(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_pictures_are_numbered() {
+        let named = |file: &str, count| -> Vec<String> {
+            names(Path::new(file), count).iter().map(|name| name.display().to_string()).collect()
+        };
+        assert_eq!(named("a/b.c.png", 1), ["a/b.c.png"]);
+        assert_eq!(named("a/b.c.png", 2), ["a/b.c-1.png", "a/b.c-2.png"]);
+        assert_eq!(named("picture", 2), ["picture-1", "picture-2"]);
+    }
+}

@@ -1,0 +1,99 @@
+//! `croquis plan`: what would run, and what it costs by the plan.
+
+use super::options::{GpuOptions, ModelOptions};
+use super::terminal::print;
+use croquis::Result;
+use croquis::diffusion::Model;
+use croquis::graph::Plan;
+use croquis::kernels::{DeviceClass, Target};
+use croquis::shape::Storage;
+use std::collections::BTreeMap;
+
+/// What the command takes.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelOptions,
+    #[command(flatten)]
+    gpu: GpuOptions,
+    /// The limits to plan for: the device's own, or a browser's or a phone's, which need no device
+    #[arg(long, value_enum, default_value_t = Limits::Adapter)]
+    limits: Limits,
+}
+
+/// The limits to plan for.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Limits {
+    /// All that the device allows
+    Adapter,
+    /// WebGPU's defaults, as in a browser
+    Webgpu,
+    /// Like a Qualcomm Adreno GPU
+    Adreno,
+}
+
+/// Prints the plan of every phase and a summary.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let model = Model::open(&arguments.model.files()?)?;
+    let plans = model.plans(&arguments.model.request(""), &target(arguments)?)?;
+    for (phase, plan) in &plans {
+        print(format!("== {phase}\n{plan}"))?;
+    }
+    print(summary(&plans))
+}
+
+/// What to plan for; only the limits of a device need one.
+fn target(arguments: &Arguments) -> Result<Target> {
+    // Without a wish, what a GPU without 16-bit arithmetic in shaders gets.
+    let storage = arguments.gpu.storage.storage().unwrap_or(Storage::Packed);
+    let webgpu = Target::webgpu(storage);
+    Ok(match arguments.limits {
+        Limits::Adapter => arguments.gpu.open()?.target().clone(),
+        Limits::Webgpu => webgpu,
+        Limits::Adreno => Target {
+            class: DeviceClass::Adreno,
+            workgroup_memory_bytes: 32 << 10,
+            max_invocations: 1024,
+            ..webgpu
+        },
+    })
+}
+
+/// A table of the phases and the cost of one picture.
+fn summary(plans: &[(&'static str, Plan)]) -> String {
+    let steps = plans.iter().find_map(|(_, plan)| {
+        let timesteps = plan.input("timesteps")?;
+        Some(plan.inputs[timesteps].tensor.shape.len())
+    });
+    let mut text = format!(
+        "== summary\n{:<13} {:>5} {:>11} {:>10} {:>10} {:>11} {:>15}\n",
+        "phase", "runs", "dispatches", "GFLOP", "GB moved", "weights MB", "activations MB"
+    );
+    let (mut flops, mut moved, mut activations) = (0.0, 0.0, 0.0);
+    // The phases of the denoiser share weights; each component counts its own.
+    let mut weights = BTreeMap::new();
+    for (phase, plan) in plans {
+        let runs = if *phase == "step" { steps.unwrap_or(1) } else { 1 };
+        let bytes: u64 = plan.dispatches.iter().map(|dispatch| dispatch.bytes).sum();
+        let (gflop, gigabytes) = (plan.flops() as f64 / 1e9, bytes as f64 / 1e9);
+        text += &format!(
+            "{phase:<13} {runs:>5} {:>11} {gflop:>10.3} {gigabytes:>10.3} {:>11.2} {:>15.2}\n",
+            plan.dispatches.len(),
+            plan.weight_bytes() as f64 / 1e6,
+            plan.activation_bytes() as f64 / 1e6,
+        );
+        flops += gflop * runs as f64;
+        moved += gigabytes * runs as f64;
+        activations += plan.activation_bytes() as f64 / 1e6;
+        let component = if *phase == "step" { "prepare" } else { phase };
+        for weight in &plan.weights {
+            weights.insert((component, &weight.name), weight.tensor.bytes(plan.target.storage));
+        }
+    }
+    let weights = weights.values().sum::<u64>() as f64 / 1e6;
+    text + &format!(
+        "one picture: {flops:.3} GFLOP, {moved:.3} GB moved; memory when all phases stay loaded: \
+         {:.2} MB, of which weights {weights:.2} MB",
+        weights + activations
+    )
+}

@@ -1,0 +1,51 @@
+//! What moves while the user waits: only on a terminal.
+
+use croquis::diffusion::Progress;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::time::Duration;
+
+/// A line on standard error that shows how far the work is.
+pub struct Meter(ProgressBar);
+
+impl Meter {
+    /// Work whose length is not known yet.
+    pub fn waiting(message: &'static str) -> Meter {
+        let bar = ProgressBar::new_spinner().with_message(message);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Meter(bar)
+    }
+
+    /// Work of a number of parts.
+    pub fn counting(parts: usize) -> Meter {
+        let bar = ProgressBar::new(parts as u64);
+        bar.set_style(counted());
+        Meter(bar)
+    }
+
+    /// A sampling step is done.
+    pub fn step(&self, progress: &Progress) {
+        let steps = progress.steps as u64;
+        if self.0.length() != Some(steps) {
+            self.0.set_length(steps);
+            self.0.set_style(counted());
+        }
+        self.0.set_message(format!("{:.2} s a step", progress.time.as_secs_f64()));
+        self.0.set_position(progress.step as u64);
+    }
+
+    /// One part more is done.
+    pub fn advance(&self) {
+        self.0.inc(1);
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn counted() -> ProgressStyle {
+    ProgressStyle::with_template("{bar:32} {pos}/{len}  {msg}  {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+}

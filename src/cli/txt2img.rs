@@ -1,0 +1,171 @@
+//! `croquis txt2img`: from a prompt to PNG files.
+
+use super::latents::Latents;
+use super::options::{GpuOptions, ModelOptions, short_name};
+use super::output;
+use super::parameters::parameters;
+use super::progress::Meter;
+use super::terminal::{print, print_json, say};
+use croquis::diffusion::{Diffusion, Generated, ImageToImage, Model, Request};
+use croquis::picture::Picture;
+use croquis::{Error, ErrorKind, Result};
+use serde_json::json;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// What the command takes.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// What the picture should show
+    prompt: String,
+    /// The PNG file to write; an existing one is replaced
+    #[arg(short, long, value_name = "FILE", default_value = "picture.png")]
+    output: PathBuf,
+    /// What the picture should not show
+    #[arg(long, value_name = "S", default_value = "", allow_hyphen_values = true)]
+    negative_prompt: String,
+    /// The seed of the noise; the same seed gives the same picture [default: random]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How many pictures to draw, with consecutive seeds
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9999))]
+    count: u32,
+    /// Initial noise in place of the seed's: a tensor `latents` [C, h, w] of unit variance
+    #[arg(long, value_name = "FILE")]
+    latents: Option<PathBuf>,
+    /// A PNG to start from; its size is the result's
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "height"])]
+    image: Option<PathBuf>,
+    /// How much of --image may change: 0 keeps it, 1 ignores it [default: 0.8]
+    #[arg(long, value_name = "F", requires = "image", allow_negative_numbers = true)]
+    strength: Option<f32>,
+    #[command(flatten)]
+    model: ModelOptions,
+    #[command(flatten)]
+    gpu: GpuOptions,
+    /// Print one line of JSON: files, seeds, settings, timings, memory
+    #[arg(long)]
+    json: bool,
+}
+
+/// Draws the pictures.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let started = Instant::now();
+    let files = output::names(&arguments.output, arguments.count);
+    for file in &files {
+        output::check(file)?;
+    }
+    if arguments.output.extension().is_some_and(|end| !end.eq_ignore_ascii_case("png")) {
+        say("note: the file will be a PNG, whatever its name says");
+    }
+    let seeds = seeds(arguments)?;
+    let model = Model::open(&arguments.model.files()?)?;
+    let latents = arguments.latents.as_deref().map(Latents::open).transpose()?;
+    let mut request = arguments.model.request(&arguments.prompt);
+    request.negative_prompt = arguments.negative_prompt.clone();
+    if let Some(file) = &arguments.image {
+        let picture = Picture::open(file).map_err(|error| error.context("--image"))?;
+        let strength = arguments.strength.unwrap_or(0.8);
+        request.image = Some(ImageToImage { picture, strength });
+    }
+
+    if let Some(latents) = latents {
+        latents.apply(&model, &mut request)?;
+    }
+    model.latent_shape(&request)?; // whatever is impossible is told before a device is opened
+
+    let gpu = arguments.gpu.open()?;
+    let mut diffusion = Diffusion::new(&gpu, model);
+    let open = started.elapsed();
+
+    let mut drawn = Vec::new();
+    for (file, seed) in files.iter().zip(&seeds) {
+        request.seed = *seed;
+        drawn.push(draw(&mut diffusion, &request, file)?);
+        if !arguments.json {
+            print(file.display())?;
+        }
+    }
+    match arguments.json {
+        true => print_json(&report(&diffusion, &files, &drawn, [open, started.elapsed()])),
+        false => Ok(()),
+    }
+}
+
+/// Draws one picture, writes it and says how it went.
+fn draw(diffusion: &mut Diffusion, request: &Request, file: &Path) -> Result<Generated> {
+    let started = Instant::now();
+    let meter = Meter::waiting("loading weights and compiling kernels");
+    let generated = diffusion.generate_blocking(request, |progress| {
+        meter.step(progress);
+        ControlFlow::Continue(())
+    })?;
+    drop(meter);
+    let text = parameters(request, &generated, &short_name(diffusion.model()));
+    generated.picture.save(file, &[("parameters", &text)])?;
+    for note in &generated.notes {
+        say(format!("note: {note}"));
+    }
+    let denoise = generated.timings.denoise.as_secs_f64();
+    say(format!(
+        "{}: seed {}, {} step{} of {} in {denoise:.2} s, {:.2} s in all",
+        file.display(),
+        generated.seed,
+        generated.steps,
+        if generated.steps == 1 { "" } else { "s" },
+        generated.scheduler,
+        started.elapsed().as_secs_f64(),
+    ));
+    Ok(generated)
+}
+
+/// The seeds of all pictures, from the given one or a random one on.
+fn seeds(arguments: &Arguments) -> Result<Vec<u64>> {
+    // PyTorch's generator takes 32 bits; the standard library seeds its hash maps at random.
+    let random = || RandomState::new().hash_one(std::process::id()) & 0xffff_ffff;
+    let first = arguments.seed.unwrap_or_else(random);
+    let seeds = (0..u64::from(arguments.count)).map(|index| first.checked_add(index));
+    seeds.collect::<Option<Vec<_>>>().ok_or_else(|| {
+        let (count, last) = (arguments.count, u64::MAX);
+        let message = format!("--seed: expected {count} seeds up to {last}, got the first {first}");
+        Error::new(ErrorKind::Argument, message)
+    })
+}
+
+/// The line of JSON. Times are in seconds and summed over the pictures.
+fn report(
+    diffusion: &Diffusion,
+    files: &[PathBuf],
+    drawn: &[Generated],
+    [open, total]: [Duration; 2],
+) -> serde_json::Value {
+    let gpu = diffusion.gpu();
+    let last = drawn.last();
+    let sum =
+        |phase: fn(&Generated) -> Duration| drawn.iter().map(phase).sum::<Duration>().as_secs_f64();
+    json!({
+        "files": files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
+        "seeds": drawn.iter().map(|generated| generated.seed).collect::<Vec<_>>(),
+        "model": diffusion.name(),
+        "device": gpu.summary().name,
+        "driver": gpu.summary().driver,
+        "backend": gpu.summary().backend,
+        "storage": gpu.target().storage.name(),
+        "scheduler": last.map(|generated| generated.scheduler.name()),
+        "steps": last.map(|generated| generated.steps),
+        "guidance_scale": last.map(|generated| generated.guidance_scale),
+        "size": last.map(|generated| [generated.picture.width(), generated.picture.height()]),
+        "seconds": {
+            "open": open.as_secs_f64(),
+            "text": sum(|generated| generated.timings.text),
+            "prepare": sum(|generated| generated.timings.prepare),
+            "denoise": sum(|generated| generated.timings.denoise),
+            "decode": sum(|generated| generated.timings.decode),
+            "total": total.as_secs_f64(),
+        },
+        "peak_bytes": drawn.iter().map(|generated| generated.peak_bytes).max(),
+        "notes": drawn.iter().flat_map(|generated| &generated.notes).collect::<Vec<_>>(),
+    })
+}
