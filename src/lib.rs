@@ -63,3 +63,8 @@ pub mod shape;
 pub mod tokenizer;
 pub mod weights;
 pub use error::{Error, ErrorKind, Result};
+
+/// The README's snippets, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
