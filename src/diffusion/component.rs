@@ -27,9 +27,10 @@ impl<Key: PartialEq> Component<Key> {
         self.programs.clear();
     }
 
-    /// Bytes of weights on the GPU.
-    pub(super) fn weight_bytes(&self) -> u64 {
-        self.uploaded.bytes()
+    /// Bytes of GPU memory: weights and the buffers of the programs.
+    pub(super) fn bytes(&self) -> u64 {
+        let programs = self.programs.iter().map(|(_, program)| program.plan().activation_bytes());
+        self.uploaded.bytes() + programs.sum::<u64>()
     }
 
     /// The program for `key` if it is still there.

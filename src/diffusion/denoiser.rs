@@ -94,8 +94,8 @@ impl Denoiser {
         self.component.unload();
     }
 
-    pub(super) fn weight_bytes(&self) -> u64 {
-        self.component.weight_bytes()
+    pub(super) fn bytes(&self) -> u64 {
+        self.component.bytes()
     }
 
     /// The width of the token embeddings that the cross-attention was made for, if it has any.

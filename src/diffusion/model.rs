@@ -50,7 +50,11 @@ impl Model {
             let name = files.name().to_string();
             Ok(Model { text, denoiser, codec, scheduler, defaults, name })
         };
-        opened().map_err(|error: Error| error.context(format!("model {}", files.name())))
+        // Errors about a file name its folder already.
+        opened().map_err(|error: Error| match error.to_string().contains(files.name()) {
+            true => error,
+            false => error.context(format!("model {}", files.name())),
+        })
     }
 
     /// The model's name: its folder, or what it was called.
@@ -148,6 +152,11 @@ impl Model {
             return Err(Error::new(ErrorKind::Weights, message));
         }
         Ok(Settings { height, width, steps, guidance_scale, schedule })
+    }
+
+    /// Bytes of GPU memory that the components hold.
+    pub(super) fn bytes(&self) -> u64 {
+        self.text.bytes() + self.denoiser.bytes() + self.codec.bytes()
     }
 
     /// Forgets what is on the GPU.

@@ -25,7 +25,6 @@ pub struct Run<'d> {
     next: usize,
     started: Instant,
     timings: Timings,
-    peak_bytes: u64,
     notes: Vec<String>,
 }
 
@@ -72,7 +71,7 @@ pub struct Generated {
     pub storage: Storage,
     /// Where the time went.
     pub timings: Timings,
-    /// The most GPU memory that weights and activations took at once, by the plans.
+    /// GPU memory of all components, which stay loaded, by their plans: weights and buffers.
     pub peak_bytes: u64,
     /// What the user should know, such as words that did not fit.
     pub notes: Vec<String>,
@@ -135,9 +134,6 @@ impl<'d> Run<'d> {
         programs.step.write("noise", &vec![0.0; count])?;
         gpu.finished().await?;
 
-        let plans = [programs.prepare.plan(), programs.step.plan()];
-        let activations: u64 = plans.iter().map(|plan| plan.activation_bytes()).sum();
-        let peak_bytes = texts.bytes.max(activations + diffusion.model.denoiser.weight_bytes());
         let timings = Timings {
             text: text_time,
             prepare: started.elapsed() - text_time,
@@ -153,7 +149,6 @@ impl<'d> Run<'d> {
             next: 0,
             started: Instant::now(),
             timings,
-            peak_bytes,
             notes,
         })
     }
@@ -224,8 +219,7 @@ impl<'d> Run<'d> {
         let (height, width) = (self.sizes.height, self.sizes.width);
         let last = to_channels_last(&latents, self.diffusion.model.denoiser.channels);
         let gpu = self.diffusion.gpu.clone();
-        let (picture, bytes) =
-            self.diffusion.model.codec.decode(&gpu, &last, height, width).await?;
+        let picture = self.diffusion.model.codec.decode(&gpu, &last, height, width).await?;
         self.timings.decode = started.elapsed();
         Ok(Generated {
             picture,
@@ -236,7 +230,7 @@ impl<'d> Run<'d> {
             guidance_scale: self.settings.guidance_scale,
             storage,
             timings: self.timings,
-            peak_bytes: self.peak_bytes.max(bytes),
+            peak_bytes: self.diffusion.model.bytes(),
             notes: self.notes,
         })
     }

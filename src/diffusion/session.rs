@@ -175,7 +175,7 @@ impl Diffusion {
         width: usize,
     ) -> Result<Picture> {
         let latents = self.latents_in(latents, height, width)?;
-        Ok(self.model.codec.decode(&self.gpu, &latents, height, width).await?.0)
+        self.model.codec.decode(&self.gpu, &latents, height, width).await
     }
 
     /// The image of latents `[C, h, w]` before rounding to bytes: `[H, W, 3]` in about [-1, 1].

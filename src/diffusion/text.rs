@@ -24,8 +24,6 @@ pub(super) struct TextEmbeddings {
     pub values: Vec<f32>,
     /// What did not fit into the tokens of each text, if anything.
     pub truncated: Vec<Option<String>>,
-    /// Bytes of GPU memory at the peak.
-    pub bytes: u64,
 }
 
 impl TextEncoder {
@@ -49,6 +47,10 @@ impl TextEncoder {
         )?;
         let weights = files.weights("text_encoder")?.without_prefix("text_model.")?;
         Ok(TextEncoder { tokenizer, config, component: Component::new(weights) })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.component.bytes()
     }
 
     pub(super) fn unload(&mut self) {
@@ -99,8 +101,7 @@ impl TextEncoder {
         program.write("embeddings", &embeddings)?;
         program.run();
         let values = program.read("hidden").await?;
-        let bytes = program.plan().activation_bytes() + self.component.weight_bytes();
-        Ok(TextEmbeddings { values, truncated, bytes })
+        Ok(TextEmbeddings { values, truncated })
     }
     /// The encoder for embeddings of a shape `[B, T, D]`.
     pub(super) fn graph(&self, shape: [usize; 3]) -> Result<Graph> {

@@ -1,7 +1,7 @@
 //! Waiting for the GPU without blocking an async caller, and blocking where that is wanted.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -70,7 +70,7 @@ impl<T> Future for Completion<T> {
 /// Runs a future to its end on this thread, which sleeps while the GPU works.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn block_on<F: Future>(device: Option<&wgpu::Device>, future: F) -> F::Output {
-    let mut future = pin!(future);
+    let mut future = std::pin::pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {

@@ -43,6 +43,8 @@ pub struct Dispatch {
     pub output: TensorType,
     /// Bytes read and written when each operand is read once.
     pub bytes: u64,
+    /// Bytes of the intermediate tensors that must exist while it runs.
+    pub live_bytes: u64,
 }
 
 /// A range at the start of a buffer.
@@ -104,7 +106,8 @@ impl Plan {
             slots: Vec::new(),
             params: Vec::new(),
         };
-        let places = plan.place(graph, &roots)?;
+        let lifetimes = plan.lifetimes(graph, &roots);
+        let places = plan.place(graph, &roots, &lifetimes)?;
         for node in &graph.nodes {
             plan.check_size(&node.path, node.tensor)?;
         }
@@ -129,6 +132,11 @@ impl Plan {
                 shader: op.kernel().shader(),
                 launch,
                 params_offset,
+                live_bytes: lifetimes
+                    .iter()
+                    .filter(|l| l.first <= id && id <= l.last)
+                    .map(|l| l.bytes)
+                    .sum(),
                 bytes: bindings.iter().flatten().map(|operand| operand.bytes).sum(),
                 operands: bindings,
                 output: node.tensor,
@@ -166,7 +174,12 @@ impl Plan {
     }
 
     /// Gives every node that is not a view a buffer; lists inputs, outputs and weights.
-    fn place(&mut self, graph: &Graph, roots: &[NodeId]) -> Result<Vec<Place>> {
+    fn place(
+        &mut self,
+        graph: &Graph,
+        roots: &[NodeId],
+        lifetimes: &[Lifetime],
+    ) -> Result<Vec<Place>> {
         let mut places = vec![Place::Slot(usize::MAX); graph.nodes.len()];
         for (id, node) in graph.nodes.iter().enumerate() {
             match &node.source {
@@ -200,7 +213,6 @@ impl Plan {
                     && matches!(graph.nodes[id].source, Source::Op { .. })
             })
             .collect();
-        let lifetimes = self.lifetimes(graph, roots);
         let wanted: Vec<Lifetime> = shared.iter().map(|&id| lifetimes[id]).collect();
         let (slots, sizes) = assign(&wanted);
         for (id, slot) in shared.into_iter().zip(slots) {
@@ -210,16 +222,19 @@ impl Plan {
         Ok(places)
     }
 
+    /// From where to where each result of an operation is needed; other nodes take no bytes.
     fn lifetimes(&self, graph: &Graph, roots: &[NodeId]) -> Vec<Lifetime> {
-        let bytes = |id: NodeId| graph.nodes[id].tensor.bytes(self.target.storage);
+        let computed = |id: NodeId| {
+            graph.op(id).map_or(0, |_| graph.nodes[id].tensor.bytes(self.target.storage))
+        };
         let mut lifetimes: Vec<_> = (0..graph.nodes.len())
-            .map(|id| Lifetime { first: id, last: id, bytes: bytes(id) })
+            .map(|id| Lifetime { first: id, last: id, bytes: computed(id) })
             .collect();
-        for (id, node) in graph.nodes.iter().enumerate() {
-            if let Source::Op { operands, .. } = &node.source {
-                for operand in operands.iter().flatten() {
-                    lifetimes[roots[*operand]].last = id;
-                }
+        for id in 0..graph.nodes.len() {
+            for operand in
+                graph.op(id).into_iter().flat_map(|(_, operands)| operands.iter().flatten())
+            {
+                lifetimes[roots[*operand]].last = id;
             }
         }
         lifetimes

@@ -8,8 +8,8 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:>4}  {:<19} {:<18} {:>9} {:>9}  {:<14} {:<18} layer",
-            "#", "kernel", "result", "MFLOP", "KB", "groups", "buffers"
+            "{:>4}  {:<19} {:<18} {:>9} {:>9} {:>9}  {:<14} {:<18} layer",
+            "#", "kernel", "result", "MFLOP", "KB", "live KB", "groups", "buffers"
         )?;
         for (index, dispatch) in self.dispatches.iter().enumerate() {
             let [x, y, z] = dispatch.launch.groups;
@@ -17,11 +17,12 @@ impl fmt::Display for Plan {
                 dispatch.operands.iter().map(|o| place(o.map(|o| o.place))).collect();
             writeln!(
                 f,
-                "{index:>4}  {:<19} {:<18} {:>9.3} {:>9.1}  {:<14} {:<18} {}",
+                "{index:>4}  {:<19} {:<18} {:>9.3} {:>9.1} {:>9.1}  {:<14} {:<18} {}",
                 dispatch.shader.name,
                 dispatch.output.shape.to_string(),
                 dispatch.launch.flops as f64 / 1e6,
                 dispatch.bytes as f64 / 1e3,
+                dispatch.live_bytes as f64 / 1e3,
                 format!("{x}x{y}x{z}"),
                 places.join(" "),
                 dispatch.path,

@@ -12,7 +12,7 @@ use crate::kernels::layer_norm::LayerNorm;
 use crate::kernels::matmul::MatMul;
 use crate::shape::TensorType;
 use crate::weights::{Packing, Weights, packed_shape};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// The names and shapes of a component's weights; their values are not needed to build a graph.
@@ -87,7 +87,7 @@ impl<'g> Scope<'g> {
     /// Linear layer or 1×1 convolution: x `[…, I]` · weightᵀ (`[O, I]` or `[O, I, 1, 1]`) + bias, if there is one.
     pub fn linear(&self, name: &str, x: Tensor<'g>) -> Tensor<'g> {
         let scope = self.enter(name);
-        let weight = scope.weight("weight", Packing::Matrix);
+        let weight = scope.weight("weight", Packing::Matrix, &[None, Some(x.channels())]);
         let bias = scope.bias();
         let matmul = MatMul { epilogue: Epilogue::default() };
         self.builder.apply(matmul, &[Some(x), Some(weight), bias])
@@ -114,7 +114,7 @@ impl<'g> Scope<'g> {
         padding: [usize; 4],
     ) -> Tensor<'g> {
         let scope = self.enter(name);
-        let weight = scope.weight("weight", Packing::Conv);
+        let weight = scope.weight("weight", Packing::Conv, &[None, Some(x.channels())]);
         let bias = scope.bias();
         let conv = Conv2d { stride, padding, upsample: None, epilogue: Epilogue::default() };
         self.builder.apply(conv, &[Some(x), Some(weight), bias])
@@ -123,7 +123,7 @@ impl<'g> Scope<'g> {
     /// Depthwise 3×3 convolution `[C, 1, 3, 3]` with padding 1.
     pub fn depthwise(&self, name: &str, x: Tensor<'g>, stride: usize) -> Tensor<'g> {
         let scope = self.enter(name);
-        let weight = scope.weight("weight", Packing::Depthwise);
+        let weight = scope.weight("weight", Packing::Depthwise, &[Some(x.channels())]);
         let bias = scope.bias();
         self.builder.apply(Depthwise { stride, padding: [1; 4] }, &[Some(x), Some(weight), bias])
     }
@@ -131,8 +131,8 @@ impl<'g> Scope<'g> {
     /// Group normalisation over `groups` groups of channels.
     pub fn group_norm(&self, name: &str, x: Tensor<'g>, groups: usize, epsilon: f64) -> Tensor<'g> {
         let scope = self.enter(name);
-        let gamma = scope.weight("weight", Packing::Vector);
-        let beta = scope.weight("bias", Packing::Vector);
+        let gamma = scope.weight("weight", Packing::Vector, &[Some(x.channels())]);
+        let beta = scope.weight("bias", Packing::Vector, &[Some(x.channels())]);
         let shape = x.shape();
         let pixels = shape.rows() / shape.batch();
         let merge = GroupNormMerge { groups, epsilon: epsilon as f32, pixels };
@@ -144,8 +144,8 @@ impl<'g> Scope<'g> {
     /// Layer normalisation over the channels.
     pub fn layer_norm(&self, name: &str, x: Tensor<'g>, epsilon: f64) -> Tensor<'g> {
         let scope = self.enter(name);
-        let gamma = scope.weight("weight", Packing::Vector);
-        let beta = scope.weight("bias", Packing::Vector);
+        let gamma = scope.weight("weight", Packing::Vector, &[Some(x.channels())]);
+        let beta = scope.weight("bias", Packing::Vector, &[Some(x.channels())]);
         let norm = LayerNorm { epsilon: epsilon as f32 };
         self.builder.apply(norm, &[Some(x), Some(gamma), Some(beta)])
     }
@@ -167,21 +167,36 @@ impl<'g> Scope<'g> {
         scope
     }
 
+    /// The bias beside a weight, if there is one: as long as the weight has output channels.
     fn bias(&self) -> Option<Tensor<'g>> {
-        self.weights.shape(&self.name("bias")).map(|_| self.weight("bias", Packing::Vector))
+        self.weight_shape("bias")?;
+        let outputs = self.weight_shape("weight").and_then(|shape| shape.first().copied());
+        Some(self.weight("bias", Packing::Vector, &[outputs]))
     }
 
-    fn weight(&self, name: &str, packing: Packing) -> Tensor<'g> {
-        let name = self.name(name);
-        let Some(file_shape) = self.weights.shape(&name) else {
-            let message = format!("the weight {name} is missing");
+    /// A weight whose first dimensions in the file must be as expected, where that is known.
+    fn weight(&self, name: &str, packing: Packing, expected: &[Option<usize>]) -> Tensor<'g> {
+        let fail = |message: String| {
             self.builder.fail(Error::new(ErrorKind::Weights, message));
-            return self.builder.placeholder();
+            self.builder.placeholder()
         };
+        let Some(file_shape) = self.weight_shape(name) else {
+            return fail(format!("the weight {} is missing", self.name(name)));
+        };
+        let fits = |(size, expected): (&usize, &Option<usize>)| expected.is_none_or(|e| e == *size);
+        if !file_shape.iter().zip(expected).all(fits) {
+            let mut sizes: Vec<_> = expected
+                .iter()
+                .map(|size| size.map_or_else(|| "_".into(), |size| size.to_string()))
+                .collect();
+            sizes.resize(file_shape.len(), "_".into());
+            let expected = sizes.join(", ");
+            return fail(format!("{name}: expected shape [{expected}], got {file_shape:?}"));
+        }
         match packed_shape(&file_shape, packing) {
-            Ok(shape) => self.builder.weight(&name, packing, TensorType::real(shape)),
+            Ok(shape) => self.builder.weight(&self.name(name), packing, TensorType::real(shape)),
             Err(error) => {
-                self.builder.fail(error);
+                self.builder.fail(error.context(name));
                 self.builder.placeholder()
             }
         }
@@ -197,6 +212,17 @@ fn join(prefix: &str, name: &str) -> String {
         ("", name) => name.into(),
         (prefix, "") => prefix.into(),
         (prefix, name) => format!("{prefix}.{name}"),
+    }
+}
+
+/// Names and shapes without values: enough to plan a model whose weights are not at hand.
+impl WeightIndex for BTreeMap<String, Vec<usize>> {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.get(name).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
     }
 }
 

@@ -7,6 +7,7 @@ mod blocks;
 pub mod clip;
 mod config;
 pub mod mobile;
+pub mod presets;
 pub mod unet;
 
 pub use config::parse_config;

@@ -154,11 +154,12 @@ impl Keys {
 
     /// An error of kind `Unsupported` unless the key has the one value that is supported.
     pub(super) fn require(&self, key: &str, supported: Value, default: Value) -> Result<()> {
-        let value = self.0.get(key).filter(|value| !value.is_null()).unwrap_or(&default);
-        if *value == supported {
+        let value = self.0.get(key).filter(|value| !value.is_null());
+        if *value.unwrap_or(&default) == supported {
             return Ok(());
         }
-        let (expected, got) = (supported.to_string(), value.to_string());
+        let got = value.map_or_else(|| format!("nothing, which means {default}"), Value::to_string);
+        let expected = supported.to_string();
         Err(key_error(ErrorKind::Unsupported, key, &expected, &got))
     }
 }

@@ -14,7 +14,8 @@ pub fn gpus() -> &'static [Gpu] {
         let mut gpus = Vec::new();
         for adapter in adapters() {
             let device = Some(adapter.to_string());
-            let options = DeviceOptions { device, storage: Some(Storage::F32), ..Default::default() };
+            let options =
+                DeviceOptions { device, storage: Some(Storage::F32), ..Default::default() };
             let gpu = Gpu::open_blocking(&options).expect("the adapter opens");
             println!("testing on {}", gpu.summary());
             gpus.extend(Storage::ALL.iter().filter_map(|&storage| gpu.with_storage(storage).ok()));
