@@ -4,7 +4,7 @@ use super::{Check, Measure, by_storage, relative_l2};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::{Gpu, GpuWeights, Program};
 use crate::graph::{Graph, Node, Plan, Source};
-use crate::kernels::{Case, HostTensor, Mismatch};
+use crate::kernels::{Case, HostTensor, Mismatch, Target};
 use crate::shape::{DType, Storage};
 
 /// One case of a kernel with its operands' values and its reference, to be run on any device.
@@ -27,6 +27,16 @@ impl KernelCheck {
     /// The reference.
     pub fn expected(&self) -> &HostTensor {
         &self.expected
+    }
+
+    /// The WGSL that a target gets.
+    ///
+    /// # Errors
+    /// `Shape` if the case's operands do not fit.
+    pub fn module(&self, target: &Target) -> Result<String> {
+        let plan = Plan::new(&self.graph()?, target)?;
+        let dispatch = &plan.dispatches[0];
+        Ok(dispatch.shader.module(target.storage, &dispatch.launch))
     }
 
     /// Runs the kernel and compares.

@@ -134,14 +134,18 @@ fn weights_of_a_wrong_shape() {
         let shape = header["conv_in.weight"]["shape"].as_array_mut().expect("a shape");
         shape.swap(0, 1);
     });
-    refuses(&["--model", text(&model)], &["unet.conv_in", "expected", "got"]);
+    let words = ["unet.conv_in: weight: expected shape [_, 8, _, _], got [8, 64, 3, 3]"];
+    refuses(&["--model", text(&model)], &words);
     let model = copy("shape-of-a-bias");
     edit_header(&model, VAE, |header| {
         let bias = &mut header["decoder.conv_in.bias"];
         let length = bias["shape"][0].as_u64().expect("a length");
         bias["shape"] = json!([length / 2, 2]);
     });
-    refuses(&["--model", text(&model)], &["vae.decoder.conv_in", "expected", "got"]);
+    refuses(
+        &["--model", text(&model)],
+        &["vae.decoder.conv_in: bias: expected shape [96", "got [48, 2]"],
+    );
 }
 
 #[test]
