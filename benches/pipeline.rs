@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     let mut peak_bytes = 0;
     for picture in 0..=PICTURES {
         let mut times = Vec::new();
-        let generated = diffusion.generate_blocking(&request, |progress| {
+        let generated = diffusion.generate_with_blocking(&request, |progress| {
             times.push(progress.time);
             ControlFlow::Continue(())
         })?;

@@ -3,7 +3,6 @@
 
 use croquis::diffusion::{Diffusion, ModelFiles, Request};
 use croquis::gpu::{Gpu, wgpu};
-use std::ops::ControlFlow;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let prompt = std::env::args().nth(1).unwrap_or_else(|| "a blue heart".into());
@@ -14,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("drawing {prompt:?} on {} with storage {}", gpu.summary(), gpu.target().storage);
     let mut diffusion = Diffusion::open(&gpu, &ModelFiles::embedded())?;
     let request = Request::new(prompt).seed(42);
-    let generated = diffusion.generate_blocking(&request, |_| ControlFlow::Continue(()))?;
+    let generated = diffusion.generate_blocking(&request)?;
 
     generated.picture.save("embed.png", &[])?;
     println!("embed.png");

@@ -12,7 +12,7 @@ fn main() -> croquis::Result<()> {
     let prompt = prompt.unwrap_or_else(|| "a red heart".into());
     let mut diffusion = Diffusion::embedded()?;
     let mut draw = |request: &Request| {
-        diffusion.generate_blocking(request, |progress| {
+        diffusion.generate_with_blocking(request, |progress| {
             println!("step {} of {}", progress.step, progress.steps);
             ControlFlow::Continue(())
         })

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 fn main() -> croquis::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let prompt = arguments.next().unwrap_or_else(|| "a tree".into());
-    let limit = arguments.next().and_then(|seconds| seconds.parse().ok());
-    let limit = limit.map_or(Duration::MAX, Duration::from_secs_f64);
+    let seconds = arguments.next().and_then(|seconds| seconds.parse().ok());
+    let limit = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).unwrap_or(Duration::MAX);
 
     let mut diffusion = Diffusion::embedded()?;
     let gpu = diffusion.gpu().clone();

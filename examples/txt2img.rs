@@ -7,10 +7,11 @@ fn main() -> croquis::Result<()> {
     let prompt = std::env::args().nth(1).unwrap_or_else(|| "a red apple".into());
     let mut diffusion = Diffusion::embedded()?;
     println!("drawing {prompt:?} on {}", diffusion.gpu().summary());
-    let generated = diffusion.generate_blocking(&Request::new(prompt).seed(42), |progress| {
-        println!("step {} of {}: {:?}", progress.step, progress.steps, progress.time);
-        ControlFlow::Continue(())
-    })?;
+    let generated =
+        diffusion.generate_with_blocking(&Request::new(prompt).seed(42), |progress| {
+            println!("step {} of {}: {:?}", progress.step, progress.steps, progress.time);
+            ControlFlow::Continue(())
+        })?;
     println!("{:#?}", generated.timings);
     generated.picture.save("txt2img.png", &[])?;
     println!("txt2img.png");

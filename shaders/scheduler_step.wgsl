@@ -1,7 +1,7 @@
 
 // One step of a sampler, each element alone: the next sample, then the history, of which every
-// slot receives what `step` says; see src/kernels/scheduler_step.rs. What has the coefficient zero
-// is not read.
+// slot receives what `step` says, then the predicted image; see src/kernels/scheduler_step.rs. What
+// has the coefficient zero is not read.
 //
 // Header: GROUP, GUIDED, SLOTS, positions in step (GUIDANCE, CLIP, ORIGINAL, SAMPLE, OUTPUT,
 // FROM_ORIGINAL, NOISE, HISTORY, KEEP) and what a slot keeps (KEEP_SAMPLE, KEEP_OUTPUT,
@@ -17,7 +17,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> output: array<Real4>;        // [1 or 2 B, H, W, C]
 @group(0) @binding(4) var<storage, read> noise: array<vec4<f32>>;     // [B, H, W, C]
 @group(0) @binding(5) var<storage, read> step: array<f32>;            // [32]
-@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>; // [5 B, H, W, C]
+@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>; // [6 B, H, W, C]
 
 @compute @workgroup_size(GROUP)
 fn scheduler_step(
@@ -56,4 +56,5 @@ fn scheduler_step(
         out[(k + 1u) * params.quads + i] = kept;
     }
     out[i] = next;
+    out[(SLOTS + 1u) * params.quads + i] = original;
 }

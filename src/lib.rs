@@ -4,15 +4,10 @@
 //!
 //! ```
 //! use croquis::diffusion::{Diffusion, Request};
-//! use std::ops::ControlFlow;
 //!
 //! # fn main() -> croquis::Result<()> {
 //! let mut diffusion = Diffusion::embedded()?;
-//! let request = Request::new("a red apple").seed(42).steps(2);
-//! let generated = diffusion.generate_blocking(&request, |progress| {
-//!     println!("step {} of {}: {:?}", progress.step, progress.steps, progress.time);
-//!     ControlFlow::Continue(()) // or Break, to stop
-//! })?;
+//! let generated = diffusion.generate_blocking(&Request::new("a red apple").seed(42).steps(2))?;
 //! generated.picture.save(std::env::temp_dir().join("apple.png"), &[])?;
 //! # Ok(())
 //! # }

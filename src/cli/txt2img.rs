@@ -98,7 +98,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 fn draw(diffusion: &mut Diffusion, request: &Request, file: &Path) -> Result<Generated> {
     let started = Instant::now();
     let meter = Meter::waiting("loading weights and compiling kernels");
-    let generated = diffusion.generate_blocking(request, |progress| {
+    let generated = diffusion.generate_with_blocking(request, |progress| {
         meter.step(progress);
         ControlFlow::Continue(())
     })?;

@@ -61,6 +61,7 @@ impl Codec {
                 let latents = builder.apply(unscale, &[Some(latents), None]);
                 let image = decode(&m, &self.config, latents);
                 builder.output("image", image);
+                m.mark();
                 builder.output("pixels", builder.apply(Pixels {}, &[Some(image)]));
             }
             Direction::Encode => {

@@ -111,7 +111,7 @@ impl Denoiser {
     ///
     /// Before the steps: `timesteps` `[S]` and `context` `[copies, T, D]`. In a step: `sample`
     /// `[1, h, w, C]`, `history` `[4, h, w, C]`, `noise` and the scalars `step`; the result
-    /// `state` is the next sample and history, one after the other.
+    /// `state` is the next sample, the history and the predicted image, one after the other.
     pub(super) fn graphs(&self, sizes: Sizes) -> Result<Phases> {
         let Sizes { height, width, copies, steps, tokens, text_width } = sizes;
         let builder = Builder::new();

@@ -6,7 +6,7 @@ use super::request::Request;
 use super::session::Diffusion;
 use super::{to_channels_first, to_channels_last};
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernels::scheduler_step::SLOTS;
+use crate::kernels::scheduler_step::{PREDICTED, SLOTS};
 use crate::picture::Picture;
 use crate::random::Generator;
 use crate::schedulers::SchedulerKind;
@@ -186,28 +186,36 @@ impl<'d> Run<'d> {
     /// # Errors
     /// `Device` if the GPU failed.
     pub async fn latents(&self) -> Result<Vec<f32>> {
-        let channels = self.diffusion.model.denoiser.channels;
-        let count = channels * self.sizes.height * self.sizes.width;
-        let state = self.programs.step.read("state").await?;
-        Ok(to_channels_first(&state[..count], channels))
+        self.state_item(0).await
     }
 
-    /// The current latents as a picture: what the sampler has so far, noise included.
+    /// What the sampler expects the picture to become: the image predicted in the last step,
+    /// decoded. Before the first step it shows nothing of the picture.
     ///
     /// # Errors
     /// As [`finish`](Run::finish).
     pub async fn preview(&mut self) -> Result<Picture> {
-        let latents = self.latents().await?;
-        self.diffusion.decode(&latents, self.sizes.height, self.sizes.width).await
+        let predicted = self.state_item(PREDICTED).await?;
+        self.diffusion.decode(&predicted, self.sizes.height, self.sizes.width).await
     }
 
-    /// Decodes the picture.
+    /// Latents `[C, h, w]` from the state that the last step left.
+    async fn state_item(&self, item: usize) -> Result<Vec<f32>> {
+        let channels = self.diffusion.model.denoiser.channels;
+        let count = channels * self.sizes.height * self.sizes.width;
+        let state = self.programs.step.read("state").await?;
+        Ok(to_channels_first(&state[item * count..][..count], channels))
+    }
+
+    /// Decodes the picture. Before the last step it is what the sampler expects it to become, as in
+    /// [`preview`](Run::preview).
     ///
     /// # Errors
     /// `Numeric` if the latents are not finite; `Memory` or `Device` from the GPU.
     pub async fn finish(mut self) -> Result<Generated> {
         let started = Instant::now();
-        let latents = self.latents().await?;
+        let done = self.next == self.settings.schedule.steps.len();
+        let latents = self.state_item(if done { 0 } else { PREDICTED }).await?;
         let storage = self.diffusion.gpu.target().storage;
         if let Some(value) = latents.iter().find(|value| !value.is_finite()) {
             let message = format!(

@@ -87,15 +87,23 @@ impl Diffusion {
         Run::start(self, request).await
     }
 
-    /// Generates a picture. After every step `progress` is told, and may stop the run.
+    /// Generates a picture.
     ///
     /// Where the result of 16-bit storage is not finite, the picture is made again with f32; the
     /// model then stays at f32, and the result says so.
     ///
     /// # Errors
-    /// As [`start`](Diffusion::start); `Cancelled` if `progress` breaks; `Numeric` if the result is not
-    /// finite in f32 either.
-    pub async fn generate(
+    /// As [`start`](Diffusion::start); `Numeric` if the result is not finite in f32 either.
+    pub async fn generate(&mut self, request: &Request) -> Result<Generated> {
+        self.generate_with(request, |_| ControlFlow::Continue(())).await
+    }
+
+    /// [`generate`](Diffusion::generate) that tells `progress` of every step; breaking stops the
+    /// run. For previews, [`start`](Diffusion::start) and step yourself.
+    ///
+    /// # Errors
+    /// As [`generate`](Diffusion::generate); `Cancelled` if `progress` breaks.
+    pub async fn generate_with(
         &mut self,
         request: &Request,
         mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
@@ -122,13 +130,23 @@ impl Diffusion {
     /// # Errors
     /// As [`generate`](Diffusion::generate).
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn generate_blocking(
+    pub fn generate_blocking(&mut self, request: &Request) -> Result<Generated> {
+        let gpu = self.gpu.clone();
+        gpu.block_on(self.generate(request))
+    }
+
+    /// [`generate_with`](Diffusion::generate_with), blocking this thread.
+    ///
+    /// # Errors
+    /// As [`generate_with`](Diffusion::generate_with).
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn generate_with_blocking(
         &mut self,
         request: &Request,
         progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Generated> {
         let gpu = self.gpu.clone();
-        gpu.block_on(self.generate(request, progress))
+        gpu.block_on(self.generate_with(request, progress))
     }
 
     async fn attempt(

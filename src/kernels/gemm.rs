@@ -42,15 +42,24 @@ impl Tile {
     pub fn choose(size: Size, target: &Target) -> Tile {
         let staged = !matches!(target.class, DeviceClass::Adreno | DeviceClass::Software);
         let large = size.rows >= 256 && size.quads >= 16;
+        // Where there are few channels, the threads spread over the rows.
+        let across = |least: u32, most: u32| {
+            let group_x = (size.quads as u32).next_power_of_two().clamp(least, most);
+            (group_x, 64 / group_x)
+        };
         match (staged, large) {
             (true, true) => {
                 let quads = if size.gated { 1 } else { 2 };
                 Tile { staged, rows: 8, quads, group_x: 8, group_y: 8, slab: 4 }
             }
-            (true, false) => Tile { staged, rows: 4, quads: 1, group_x: 8, group_y: 8, slab: 4 },
+            (true, false) => {
+                let (group_x, group_y) = across(2, 8);
+                Tile { staged, rows: 4, quads: 1, group_x, group_y, slab: 4 }
+            }
             (false, _) => {
                 let rows = if size.rows > 64 { 8 } else { 4 };
-                Tile { staged, rows, quads: 1, group_x: 16, group_y: 4, slab: 1 }
+                let (group_x, group_y) = across(1, 16);
+                Tile { staged, rows, quads: 1, group_x, group_y, slab: 1 }
             }
         }
     }

@@ -19,6 +19,9 @@ use crate::shape::{Shape, TensorType};
 /// Slots of the history.
 pub const SLOTS: usize = 4;
 
+/// Which item of the result is the predicted image.
+pub const PREDICTED: usize = 1 + SLOTS;
+
 /// Positions in the operand `step`, F32 `[32]`: one step of a sampler as numbers, also read by
 /// `row` and `model_input`. What is not named is zero.
 pub mod slot {
@@ -62,7 +65,8 @@ pub mod keep {
 
 /// Operands: sample F32 `[B, H, W, C]`, history F32 `[4·B, H, W, C]` (slot k is the items from
 /// k·B), output `[copies·B, H, W, C]`, noise F32 `[B, H, W, C]`, step F32 `[32]` (see [`slot`]).
-/// Result: F32 `[5·B, H, W, C]`, the next sample and then the history.
+/// Result: F32 `[6·B, H, W, C]`: the next sample, the history, and the predicted image x₀, which a
+/// preview shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SchedulerStep {
     /// 2 where the output's first half is unconditional and its second conditional, else 1.
@@ -123,7 +127,7 @@ impl Kernel for SchedulerStep {
             required_any(operands, index, name)?;
             optional_shape(operands, index, name, expected)?;
         }
-        Ok(TensorType::f32(items(1 + SLOTS)))
+        Ok(TensorType::f32(items(PREDICTED + 1)))
     }
 
     fn launch(&self, operands: Operands, _: TensorType, _: &Target) -> Launch {
@@ -144,7 +148,7 @@ impl Kernel for SchedulerStep {
         let (s, len) = (&step.data, sample.shape.len());
         let mut shape = [1; 4];
         shape.copy_from_slice(sample.shape.dims());
-        shape[0] *= 1 + SLOTS;
+        shape[0] *= PREDICTED + 1;
         let mut out = HostTensor::zeros(shape);
         for (i, &x) in sample.data.iter().enumerate() {
             let mut m = output.data[i];
@@ -168,6 +172,7 @@ impl Kernel for SchedulerStep {
                 };
             }
             out.data[i] = next;
+            out.data[PREDICTED * len + i] = original;
         }
         out
     }

@@ -5,7 +5,6 @@ use croquis::diffusion::{Diffusion, ModelFiles, Request};
 use croquis::gpu::Gpu;
 use croquis::shape::Storage;
 use safetensors::SafeTensors;
-use std::ops::ControlFlow;
 
 /// The request of `models/emoji-64/golden/golden.json`.
 pub fn golden_request(golden: &SafeTensors<'_>) -> Request {
@@ -34,7 +33,7 @@ pub fn check(gpu: &Gpu, golden: &SafeTensors<'_>, request: &Request) -> Vec<Stri
     let mut diffusion = Diffusion::open(gpu, &ModelFiles::embedded()).unwrap();
     compare("text_embeds", &gpu.block_on(diffusion.encode_text(&request.prompt)).unwrap());
     compare("uncond_text_embeds", &gpu.block_on(diffusion.encode_text("")).unwrap());
-    let generated = diffusion.generate_blocking(request, |_| ControlFlow::Continue(())).unwrap();
+    let generated = diffusion.generate_blocking(request).unwrap();
     compare("final_latents", &generated.latents);
     let (shape, image) = common::golden(golden, "image");
     let expected = to_bytes(&common::nhwc(&shape, &image));

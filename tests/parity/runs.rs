@@ -44,7 +44,7 @@ fn check(
     let gpu = diffusion.gpu().clone();
     let storage = gpu.target().storage;
     let (latent_error, psnr) = allowed(storage);
-    let generated = diffusion.generate_blocking(request, |_| ControlFlow::Continue(())).unwrap();
+    let generated = diffusion.generate_blocking(request).unwrap();
     assert_eq!(generated.storage, storage, "no fallback was expected");
     let (shape, latents) = common::golden(golden, &format!("{name}.latents"));
     let error = common::relative_l2(&generated.latents, &latents);
@@ -149,9 +149,8 @@ fn a_folder_is_the_same_as_files_in_memory() {
     let mut one = Diffusion::open(gpu, &files).unwrap();
     let run = json("tests/golden/sd1-tiny/golden.json")["runs"]["txt2img.pndm"].clone();
     let mut other = Diffusion::open(gpu, &with_scheduler("sd1-tiny")(&run)).unwrap();
-    let pictures = [&mut one, &mut other].map(|diffusion| {
-        diffusion.generate_blocking(&request, |_| ControlFlow::Continue(())).unwrap().picture
-    });
+    let pictures = [&mut one, &mut other]
+        .map(|diffusion| diffusion.generate_blocking(&request).unwrap().picture);
     assert_eq!(pictures[0], pictures[1]);
 }
 
@@ -166,4 +165,53 @@ fn a_wrong_seed_is_detected() {
     assert!(check(&mut diffusion, &golden, "txt2img.ddim", &wrong).is_some());
     let latents = to_channels_first(&[1.0, 2.0, 3.0, 4.0], 2);
     assert_eq!(latents, [1.0, 3.0, 2.0, 4.0]);
+}
+
+#[test]
+fn a_result_that_is_not_finite_is_an_error_after_a_second_try_in_f32() {
+    let Some(gpu) = common::gpus().iter().find(|gpu| gpu.target().storage == Storage::Packed)
+    else {
+        panic!("every adapter has packed storage");
+    };
+    let files = ModelFiles::folder(path("tests/golden/sd1-tiny")).unwrap();
+    let mut diffusion = Diffusion::open(gpu, &files).unwrap();
+    let request = Request::new("a red apple").steps(2).size(64, 64);
+    let count = diffusion.latent_shape(&request).unwrap().iter().product();
+    // Finite, but x₀ = (x − σ·ε)/α is beyond f32: a stand-in for a model that overflows.
+    let request = Request { latents: Some(vec![f32::MAX; count]), ..request };
+    let result = diffusion.generate_blocking(&request).map(|generated| generated.notes);
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), croquis::ErrorKind::Numeric, "{error}");
+    assert!(error.to_string().contains("storage f32"), "{error}");
+    assert_eq!(diffusion.gpu().target().storage, Storage::F32);
+}
+
+#[test]
+fn previews_approach_the_picture_and_breaking_stops() {
+    let gpu: &Gpu = &common::gpus()[0];
+    let mut diffusion = Diffusion::open(gpu, &ModelFiles::embedded()).unwrap();
+    let request = Request::new("a red apple").seed(42).steps(4);
+    let (previews, generated) = gpu.block_on(async {
+        let mut run = diffusion.start(&request).await.unwrap();
+        let mut previews = Vec::new();
+        while run.step().await.unwrap().is_some() {
+            previews.push(run.preview().await.unwrap());
+        }
+        (previews, run.finish().await.unwrap())
+    });
+    let distances: Vec<_> = previews
+        .iter()
+        .map(|preview| common::psnr(preview.rgb(), generated.picture.rgb()))
+        .collect();
+    assert_eq!(distances.len(), 4);
+    assert!(distances.windows(2).all(|pair| pair[1] > pair[0]), "{distances:?} dB");
+    assert!(distances[3] > 60.0, "the last prediction is the picture: {distances:?} dB");
+
+    let mut steps = 0;
+    let stopped = diffusion.generate_with_blocking(&request, |progress| {
+        steps = progress.step;
+        if progress.step == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(stopped.unwrap_err().kind(), croquis::ErrorKind::Cancelled);
+    assert_eq!(steps, 2);
 }
