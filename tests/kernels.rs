@@ -3,8 +3,8 @@
 mod common;
 
 use croquis::doctor::KernelCheck;
-use croquis::kernels::{DeviceClass, Op};
-use croquis::shape::Storage;
+use croquis::kernels::{Case, DeviceClass, Op, Shader, activation};
+use croquis::shape::{Storage, TensorType};
 use std::collections::HashSet;
 
 /// Every case of every kernel with its reference.
@@ -57,6 +57,40 @@ fn the_comparison_detects_a_wrong_answer() {
         ];
         for outcome in outcomes {
             assert!(!outcome.passed, "{outcome}");
+        }
+    }
+}
+
+/// Kernels that compute what they should but for the last three lanes of rows of five channels.
+const LEAKS: [(&str, &str); 2] = [
+    (
+        "writes ones",
+        "var v = activate(widen(x[i])); if i % 2u == 1u { v = vec4(v.x, vec3(1.0)); } out[i] = narrow(v);",
+    ),
+    (
+        "leaves them",
+        "let v = narrow(activate(widen(x[i]))); if i % 2u == 1u { out[i].x = v.x; } else { out[i] = v; }",
+    ),
+];
+
+#[test]
+fn padding_that_is_not_zero_is_detected() {
+    let op = activation::Activation { function: activation::Function::Silu };
+    let check = KernelCheck::new(Case::new(op).operand(TensorType::real([3, 5])), 0);
+    let right = "out[i] = narrow(activate(widen(x[i])));";
+    for gpu in common::gpus() {
+        // One component of a packed quad is two lanes: it cannot leave three of them unwritten.
+        let leaks = if gpu.target().storage == Storage::Packed { &LEAKS[..1] } else { &LEAKS };
+        for (what, wrong) in leaks {
+            let mut plan = check.plan(gpu.target()).expect("the case fits");
+            let shader = plan.dispatches[0].shader;
+            let source = shader.source.replace(right, wrong);
+            assert_ne!(source, shader.source, "the edit changes nothing");
+            let source = Box::leak(source.into_boxed_str());
+            plan.dispatches[0].shader = Box::leak(Box::new(Shader { source, ..*shader }));
+            let outcome = gpu.block_on(check.run_plan(gpu, plan));
+            let message = outcome.problem.unwrap_or_default();
+            assert!(message.starts_with("padding: "), "{}, {what}: {message}", common::name(gpu));
         }
     }
 }

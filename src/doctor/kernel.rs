@@ -34,16 +34,40 @@ impl KernelCheck {
     /// # Errors
     /// `Shape` if the case's operands do not fit.
     pub fn module(&self, target: &Target) -> Result<String> {
-        let plan = Plan::new(&self.graph()?, target)?;
+        let plan = self.plan(target)?;
         let dispatch = &plan.dispatches[0];
         Ok(dispatch.shader.module(target.storage, &dispatch.launch))
     }
 
-    /// Runs the kernel and compares.
+    /// The case as a plan of one dispatch, whose result is `out`.
+    ///
+    /// # Errors
+    /// `Shape` if the case's operands do not fit.
+    pub fn plan(&self, target: &Target) -> Result<Plan> {
+        Plan::new(&self.graph()?, target)
+    }
+
+    /// Runs the kernel and compares; whatever it leaves unwritten is NaN, and padding that is not
+    /// zero fails the check too.
     pub async fn run(&self, gpu: &Gpu) -> Check {
-        match self.compute(gpu).await {
-            Ok(got) => self.compare(&got, gpu.target().storage),
-            Err(error) => Check::failed(self.case.op.name(), self.name(), error),
+        match self.plan(gpu.target()) {
+            Ok(plan) => self.run_plan(gpu, plan).await,
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// [`KernelCheck::run`] with a plan of the caller's, which may be altered to be wrong.
+    pub async fn run_plan(&self, gpu: &Gpu, plan: Plan) -> Check {
+        let (got, padding) = match self.compute(gpu, plan).await {
+            Ok(computed) => computed,
+            Err(error) => return self.failed(error),
+        };
+        let outcome = self.compare(&got, gpu.target().storage);
+        match padding.iter().find(|lane| **lane != 0.0) {
+            Some(lane) if outcome.passed => {
+                self.failed(format!("padding: expected zeros, got {lane}"))
+            }
+            _ => outcome,
         }
     }
 
@@ -53,12 +77,12 @@ impl KernelCheck {
         let (group, name) = (self.case.op.name(), self.name());
         let output = match self.case.op.kernel().infer(&self.case.types()) {
             Ok(output) => output,
-            Err(Mismatch(message)) => return Check::failed(group, name, message),
+            Err(Mismatch(message)) => return self.failed(message),
         };
         if output.shape != self.expected.shape || got.len() != self.expected.data.len() {
             let (shape, expected) = (output.shape, self.expected.shape);
             let problem = format!("expected {expected}, got {shape} and {} values", got.len());
-            return Check::failed(group, name, problem);
+            return self.failed(problem);
         }
         let expected = &self.expected.data;
         if output.dtype == DType::U32 {
@@ -81,9 +105,12 @@ impl KernelCheck {
         format!("{:?} {}", self.case.op, shapes.collect::<Vec<_>>().join(" "))
     }
 
-    /// The result on a device; integers are exact in f64.
-    async fn compute(&self, gpu: &Gpu) -> Result<Vec<f64>> {
-        let plan = Plan::new(&self.graph()?, gpu.target())?;
+    fn failed(&self, problem: impl std::fmt::Display) -> Check {
+        Check::failed(self.case.op.name(), self.name(), problem)
+    }
+
+    /// The result on a device, integers exact in f64, and its padding.
+    async fn compute(&self, gpu: &Gpu, plan: Plan) -> Result<(Vec<f64>, Vec<f32>)> {
         let program = Program::new(gpu, plan, &GpuWeights::default(), &[]).await?;
         for (index, value) in self.values.iter().enumerate() {
             if let Some(value) = value {
@@ -91,13 +118,15 @@ impl KernelCheck {
                 program.write(&index.to_string(), &values)?;
             }
         }
+        program.poison("out")?;
         program.run();
         let integers = program.plan().outputs.iter().any(|port| port.tensor.dtype == DType::U32);
-        Ok(if integers {
+        let got = if integers {
             program.read_u32("out").await?.into_iter().map(f64::from).collect()
         } else {
             program.read("out").await?.into_iter().map(f64::from).collect()
-        })
+        };
+        Ok((got, program.read_padding("out").await?))
     }
 
     /// The case as a graph of one operation.

@@ -12,9 +12,36 @@ impl Program {
     /// `Argument` if there is no such output; `Device` if the GPU failed.
     pub async fn read(&self, name: &str) -> Result<Vec<f32>> {
         let (port, _) = self.output(name)?;
-        let (shape, dtype) = (port.tensor.shape, port.tensor.dtype);
+        Ok(unpad(&self.read_padded(name).await?, port.tensor.shape))
+    }
+
+    /// Reads the padding of an output's rows as f32: zeros, if its kernel is right. For checks.
+    ///
+    /// # Errors
+    /// As [`Program::read`].
+    pub async fn read_padding(&self, name: &str) -> Result<Vec<f32>> {
+        let (port, _) = self.output(name)?;
+        Ok(padding(&self.read_padded(name).await?, port.tensor.shape))
+    }
+
+    /// Fills an output with NaN (integers with their largest value), so that what the next run
+    /// does not write is seen. For checks.
+    ///
+    /// # Errors
+    /// `Argument` if there is no such output.
+    pub fn poison(&self, name: &str) -> Result<()> {
+        let (_, buffer) = self.output(name)?;
+        // All bits set is a NaN of either width.
+        self.gpu().queue.write_buffer(buffer, 0, &vec![0xff; buffer.size() as usize]);
+        Ok(())
+    }
+
+    /// An output as f32, with the padding.
+    async fn read_padded(&self, name: &str) -> Result<Vec<f32>> {
+        let (port, _) = self.output(name)?;
+        let dtype = port.tensor.dtype;
         let bytes = self.read_bytes(name).await?;
-        let values: Vec<f32> = match (dtype, self.plan().target.storage) {
+        Ok(match (dtype, self.plan().target.storage) {
             (DType::Real, Storage::F16 | Storage::Packed) => {
                 bytemuck::pod_collect_to_vec::<u8, half::f16>(&bytes)
                     .iter()
@@ -25,8 +52,7 @@ impl Program {
             (DType::U32, _) => {
                 bytemuck::pod_collect_to_vec::<u8, u32>(&bytes).iter().map(|v| *v as f32).collect()
             }
-        };
-        Ok(unpad(&values, shape))
+        })
     }
 
     /// Reads an output of integers, row-major without padding.
@@ -68,4 +94,10 @@ impl Program {
 fn unpad<T: Copy>(padded: &[T], shape: Shape) -> Vec<T> {
     let rows = padded.chunks_exact(shape.quads() * 4);
     rows.flat_map(|row| &row[..shape.channels()]).copied().collect()
+}
+
+/// The padding of the rows without the elements.
+fn padding<T: Copy>(padded: &[T], shape: Shape) -> Vec<T> {
+    let rows = padded.chunks_exact(shape.quads() * 4);
+    rows.flat_map(|row| &row[shape.channels()..]).copied().collect()
 }
