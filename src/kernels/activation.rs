@@ -5,8 +5,8 @@
 
 use super::shader::{lib, params, shader};
 use super::{
-    Case, Fill, HostTensor, Kernel, Launch, Lib, Mismatch, Operands, Shader, Target, required,
-    spread,
+    Case, Fill, HostTensor, Kernel, Launch, Lib, Mismatch, Operands, Shader, Target, given,
+    required,
 };
 use crate::shape::TensorType;
 
@@ -80,9 +80,6 @@ params! {
 
 pub(super) static SHADER: Shader = shader!("activation", Params, ["x"]);
 
-/// Threads of a workgroup.
-const GROUP: u32 = 64;
-
 impl Kernel for Activation {
     fn shader(&self) -> &'static Shader {
         &SHADER
@@ -95,15 +92,14 @@ impl Kernel for Activation {
 
     fn launch(&self, _: Operands, output: TensorType, _: &Target) -> Launch {
         let quads = output.shape.padded_len() / 4;
-        Launch::new(&Params { quads: quads as u32 }, spread(quads.div_ceil(GROUP as usize)))
-            .constant("GROUP", GROUP)
+        Launch::threads(&Params { quads: quads as u32 }, quads)
             .constant("ACTIVATION", Function::code(Some(self.function)))
             .lib(&ACTIVATE)
             .flops(4 * output.shape.len() as u64)
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let Some(x) = operands[0] else { unreachable!("infer requires x") };
+        let [x] = given(operands);
         let apply = |x: &f64| Function::reference(Some(self.function), *x);
         HostTensor { shape: x.shape, data: x.data.iter().map(apply).collect() }
     }

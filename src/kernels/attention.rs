@@ -8,8 +8,8 @@
 
 use super::shader::{params, shader};
 use super::{
-    Case, DeviceClass, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target,
-    optional_shape, required,
+    Case, DeviceClass, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target,
+    given, optional_shape, required,
 };
 use crate::shape::{Shape, TensorType};
 
@@ -141,7 +141,6 @@ impl Kernel for Attention {
         {
             return Err(Mismatch::new("k", format!("[{batch}, _, {}]", q.channels()), k));
         }
-        optional_shape(operands, 1, "k", TensorType::real(k))?;
         optional_shape(operands, 2, "v", TensorType::real(k))?;
         if self.causal && tokens(q) != tokens(k) {
             let expected = format!("{} tokens of a causal mask", tokens(q));
@@ -151,7 +150,7 @@ impl Kernel for Attention {
     }
 
     fn launch(&self, operands: Operands, output: TensorType, target: &Target) -> Launch {
-        let Some(k) = operands[1] else { unreachable!("infer requires k") };
+        let [_, k] = given(operands);
         let q = output.shape;
         let (queries, keys) = (tokens(q), tokens(k.shape));
         let head_size = q.channels() / self.heads;
@@ -185,9 +184,7 @@ impl Kernel for Attention {
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let (Some(q), Some(k), Some(v)) = (operands[0], operands[1], operands[2]) else {
-            unreachable!("infer requires all operands");
-        };
+        let [q, k, v] = given(operands);
         let (queries, keys) = (tokens(q.shape), tokens(k.shape));
         let size = q.shape.channels() / self.heads;
         let mut out = HostTensor::zeros(q.shape);
@@ -242,8 +239,16 @@ pub(super) fn cases() -> Vec<Case> {
         (2, 2,  64,  64, 4,  32, false, Relu,    1.0),
         (3, 1,   5,   7, 2,  36, false, Relu,    4.0),
     ];
+    let mut random = Lcg::new(4);
+    let drawn = (0..3).map(|_| {
+        let [batch, queries, keys, heads, quads] = random.sizes([3, 90, 90, 3, 8]);
+        let (causal, form) = (random.flip(), random.pick(&[Softmax, Relu]));
+        let keys = if causal { queries } else { keys };
+        (batch, random.pick(&[1, batch]), queries, keys, heads, 4 * quads, causal, form, 2.0)
+    });
     let mut cases = Vec::new();
-    for (batch, key_batch, queries, keys, heads, size, causal, form, bound) in table {
+    let all = table.into_iter().chain(drawn);
+    for (batch, key_batch, queries, keys, heads, size, causal, form, bound) in all {
         let keys = TensorType::real([key_batch, keys, heads * size]);
         cases.push(
             Case::new(Attention { heads, causal, form })

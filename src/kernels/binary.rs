@@ -5,7 +5,7 @@
 
 use super::shader::{params, shader};
 use super::{
-    Case, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, required, spread,
+    Case, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target, given, required,
 };
 use crate::shape::{Shape, TensorType};
 
@@ -36,9 +36,6 @@ params! {
 
 pub(super) static SHADER: Shader = shader!("binary", Params, ["a", "b"]);
 
-/// Threads of a workgroup.
-const GROUP: u32 = 64;
-
 /// Whether b is shaped as a or has one row, for everything or for each batch item.
 fn fits(a: Shape, b: Shape) -> bool {
     let row_per_item = b.rows() == a.batch() && b.batch() == a.batch() && a.rank() > 1;
@@ -62,23 +59,20 @@ impl Kernel for Binary {
     }
 
     fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
-        let Some(b) = operands[1] else { unreachable!("infer requires both operands") };
+        let [_, b] = given(operands);
         let quads = output.shape.padded_len() / 4;
         let params = Params {
             quads: quads as u32,
             channel_quads: output.shape.quads() as u32,
             rows_per_b: (output.shape.rows() / b.shape.rows()) as u32,
         };
-        Launch::new(&params, spread(quads.div_ceil(GROUP as usize)))
-            .constant("GROUP", GROUP)
+        Launch::threads(&params, quads)
             .constant("MULTIPLY", self.function == Arithmetic::Mul)
             .flops(output.shape.len() as u64)
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let (Some(a), Some(b)) = (operands[0], operands[1]) else {
-            unreachable!("infer requires both operands");
-        };
+        let [a, b] = given(operands);
         let mut out = a.clone();
         let rows = a.shape.rows();
         for row in 0..rows {
@@ -95,7 +89,6 @@ impl Kernel for Binary {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
     // (a, b)
     let table: [(&[usize], &[usize]); 8] = [
         (&[2, 3, 5, 7], &[2, 3, 5, 7]),
@@ -107,16 +100,20 @@ pub(super) fn cases() -> Vec<Case> {
         (&[2, 3, 5, 7], &[2, 7]),
         (&[3, 4, 5, 12], &[3, 1, 1, 12]),
     ];
-    for (a, b) in table {
-        for function in [Arithmetic::Add, Arithmetic::Mul] {
-            cases.push(
-                Case::new(Binary { function })
-                    .operand(TensorType::real(Shape::new(a)))
-                    .operand(TensorType::real(Shape::new(b))),
-            );
-        }
-    }
-    cases
+    let mut random = Lcg::new(10);
+    let drawn = (0..4).map(|_| {
+        let a @ [batch, _, _, channels] = random.sizes([3, 12, 12, 90]);
+        let b: Shape = random.pick(&[a.into(), [channels].into(), [batch, channels].into()]);
+        (Shape::from(a), b)
+    });
+    let shapes = table.into_iter().map(|(a, b)| (Shape::new(a), Shape::new(b)));
+    let functions = [Arithmetic::Add, Arithmetic::Mul];
+    let pairs = shapes.chain(drawn).flat_map(|pair| functions.map(|function| (function, pair)));
+    pairs
+        .map(|(function, (a, b))| {
+            Case::new(Binary { function }).operand(TensorType::real(a)).operand(TensorType::real(b))
+        })
+        .collect()
 }
 
 #[cfg(test)]

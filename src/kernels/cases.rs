@@ -91,6 +91,26 @@ impl Lcg {
         (self.0 >> 40) as f64 / (1u64 << 24) as f64
     }
 
+    /// A whole number from `low` up to and including `high`.
+    pub fn between(&mut self, low: usize, high: usize) -> usize {
+        low + (self.uniform() * (high - low + 1) as f64) as usize
+    }
+
+    /// Sizes from 1 up to and including the given ones.
+    pub fn sizes<const N: usize>(&mut self, most: [usize; N]) -> [usize; N] {
+        most.map(|most| self.between(1, most))
+    }
+
+    /// One of several.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.between(0, from.len() - 1)]
+    }
+
+    /// True or false.
+    pub fn flip(&mut self) -> bool {
+        self.pick(&[false, true])
+    }
+
     /// A number of the given kind, rounded to a 16-bit float.
     pub fn draw(&mut self, fill: Fill) -> f64 {
         let uniform = self.uniform();

@@ -4,7 +4,7 @@
 
 use super::shader::{params, shader};
 use super::{
-    Case, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, required, spread,
+    Case, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target, given, required,
 };
 use crate::shape::{Shape, TensorType};
 
@@ -22,9 +22,6 @@ params! {
 }
 
 pub(super) static SHADER: Shader = shader!("concat", Params, ["a", "b"]);
-
-/// Threads of a workgroup.
-const GROUP: u32 = 64;
 
 impl Kernel for Concat {
     fn shader(&self) -> &'static Shader {
@@ -45,22 +42,18 @@ impl Kernel for Concat {
     }
 
     fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
-        let (Some(a), Some(b)) = (operands[0], operands[1]) else {
-            unreachable!("infer requires both operands");
-        };
+        let [a, b] = given(operands);
         let quads = output.shape.padded_len() / 4;
         let params = Params {
             quads: quads as u32,
             a_quads: a.shape.quads() as u32,
             b_quads: b.shape.quads() as u32,
         };
-        Launch::new(&params, spread(quads.div_ceil(GROUP as usize))).constant("GROUP", GROUP)
+        Launch::threads(&params, quads)
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let (Some(a), Some(b)) = (operands[0], operands[1]) else {
-            unreachable!("infer requires both operands");
-        };
+        let [a, b] = given(operands);
         let channels = a.shape.channels() + b.shape.channels();
         let mut out = HostTensor::zeros(a.shape.with_channels(channels));
         for row in 0..a.shape.rows() {
@@ -81,15 +74,16 @@ pub(super) fn cases() -> Vec<Case> {
         (&[3, 11], 36, 4),
         (&[], 4, 3),
     ];
-    table
-        .into_iter()
-        .map(|(dims, a, b)| {
-            let shape = |channels: usize| Shape::new(&[dims, &[channels]].concat());
-            Case::new(Concat)
-                .operand(TensorType::real(shape(a)))
-                .operand(TensorType::real(shape(b)))
-        })
-        .collect()
+    let case = |dims: &[usize], a: usize, b: usize| {
+        let shape = |channels: usize| Shape::new(&[dims, &[channels]].concat());
+        Case::new(Concat).operand(TensorType::real(shape(a))).operand(TensorType::real(shape(b)))
+    };
+    let mut random = Lcg::new(9);
+    let drawn = (0..4).map(|_| {
+        let [n, h, w, a_quads, b] = random.sizes([3, 12, 12, 12, 50]);
+        case(&[n, h, w], 4 * a_quads, b)
+    });
+    table.into_iter().map(|(dims, a, b)| case(dims, a, b)).chain(drawn).collect()
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use super::epilogue::{Epilogue, operand};
 use super::gemm::{Size, Tile};
 use super::shader::{params, shader};
 use super::upsample::Upsample;
+use super::window::Window;
 use super::{
-    Case, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, activation::Function,
-    required,
+    Case, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target,
+    activation::Function, given, required,
 };
 use crate::shape::{Shape, TensorType};
 
@@ -54,27 +55,17 @@ params! {
 }
 
 impl Conv2d {
-    /// Height and width of what is convolved.
-    fn input_size(&self, height: usize, width: usize) -> [usize; 2] {
-        self.upsample.map_or([height, width], |upsample| upsample.size(height, width))
+    /// Where the filter lies on x, or on x upsampled.
+    fn window(&self, x: Shape, weight: Shape) -> Window {
+        let (height, width, kernel) = (x.dims()[1], x.dims()[2], weight.dims());
+        let input = self.upsample.map_or([height, width], |upsample| upsample.size(height, width));
+        let kernel = [kernel[0], kernel[1]];
+        Window { input, kernel, stride: self.stride, padding: self.padding }
     }
 }
 
 pub(super) static SHADER: Shader =
     shader!("conv2d", Params, ["x", "weight", "bias", "channel_add", "residual", "step"]);
-
-/// The output size along one axis, or why there is none.
-pub(super) fn output_size(
-    axis: &str,
-    size: usize,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-) -> Result<usize, Mismatch> {
-    (size + padding).checked_sub(kernel).map(|room| room / stride + 1).ok_or_else(|| {
-        Mismatch::new(axis, format!("at least {kernel} with padding"), size + padding)
-    })
-}
 
 impl Kernel for Conv2d {
     fn shader(&self) -> &'static Shader {
@@ -84,36 +75,28 @@ impl Kernel for Conv2d {
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
         let x = required(operands, operand::X, "x")?;
         let weight = required(operands, operand::WEIGHT, "weight")?;
-        let &[kernel_height, kernel_width, inputs, columns] = weight.shape.dims() else {
+        let &[_, _, inputs, columns] = weight.shape.dims() else {
             return Err(Mismatch::new("weight", "[KH, KW, I, O]", weight.shape));
         };
-        let &[n, height, width, channels] = x.shape.dims() else {
+        let &[n, _, _, channels] = x.shape.dims() else {
             return Err(Mismatch::new("x", "[N, H, W, C]", x.shape));
         };
         if inputs != channels.next_multiple_of(4) {
             return Err(Mismatch::new("x", format!("[_, _, _, {inputs}]"), x.shape));
         }
-        let [top, bottom, left, right] = self.padding;
-        let [height, width] = self.input_size(height, width);
-        let output = Shape::from([
-            n,
-            output_size("height", height, kernel_height, self.stride, top + bottom)?,
-            output_size("width", width, kernel_width, self.stride, left + right)?,
-            self.epilogue.channels(columns)?,
-        ]);
+        let [height, width] = self.window(x.shape, weight.shape).output()?;
+        let output = Shape::from([n, height, width, self.epilogue.channels(columns)?]);
         self.epilogue.check(operands, columns, output)?;
         Ok(TensorType::real(output))
     }
 
     fn launch(&self, operands: Operands, output: TensorType, target: &Target) -> Launch {
-        let (Some(x), Some(weight)) = (operands[operand::X], operands[operand::WEIGHT]) else {
-            unreachable!("infer requires both operands");
-        };
+        let [x, weight] = given(operands);
         let gated = self.epilogue.gated;
         let size = Size { rows: output.shape.rows(), quads: output.shape.quads(), gated };
         let tile = Tile::choose(size, target);
         let (input, kernel, out) = (x.shape.dims(), weight.shape.dims(), output.shape.dims());
-        let [height, width] = self.input_size(input[1], input[2]);
+        let [height, width] = self.window(x.shape, weight.shape).input;
         let params = Params {
             rows: size.rows as u32,
             segments: (kernel[0] * kernel[1]) as u32,
@@ -141,25 +124,18 @@ impl Kernel for Conv2d {
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let (Some(x), Some(weight)) = (operands[operand::X], operands[operand::WEIGHT]) else {
-            unreachable!("infer requires both operands");
-        };
+        let [x, weight] = given(operands);
         let (input, kernel) = (x.shape.dims(), weight.shape.dims());
         let scale = 1 + usize::from(self.upsample.is_some());
-        let [top, bottom, left, right] = self.padding;
-        let [height, width] = self.input_size(input[1], input[2]);
-        let out_height = (height + top + bottom - kernel[0]) / self.stride + 1;
-        let out_width = (width + left + right - kernel[1]) / self.stride + 1;
+        let window = self.window(x.shape, weight.shape);
+        let Ok([out_height, out_width]) = window.output() else {
+            unreachable!("infer requires an output");
+        };
         let mut sums = HostTensor::zeros([input[0], out_height, out_width, kernel[3]]);
         for row in 0..sums.shape.rows() {
             let (n, y, x_out) =
                 (row / out_width / out_height, row / out_width % out_height, row % out_width);
-            for tap in 0..kernel[0] * kernel[1] {
-                let in_y = (y * self.stride + tap / kernel[1]).wrapping_sub(top);
-                let in_x = (x_out * self.stride + tap % kernel[1]).wrapping_sub(left);
-                if in_y >= height || in_x >= width {
-                    continue;
-                }
+            for (tap, in_y, in_x) in window.taps(y, x_out) {
                 let pixel = (n * input[1] + in_y / scale) * input[2] + in_x / scale;
                 for (c, a) in x.row(pixel).iter().enumerate() {
                     let weights = weight.row(tap * kernel[2] + c);
@@ -189,7 +165,19 @@ pub(super) fn cases() -> Vec<Case> {
         (1,  4,  3,  8,  8, 3, 1, [1, 1, 1, 1], Some([true, true]), None,                  false, false),
         (1, 17, 16,  8, 64, 3, 1, [1, 1, 1, 1], None, Some(Function::Gelu), false, true),
     ];
-    for (n, h, w, i, o, kernel, stride, padding, trim, activation, add, residual) in table {
+    let mut random = Lcg::new(2);
+    let drawn = (0..3).map(|_| {
+        let [n, i, o] = random.sizes([3, 24, 40]);
+        let [h, w] = [0; 2].map(|_| random.between(4, 12));
+        let (kernel, stride) = (random.between(1, 4), random.between(1, 3));
+        let padding = [0; 4].map(|_| random.between(0, 2));
+        let trim = random.flip().then(|| [random.flip(), random.flip()]);
+        let activation = random.pick(&[None, Some(Function::QuickGelu), Some(Function::Relu)]);
+        let (add, residual) = (random.flip(), random.flip());
+        (n, h, w, i, o, kernel, stride, padding, trim, activation, add, residual)
+    });
+    let all = table.into_iter().chain(drawn);
+    for (n, h, w, i, o, kernel, stride, padding, trim, activation, add, residual) in all {
         let upsample = trim.map(|trim| Upsample { trim });
         let epilogue = Epilogue { activation, gated: false };
         let op = Conv2d { stride, padding, upsample, epilogue };

@@ -4,13 +4,13 @@
 //!
 //! where `in` is zero outside.
 
-use super::conv2d::output_size;
 use super::shader::{params, shader};
+use super::window::Window;
 use super::{
-    Case, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape, present,
-    required, spread,
+    Case, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target, given,
+    optional_shape, present, required,
 };
-use crate::shape::TensorType;
+use crate::shape::{Shape, TensorType};
 
 /// Operands: x `[N, H, W, C]`, weight `[KH, KW, C]`, optionally bias `[C]`. Result:
 /// `[N, OH, OW, C]`.
@@ -40,8 +40,14 @@ params! {
 
 pub(super) static SHADER: Shader = shader!("depthwise", Params, ["x", "weight", "bias"]);
 
-/// Threads of a workgroup.
-const GROUP: u32 = 64;
+impl Depthwise {
+    /// Where the filter lies on x.
+    fn window(&self, x: Shape, weight: Shape) -> Window {
+        let (input, kernel) = (x.dims(), weight.dims());
+        let (input, kernel) = ([input[1], input[2]], [kernel[0], kernel[1]]);
+        Window { input, kernel, stride: self.stride, padding: self.padding }
+    }
+}
 
 impl Kernel for Depthwise {
     fn shader(&self) -> &'static Shader {
@@ -51,29 +57,22 @@ impl Kernel for Depthwise {
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
         let x = required(operands, 0, "x")?;
         let weight = required(operands, 1, "weight")?;
-        let &[kernel_height, kernel_width, channels] = weight.shape.dims() else {
+        let &[_, _, channels] = weight.shape.dims() else {
             return Err(Mismatch::new("weight", "[KH, KW, C]", weight.shape));
         };
-        let &[n, height, width, inputs] = x.shape.dims() else {
+        let &[n, _, _, inputs] = x.shape.dims() else {
             return Err(Mismatch::new("x", "[N, H, W, C]", x.shape));
         };
         if inputs != channels {
             return Err(Mismatch::new("x", format!("[_, _, _, {channels}]"), x.shape));
         }
         optional_shape(operands, 2, "bias", TensorType::real([channels]))?;
-        let [top, bottom, left, right] = self.padding;
-        Ok(TensorType::real([
-            n,
-            output_size("height", height, kernel_height, self.stride, top + bottom)?,
-            output_size("width", width, kernel_width, self.stride, left + right)?,
-            channels,
-        ]))
+        let [height, width] = self.window(x.shape, weight.shape).output()?;
+        Ok(TensorType::real([n, height, width, channels]))
     }
 
     fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
-        let (Some(x), Some(weight)) = (operands[0], operands[1]) else {
-            unreachable!("infer requires both operands");
-        };
+        let [x, weight] = given(operands);
         let (input, kernel, out) = (x.shape.dims(), weight.shape.dims(), output.shape.dims());
         let quads = output.shape.padded_len() / 4;
         let params = Params {
@@ -89,21 +88,19 @@ impl Kernel for Depthwise {
             pad_top: self.padding[0] as u32,
             pad_left: self.padding[2] as u32,
         };
-        Launch::new(&params, spread(quads.div_ceil(GROUP as usize)))
-            .constant("GROUP", GROUP)
+        Launch::threads(&params, quads)
             .constant("HAS_BIAS", present(operands, 2))
             .flops(2 * (output.shape.len() * kernel[0] * kernel[1]) as u64)
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let (Some(x), Some(weight)) = (operands[0], operands[1]) else {
-            unreachable!("infer requires both operands");
-        };
+        let [x, weight] = given(operands);
         let bias = operands.get(2).copied().flatten();
-        let (input, kernel) = (x.shape.dims(), weight.shape.dims());
-        let [top, bottom, left, right] = self.padding;
-        let out_height = (input[1] + top + bottom - kernel[0]) / self.stride + 1;
-        let out_width = (input[2] + left + right - kernel[1]) / self.stride + 1;
+        let window = self.window(x.shape, weight.shape);
+        let Ok([out_height, out_width]) = window.output() else {
+            unreachable!("infer requires an output");
+        };
+        let input = x.shape.dims();
         let mut out = HostTensor::zeros([input[0], out_height, out_width, input[3]]);
         for row in 0..out.shape.rows() {
             let (n, y, x_out) =
@@ -111,12 +108,7 @@ impl Kernel for Depthwise {
             if let Some(bias) = bias {
                 out.row_mut(row).copy_from_slice(&bias.data);
             }
-            for tap in 0..kernel[0] * kernel[1] {
-                let in_y = (y * self.stride + tap / kernel[1]).wrapping_sub(top);
-                let in_x = (x_out * self.stride + tap % kernel[1]).wrapping_sub(left);
-                if in_y >= input[1] || in_x >= input[2] {
-                    continue;
-                }
+            for (tap, in_y, in_x) in window.taps(y, x_out) {
                 let pixel = x.row((n * input[1] + in_y) * input[2] + in_x);
                 for ((sum, a), w) in out.row_mut(row).iter_mut().zip(pixel).zip(weight.row(tap)) {
                     *sum += a * w;
@@ -139,8 +131,15 @@ pub(super) fn cases() -> Vec<Case> {
         ([1, 5, 8,  8], [2, 4], 3, [0, 0, 3, 0], true),
         ([3, 3, 3,  5], [1, 1], 1, [0, 0, 0, 0], true),
     ];
+    let mut random = Lcg::new(3);
+    let drawn = (0..4).map(|_| {
+        let [n, channels, stride] = random.sizes([3, 40, 3]);
+        let x = [n, random.between(5, 14), random.between(5, 14), channels];
+        (x, random.sizes([5, 5]), stride, [0; 4].map(|_| random.between(0, 3)), random.flip())
+    });
     table
         .into_iter()
+        .chain(drawn)
         .map(|(x, [height, width], stride, padding, bias)| {
             Case::new(Depthwise { stride, padding })
                 .operand(TensorType::real(x))

@@ -6,7 +6,8 @@
 use super::activation::{ACTIVATE, Function};
 use super::shader::{params, shader};
 use super::{
-    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, required, spread,
+    Case, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target, given,
+    required,
 };
 use crate::shape::TensorType;
 
@@ -26,9 +27,6 @@ params! {
 
 pub(super) static SHADER: Shader = shader!("gate", Params, ["x"]);
 
-/// Threads of a workgroup.
-const GROUP: u32 = 64;
-
 impl Kernel for Gate {
     fn shader(&self) -> &'static Shader {
         &SHADER
@@ -45,15 +43,14 @@ impl Kernel for Gate {
     fn launch(&self, _: Operands, output: TensorType, _: &Target) -> Launch {
         let quads = output.shape.padded_len() / 4;
         let params = Params { quads: quads as u32, out_quads: output.shape.quads() as u32 };
-        Launch::new(&params, spread(quads.div_ceil(GROUP as usize)))
-            .constant("GROUP", GROUP)
+        Launch::threads(&params, quads)
             .constant("ACTIVATION", Function::code(Some(self.function)))
             .lib(&ACTIVATE)
             .flops(5 * output.shape.len() as u64)
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let Some(x) = operands[0] else { unreachable!("infer requires x") };
+        let [x] = given(operands);
         let channels = x.shape.channels() / 2;
         let mut out = HostTensor::zeros(x.shape.with_channels(channels));
         for row in 0..x.shape.rows() {
@@ -67,6 +64,11 @@ impl Kernel for Gate {
 }
 
 pub(super) fn cases() -> Vec<Case> {
+    let mut random = Lcg::new(11);
+    let drawn = (0..4).map(|_| {
+        let [n, rows, eighth] = random.sizes([3, 80, 12]);
+        ([n, rows, 8 * eighth], random.pick(&[Function::Silu, Function::Gelu]))
+    });
     // (shape of x, function)
     [
         ([3, 7, 8], Function::Gelu),
@@ -76,6 +78,7 @@ pub(super) fn cases() -> Vec<Case> {
         ([2, 9, 16], Function::Relu),
     ]
     .into_iter()
+    .chain(drawn)
     .map(|(shape, function)| {
         Case::new(Gate { function }).filled(TensorType::real(shape), Fill::Uniform(4.0))
     })

@@ -7,8 +7,8 @@ use super::activation::{ACTIVATE, Function};
 use super::group_norm_stats::image_pixels;
 use super::shader::{params, shader};
 use super::{
-    Case, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape, required,
-    required_f32, spread,
+    Case, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target, given,
+    optional_shape, required, required_f32,
 };
 use crate::shape::TensorType;
 
@@ -28,9 +28,6 @@ params! {
 }
 
 pub(super) static SHADER: Shader = shader!("group_norm", Params, ["x", "scale_shift"]);
-
-/// Threads of a workgroup.
-const GROUP: u32 = 64;
 
 impl GroupNorm {
     fn function(&self) -> Option<Function> {
@@ -61,17 +58,14 @@ impl Kernel for GroupNorm {
             image_quads: (quads / shape.batch()) as u32,
         };
         let flops_per_element = if self.silu { 6 } else { 2 };
-        Launch::new(&params, spread(quads.div_ceil(GROUP as usize)))
-            .constant("GROUP", GROUP)
+        Launch::threads(&params, quads)
             .constant("ACTIVATION", Function::code(self.function()))
             .lib(&ACTIVATE)
             .flops(flops_per_element * shape.len() as u64)
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let (Some(x), Some(scale_shift)) = (operands[0], operands[1]) else {
-            unreachable!("infer requires both operands");
-        };
+        let [x, scale_shift] = given(operands);
         let mut out = HostTensor::zeros(x.shape);
         let pixels = x.shape.rows() / x.shape.batch();
         for row in 0..x.shape.rows() {
@@ -98,7 +92,9 @@ pub(super) fn cases() -> Vec<Case> {
         let scale_shift = TensorType::f32([x.shape.batch(), 2, x.shape.channels()]);
         Case::new(GroupNorm { silu }).operand(x).operand(scale_shift)
     };
-    table.into_iter().map(case).collect()
+    let mut random = Lcg::new(8);
+    let drawn = (0..4).map(|_| (TensorType::real(random.sizes([3, 12, 12, 90])), random.flip()));
+    table.into_iter().chain(drawn).map(case).collect()
 }
 
 #[cfg(test)]

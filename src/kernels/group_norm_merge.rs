@@ -8,8 +8,8 @@
 use super::group_norm_stats::{tile_pixels, tile_sizes, tiles};
 use super::shader::{params, shader};
 use super::{
-    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape,
-    required, required_f32,
+    Case, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target, given,
+    optional_shape, required, required_f32,
 };
 use crate::shape::TensorType;
 
@@ -81,9 +81,7 @@ impl Kernel for GroupNormMerge {
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let (Some(stats), Some(gamma), Some(beta)) = (operands[0], operands[1], operands[2]) else {
-            unreachable!("infer requires all operands");
-        };
+        let [stats, gamma, beta] = given(operands);
         let (batch, channels) = (stats.shape.batch(), stats.shape.channels());
         let group_channels = channels / self.groups;
         let total = (self.pixels * group_channels) as f64;
@@ -132,5 +130,10 @@ pub(super) fn cases() -> Vec<Case> {
             .operand(TensorType::real([channels]))
             .operand(TensorType::real([channels]))
     };
-    table.into_iter().map(case).collect()
+    let mut random = Lcg::new(7);
+    let drawn = (0..4).map(|_| {
+        let [n, pixels, groups, group_channels] = random.sizes([3, 2000, 9, 11]);
+        (n, pixels, groups * group_channels, groups, 1e-5, random.pick(&[near, far]))
+    });
+    table.into_iter().chain(drawn).map(case).collect()
 }

@@ -9,8 +9,8 @@
 
 use super::shader::{params, shader};
 use super::{
-    Case, DeviceClass, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target,
-    required, spread,
+    Case, DeviceClass, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target,
+    given, required, spread,
 };
 use crate::shape::{Shape, TensorType};
 
@@ -67,7 +67,7 @@ impl Kernel for GroupNormStats {
     }
 
     fn launch(&self, operands: Operands, output: TensorType, target: &Target) -> Launch {
-        let Some(x) = operands[0] else { unreachable!("infer requires x") };
+        let [x] = given(operands);
         let (batch, quads) = (x.shape.batch(), x.shape.quads());
         let pixels = x.shape.rows() / batch;
         let batch_tiles = batch * output.shape.dims()[1];
@@ -90,7 +90,7 @@ impl Kernel for GroupNormStats {
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let Some(x) = operands[0] else { unreachable!("infer requires x") };
+        let [x] = given(operands);
         let (batch, channels) = (x.shape.batch(), x.shape.channels());
         let pixels = x.shape.rows() / batch;
         let mut out = HostTensor::zeros([batch, tiles(pixels), 2, channels]);
@@ -125,5 +125,11 @@ pub(super) fn cases() -> Vec<Case> {
         (TensorType::real([2, 24, 24, 40]), far),
         (TensorType::real([1, 33, 64, 12]), very_far),
     ];
-    table.into_iter().map(|(x, fill)| Case::new(GroupNormStats).filled(x, fill)).collect()
+    let mut random = Lcg::new(6);
+    let drawn = (0..4).map(|_| {
+        let x = TensorType::real(random.sizes([3, 40, 40, 90]));
+        (x, random.pick(&[unit, far]))
+    });
+    let all = table.into_iter().chain(drawn);
+    all.map(|(x, fill)| Case::new(GroupNormStats).filled(x, fill)).collect()
 }

@@ -50,6 +50,12 @@ impl Launch {
         }
     }
 
+    /// A launch of a thread for each of so many quads, or elements, in workgroups of the header's
+    /// `GROUP`: a kernel whose threads share nothing.
+    pub fn threads(params: &impl bytemuck::NoUninit, count: usize) -> Self {
+        Launch::new(params, spread(count.div_ceil(GROUP as usize))).constant("GROUP", GROUP)
+    }
+
     /// Adds a `const` line to the header.
     pub fn constant(mut self, name: &'static str, value: impl Into<Constant>) -> Self {
         self.constants.push((name, value.into()));
@@ -68,6 +74,9 @@ impl Launch {
         self
     }
 }
+
+/// Threads of a workgroup that share nothing.
+const GROUP: u32 = 64;
 
 /// The most workgroups that WebGPU allows along one axis.
 const MAX_GROUPS: u32 = 65_535;

@@ -6,8 +6,8 @@
 
 use super::shader::{params, shader};
 use super::{
-    Case, DeviceClass, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target,
-    optional_shape, required, spread,
+    Case, DeviceClass, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target,
+    given, optional_shape, required, spread,
 };
 use crate::shape::TensorType;
 
@@ -68,9 +68,7 @@ impl Kernel for LayerNorm {
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let (Some(x), Some(gamma), Some(beta)) = (operands[0], operands[1], operands[2]) else {
-            unreachable!("infer requires all operands");
-        };
+        let [x, gamma, beta] = given(operands);
         let channels = x.shape.channels() as f64;
         let mut out = HostTensor::zeros(x.shape);
         for row in 0..x.shape.rows() {
@@ -103,5 +101,10 @@ pub(super) fn cases() -> Vec<Case> {
             .operand(TensorType::real([x.shape.channels()]))
             .operand(TensorType::real([x.shape.channels()]))
     };
-    table.into_iter().map(case).collect()
+    let mut random = Lcg::new(5);
+    let drawn = (0..4).map(|_| {
+        let x = TensorType::real(random.sizes([3, 60, 400]));
+        (x, random.pick(&[1e-5, 1e-6]), random.pick(&[near, far]))
+    });
+    table.into_iter().chain(drawn).map(case).collect()
 }

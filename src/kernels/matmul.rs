@@ -11,8 +11,8 @@ use super::gemm::{Size, Tile};
 use super::scheduler_step::slot;
 use super::shader::{params, shader};
 use super::{
-    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target,
-    activation::Function, required,
+    Case, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target,
+    activation::Function, given, required,
 };
 use crate::shape::TensorType;
 
@@ -57,9 +57,7 @@ impl Kernel for MatMul {
     }
 
     fn launch(&self, operands: Operands, output: TensorType, target: &Target) -> Launch {
-        let (Some(x), Some(weight)) = (operands[operand::X], operands[operand::WEIGHT]) else {
-            unreachable!("infer requires both operands");
-        };
+        let [x, weight] = given(operands);
         let gated = self.epilogue.gated;
         let size = Size { rows: output.shape.rows(), quads: output.shape.quads(), gated };
         let tile = Tile::choose(size, target);
@@ -78,9 +76,7 @@ impl Kernel for MatMul {
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let (Some(x), Some(weight)) = (operands[operand::X], operands[operand::WEIGHT]) else {
-            unreachable!("infer requires both operands");
-        };
+        let [x, weight] = given(operands);
         let mut sums = HostTensor::zeros(x.shape.with_channels(weight.shape.channels()));
         for row in 0..x.shape.rows() {
             for (k, a) in x.row(row).iter().enumerate() {
@@ -109,7 +105,17 @@ pub(super) fn cases() -> Vec<Case> {
         (1, 261,  32,  72, None,                      false, true,  false, false),
         (2, 140,  20,  80, Some(Function::Silu),      true,  true,  false, false),
     ];
-    for (batch, rows, k, n, activation, gated, bias, add, residual) in table {
+    let mut random = Lcg::new(1);
+    let drawn = (0..3).map(|_| {
+        let [batch, rows, k, n] = random.sizes([3, 110, 70, 90]);
+        let activation = random.pick(&[None, Some(Function::Silu), Some(Function::Gelu)]);
+        let gated = random.flip();
+        let n = if gated { n.next_multiple_of(4) } else { n };
+        (batch, rows, k, n, activation, gated, random.flip(), random.flip(), random.flip())
+    });
+    for (batch, rows, k, n, activation, gated, bias, add, residual) in
+        table.into_iter().chain(drawn)
+    {
         let columns = if gated { 2 * n } else { n };
         let output = TensorType::real([batch, rows, n]);
         cases.push(

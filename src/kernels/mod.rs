@@ -30,6 +30,7 @@ mod host_tensor;
 mod launch;
 mod shader;
 mod target;
+mod window;
 
 pub use cases::{Case, Fill, Lcg};
 pub use host_tensor::HostTensor;
@@ -189,6 +190,14 @@ pub(crate) fn optional_shape(
         )),
         _ => Ok(()),
     }
+}
+
+/// The first operands, which `infer` has found to be there.
+pub(crate) fn given<T: Copy, const N: usize>(operands: &[Option<T>]) -> [T; N] {
+    std::array::from_fn(|index| match operands[index] {
+        Some(operand) => operand,
+        None => unreachable!("infer requires operand {index}"),
+    })
 }
 
 /// Whether an optional operand is there.

@@ -6,8 +6,8 @@
 use super::scheduler_step::slot;
 use super::shader::{params, shader};
 use super::{
-    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape,
-    present, required_f32, spread,
+    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, given,
+    optional_shape, present, required_f32,
 };
 use crate::shape::TensorType;
 
@@ -31,9 +31,6 @@ params! {
 
 pub(super) static SHADER: Shader = shader!("model_input", Params, ["x", "step"]);
 
-/// Threads of a workgroup.
-const GROUP: u32 = 64;
-
 impl Kernel for ModelInput {
     fn shader(&self) -> &'static Shader {
         &SHADER
@@ -44,28 +41,26 @@ impl Kernel for ModelInput {
         let &[batch, height, width, channels] = x.shape.dims() else {
             return Err(Mismatch::new("x", "[B, H, W, C]", x.shape));
         };
-        optional_shape(operands, 0, "x", TensorType::f32(x.shape))?;
         optional_shape(operands, 1, "step", TensorType::f32([slot::LEN]))?;
         Ok(TensorType::real([self.copies * batch, height, width, channels]))
     }
 
     fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
-        let Some(x) = operands[0] else { unreachable!("infer requires x") };
+        let [x] = given(operands);
         let quads = output.shape.padded_len() / 4;
         let params = Params {
             quads: quads as u32,
             in_quads: (x.shape.padded_len() / 4) as u32,
             scale: self.scale,
         };
-        Launch::new(&params, spread(quads.div_ceil(GROUP as usize)))
-            .constant("GROUP", GROUP)
+        Launch::threads(&params, quads)
             .constant("HAS_STEP", present(operands, 1))
             .constant("INPUT_SCALE", slot::INPUT_SCALE as u32)
             .flops(output.shape.len() as u64)
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let Some(x) = operands[0] else { unreachable!("infer requires x") };
+        let [x] = given(operands);
         let step = operands.get(1).copied().flatten();
         let scale = f64::from(self.scale) * step.map_or(1.0, |step| step.data[slot::INPUT_SCALE]);
         let &[batch, height, width, channels] = x.shape.dims() else {

@@ -4,8 +4,7 @@
 
 use super::shader::{params, shader};
 use super::{
-    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape,
-    required, spread,
+    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, given, required,
 };
 use crate::shape::TensorType;
 
@@ -25,9 +24,6 @@ params! {
 
 pub(super) static SHADER: Shader = shader!("pixels", Params, ["image"]);
 
-/// Threads of a workgroup.
-const GROUP: u32 = 64;
-
 impl Kernel for Pixels {
     fn shader(&self) -> &'static Shader {
         &SHADER
@@ -38,12 +34,11 @@ impl Kernel for Pixels {
         let &[batch, height, width, (3..)] = image.shape.dims() else {
             return Err(Mismatch::new("image", "[B, H, W, 3 or more]", image.shape));
         };
-        optional_shape(operands, 0, "image", TensorType::real(image.shape))?;
         Ok(TensorType::u32([batch, height * width]))
     }
 
     fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
-        let Some(image) = operands[0] else { unreachable!("infer requires the image") };
+        let [image] = given(operands);
         let elements = output.shape.padded_len();
         let params = Params {
             elements: elements as u32,
@@ -51,13 +46,11 @@ impl Kernel for Pixels {
             pixels: output.shape.channels() as u32,
             image_quads: image.shape.quads() as u32,
         };
-        Launch::new(&params, spread(elements.div_ceil(GROUP as usize)))
-            .constant("GROUP", GROUP)
-            .flops(9 * output.shape.len() as u64)
+        Launch::threads(&params, elements).flops(9 * output.shape.len() as u64)
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let Some(image) = operands[0] else { unreachable!("infer requires the image") };
+        let [image] = given(operands);
         let byte = |x: f64| ((0.5 * x + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u32;
         let rgba = |row: usize| {
             let x = image.row(row);

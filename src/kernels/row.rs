@@ -4,8 +4,8 @@
 use super::scheduler_step::slot;
 use super::shader::{params, shader};
 use super::{
-    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape,
-    required, required_f32, spread,
+    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, given,
+    optional_shape, required, required_f32,
 };
 use crate::shape::TensorType;
 
@@ -23,9 +23,6 @@ params! {
 
 pub(super) static SHADER: Shader = shader!("row", Params, ["x", "step"]);
 
-/// Threads of a workgroup.
-const GROUP: u32 = 64;
-
 impl Kernel for Row {
     fn shader(&self) -> &'static Shader {
         &SHADER
@@ -37,24 +34,19 @@ impl Kernel for Row {
         let &[_, channels] = x.shape.dims() else {
             return Err(Mismatch::new("x", "[S, C]", x.shape));
         };
-        optional_shape(operands, 0, "x", TensorType::real(x.shape))?;
         optional_shape(operands, 1, "step", TensorType::f32([slot::LEN]))?;
         Ok(TensorType::real([1, channels]))
     }
 
     fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
-        let Some(x) = operands[0] else { unreachable!("infer requires both operands") };
+        let [x] = given(operands);
         let quads = output.shape.quads();
         let params = Params { rows: x.shape.rows() as u32, quads: quads as u32 };
-        Launch::new(&params, spread(quads.div_ceil(GROUP as usize)))
-            .constant("GROUP", GROUP)
-            .constant("ROW", slot::ROW as u32)
+        Launch::threads(&params, quads).constant("ROW", slot::ROW as u32)
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let (Some(x), Some(step)) = (operands[0], operands[1]) else {
-            unreachable!("infer requires both operands");
-        };
+        let [x, step] = given(operands);
         let row = (step.data[slot::ROW] as usize).min(x.shape.rows() - 1);
         let mut out = HostTensor::zeros([1, x.shape.channels()]);
         out.row_mut(0).copy_from_slice(x.row(row));

@@ -7,8 +7,8 @@
 
 use super::shader::{lib, params, shader};
 use super::{
-    Case, Fill, HostTensor, Kernel, Launch, Lib, Mismatch, Operands, Shader, Target,
-    optional_shape, required_f32, spread,
+    Case, Fill, HostTensor, Kernel, Launch, Lib, Mismatch, Operands, Shader, Target, given,
+    required_f32,
 };
 use crate::shape::TensorType;
 
@@ -38,9 +38,6 @@ static SINCOS: Lib = lib!("sincos");
 
 pub(super) static SHADER: Shader = shader!("timestep_embedding", Params, ["timesteps"]);
 
-/// Threads of a workgroup.
-const GROUP: u32 = 64;
-
 impl TimestepEmbedding {
     /// The ratio of each frequency to the one before.
     fn ratio(&self) -> f64 {
@@ -58,7 +55,6 @@ impl Kernel for TimestepEmbedding {
         let &[count] = timesteps.shape.dims() else {
             return Err(Mismatch::new("timesteps", "[S]", timesteps.shape));
         };
-        optional_shape(operands, 0, "timesteps", TensorType::f32([count]))?;
         if (self.dim / 2) as f32 <= self.frequency_shift {
             let expected = format!("more than twice the frequency shift {}", self.frequency_shift);
             return Err(Mismatch::new("dim", expected, self.dim));
@@ -74,15 +70,14 @@ impl Kernel for TimestepEmbedding {
             half: (self.dim / 2) as u32,
             ratio: (self.ratio() * (1_u64 << 32) as f64).round() as u32,
         };
-        Launch::new(&params, spread(quads.div_ceil(GROUP as usize)))
-            .constant("GROUP", GROUP)
+        Launch::threads(&params, quads)
             .constant("COS_FIRST", self.flip_sin_to_cos)
             .lib(&SINCOS)
             .flops(20 * output.shape.len() as u64)
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let Some(timesteps) = operands[0] else { unreachable!("infer requires timesteps") };
+        let [timesteps] = given(operands);
         let half = self.dim / 2;
         let mut out = HostTensor::zeros([timesteps.data.len(), self.dim]);
         for (row, timestep) in timesteps.data.iter().enumerate() {

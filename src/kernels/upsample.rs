@@ -7,7 +7,7 @@
 
 use super::shader::{params, shader};
 use super::{
-    Case, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, required, spread,
+    Case, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, given, required,
 };
 use crate::shape::TensorType;
 
@@ -38,9 +38,6 @@ params! {
 
 pub(super) static SHADER: Shader = shader!("upsample", Params, ["x"]);
 
-/// Threads of a workgroup.
-const GROUP: u32 = 64;
-
 impl Kernel for Upsample {
     fn shader(&self) -> &'static Shader {
         &SHADER
@@ -56,7 +53,7 @@ impl Kernel for Upsample {
     }
 
     fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
-        let Some(x) = operands[0] else { unreachable!("infer requires x") };
+        let [x] = given(operands);
         let quads = output.shape.padded_len() / 4;
         let params = Params {
             quads: quads as u32,
@@ -66,11 +63,11 @@ impl Kernel for Upsample {
             out_height: output.shape.dims()[1] as u32,
             out_width: output.shape.dims()[2] as u32,
         };
-        Launch::new(&params, spread(quads.div_ceil(GROUP as usize))).constant("GROUP", GROUP)
+        Launch::threads(&params, quads)
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let Some(x) = operands[0] else { unreachable!("infer requires x") };
+        let [x] = given(operands);
         let &[n, height, width, channels] = x.shape.dims() else {
             unreachable!("infer requires four dimensions");
         };
