@@ -60,6 +60,7 @@ fn plan(graph: &Graph, storage: Storage) -> Plan {
 fn stable_diffusion_1_5_costs_what_its_layers_cost() {
     let phases = stable_diffusion_1_5();
     let step = plan(&phases.step, Storage::F16);
+    println!("a step of Stable Diffusion 1.5: {}", step.to_string().lines().last().unwrap());
     // 401.6 GMAC an evaluation at batch 1, less the text keys and values, which are hoisted.
     let evaluation = step.flops() as f64 / 2e9 / 2.0;
     assert!((395.0..405.0).contains(&evaluation), "{evaluation} GMAC");

@@ -11,8 +11,8 @@
 
 use super::shader::{params, shader};
 use super::{
-    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, optional_shape,
-    required_any, required_f32, spread,
+    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, given,
+    optional_shape, required_any, required_f32,
 };
 use crate::shape::{Shape, TensorType};
 
@@ -82,9 +82,6 @@ params! {
 pub(super) static SHADER: Shader =
     shader!("scheduler_step", Params, ["sample", "history", "output", "noise", "step"]);
 
-/// Threads of a workgroup.
-const GROUP: u32 = 64;
-
 /// The header of the shader that this file's constants make.
 const HEADER: [(&str, u32); 13] = [
     ("SLOTS", SLOTS as u32),
@@ -131,20 +128,16 @@ impl Kernel for SchedulerStep {
     }
 
     fn launch(&self, operands: Operands, _: TensorType, _: &Target) -> Launch {
-        let Some(sample) = operands[0] else { unreachable!("infer requires every operand") };
+        let [sample] = given(operands);
         let quads = sample.shape.padded_len() / 4;
-        let launch =
-            Launch::new(&Params { quads: quads as u32 }, spread(quads.div_ceil(GROUP as usize)))
-                .constant("GROUP", GROUP)
-                .constant("GUIDED", self.copies == 2)
-                .flops(24 * sample.shape.len() as u64);
+        let launch = Launch::threads(&Params { quads: quads as u32 }, quads)
+            .constant("GUIDED", self.copies == 2)
+            .flops(24 * sample.shape.len() as u64);
         HEADER.into_iter().fold(launch, |launch, (name, value)| launch.constant(name, value))
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let &[Some(sample), Some(history), Some(output), Some(noise), Some(step)] = operands else {
-            unreachable!("infer requires every operand");
-        };
+        let [sample, history, output, noise, step] = given(operands);
         let (s, len) = (&step.data, sample.shape.len());
         let mut shape = [1; 4];
         shape.copy_from_slice(sample.shape.dims());

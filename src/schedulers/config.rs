@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_refused() {
         let cases = [
-            (Pndm, "", 5, ErrorKind::Unsupported),
+            (Pndm, r#", "skip_prk_steps": false"#, 5, ErrorKind::Unsupported),
             (Ddim, r#", "thresholding": true"#, 5, ErrorKind::Unsupported),
             (Ddpm, r#", "variance_type": "learned_range""#, 5, ErrorKind::Unsupported),
             (DpmSolver2M, r#", "solver_order": 3"#, 5, ErrorKind::Unsupported),
@@ -266,6 +266,13 @@ mod tests {
         let config = SchedulerConfig::from_json(&text).expect(&text);
         assert_eq!(config.schedule(5).map(|plan| plan.steps.len()).ok(), Some(5));
         assert_eq!(config.kind().ok(), Some(Ddim));
+    }
+
+    /// Not diffusers' default, which this crate does not have.
+    #[test]
+    fn plms_is_what_a_silent_configuration_gets() {
+        let plan = SchedulerConfig::from_json(NAMED).and_then(|c| c.schedule_from(Pndm, 10));
+        assert_eq!(plan.map(|plan| plan.steps.len()).ok(), Some(11));
     }
 
     /// Every number of steps plans that many, or is refused: nothing panics.

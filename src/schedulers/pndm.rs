@@ -7,6 +7,9 @@
 //! x' = √(ᾱ'/ᾱ)·x − (ᾱ' − ᾱ)·ε̂/(ᾱ·√(1 − ᾱ') + √(ᾱ·(1 − ᾱ)·ᾱ'))
 //! ```
 //!
+//! A configuration with `skip_prk_steps: false` is refused; one without the key, for which diffusers
+//! would begin with Runge–Kutta steps, is taken as true, as every Stable Diffusion has it.
+//!
 //! The start is a Heun step: the first step is taken twice, the second time with the mean of the
 //! outputs at both its ends. Hence a run has one evaluation more than it has steps.
 

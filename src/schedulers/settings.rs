@@ -227,7 +227,9 @@ impl Settings {
                     keys.require("solver_order", json!(2), json!(2))?;
                 }
             }
-            Pndm => keys.require("skip_prk_steps", json!(true), json!(false))?,
+            // Not diffusers' default: a configuration that does not speak of it gets PLMS, which
+            // every Stable Diffusion asks for.
+            Pndm => keys.require("skip_prk_steps", json!(true), json!(true))?,
             _ => {}
         }
         Ok(())
