@@ -2,7 +2,7 @@
 
 use super::component::Component;
 use super::files::ModelFiles;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::gpu::{Gpu, Program};
 use crate::graph::passes::fuse;
 use crate::graph::{Builder, Graph, Scope};
@@ -42,6 +42,11 @@ impl Codec {
         self.component.unload();
     }
 
+    /// Channels of the latents.
+    pub(super) fn channels(&self) -> usize {
+        self.config.latent_channels
+    }
+
     /// Pixels along one side of a latent.
     pub(super) fn pixels_per_latent(&self) -> usize {
         self.config.pixels_per_latent()
@@ -68,7 +73,13 @@ impl Codec {
                 let pixels = self.pixels_per_latent();
                 let shape = TensorType::real([1, height * pixels, width * pixels, 3]);
                 let image = builder.input("image", shape);
-                builder.output("moments", encode(&m, &self.config, image));
+                let moments = encode(&m, &self.config, image);
+                let (got, expected) = (moments.channels(), 2 * self.config.latent_channels);
+                if got != expected {
+                    let message = format!("moments: expected {expected} channels, got {got}");
+                    m.fail(ErrorKind::Weights, message);
+                }
+                builder.output("moments", moments);
             }
         }
         Ok(fuse(builder.finish()?))

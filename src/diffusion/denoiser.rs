@@ -86,6 +86,12 @@ impl Denoiser {
                 return Err(Error::new(ErrorKind::Unsupported, message));
             }
         };
+        for (key, value) in [("sample_size", sample_size), ("in_channels", channels)] {
+            if !(1..=4096).contains(&value) {
+                let message = format!("{file}: {key}: expected 1 to 4096, got {value}");
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+        }
         let component = Component::new(files.weights("unet")?);
         Ok(Denoiser { outline, sample_size, channels, mobile, component })
     }

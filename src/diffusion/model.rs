@@ -41,6 +41,14 @@ impl Model {
                 SchedulerConfig::from_json(&files.text("scheduler/scheduler_config.json")?)?;
             let denoiser = Denoiser::open(files)?;
             let codec = Codec::open(files)?;
+            if codec.channels() != denoiser.channels {
+                let message = format!(
+                    "vae/config.json: latent_channels: expected the UNet's {}, got {}",
+                    denoiser.channels,
+                    codec.channels()
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
             let kind = scheduler.kind()?;
             let (steps, guidance_scale) = Defaults::sampling(kind, denoiser.mobile);
             let side = denoiser.sample_size * codec.pixels_per_latent();

@@ -21,6 +21,8 @@ pub struct Run<'d> {
     settings: Settings,
     sizes: Sizes,
     seed: u64,
+    /// The first sample, `[C, h, w]`.
+    initial: Vec<f32>,
     random: Generator,
     next: usize,
     started: Instant,
@@ -112,7 +114,7 @@ impl<'d> Run<'d> {
         programs.prepare.run();
 
         let mut random = Generator::new(request.seed);
-        let sample = match &request.image {
+        let initial: Vec<f32> = match &request.image {
             None => {
                 let noise = request.latents.clone().unwrap_or_else(|| random.normal(count));
                 let scale = settings.schedule.initial_scale;
@@ -129,7 +131,7 @@ impl<'d> Run<'d> {
                 latents.iter().zip(noise).map(|(x, z)| signal * x + level * z).collect::<Vec<_>>()
             }
         };
-        programs.step.write("sample", &to_channels_last(&sample, channels))?;
+        programs.step.write("sample", &to_channels_last(&initial, channels))?;
         programs.step.write("history", &vec![0.0; SLOTS * count])?;
         programs.step.write("noise", &vec![0.0; count])?;
         gpu.finished().await?;
@@ -145,6 +147,7 @@ impl<'d> Run<'d> {
             settings,
             sizes,
             seed: request.seed,
+            initial,
             random,
             next: 0,
             started: Instant::now(),
@@ -190,7 +193,7 @@ impl<'d> Run<'d> {
     }
 
     /// What the sampler expects the picture to become: the image predicted in the last step,
-    /// decoded. Before the first step it shows nothing of the picture.
+    /// decoded. Before the first step it is noise.
     ///
     /// # Errors
     /// As [`finish`](Run::finish).
@@ -199,16 +202,19 @@ impl<'d> Run<'d> {
         self.diffusion.decode(&predicted, self.sizes.height, self.sizes.width).await
     }
 
-    /// Latents `[C, h, w]` from the state that the last step left.
+    /// Latents `[C, h, w]` from the state that the last step left; the first sample before there
+    /// was one.
     async fn state_item(&self, item: usize) -> Result<Vec<f32>> {
+        if self.next == 0 {
+            return Ok(self.initial.clone());
+        }
         let channels = self.diffusion.model.denoiser.channels;
         let count = channels * self.sizes.height * self.sizes.width;
         let state = self.programs.step.read("state").await?;
         Ok(to_channels_first(&state[item * count..][..count], channels))
     }
 
-    /// Decodes the picture. Before the last step it is what the sampler expects it to become, as in
-    /// [`preview`](Run::preview).
+    /// Decodes the picture. Before the last step it is the [`preview`](Run::preview).
     ///
     /// # Errors
     /// `Numeric` if the latents are not finite; `Memory` or `Device` from the GPU.

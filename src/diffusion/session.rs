@@ -212,7 +212,8 @@ impl Diffusion {
 
     fn latents_in(&self, latents: &[f32], height: usize, width: usize) -> Result<Vec<f32>> {
         let channels = self.model.denoiser.channels;
-        if latents.len() != channels * height * width {
+        let count = height.checked_mul(width).and_then(|pixels| pixels.checked_mul(channels));
+        if latents.is_empty() || count != Some(latents.len()) {
             let message = format!(
                 "latents: expected {channels}x{height}x{width} values, got {}",
                 latents.len()

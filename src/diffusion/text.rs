@@ -6,10 +6,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Gpu;
 use crate::graph::passes::fuse;
 use crate::graph::{Builder, Graph, Scope};
-use crate::models::clip::{ClipConfig, embed, text_encoder};
+use crate::models::clip::{ClipConfig, POSITIONS, TOKENS, embed, text_encoder};
 use crate::models::parse_config;
 use crate::shape::TensorType;
 use crate::tokenizer::{Encoded, Tokenizer, TokenizerFiles};
+use crate::weights::Weights;
 
 /// Tokenizer and text encoder.
 pub(super) struct TextEncoder {
@@ -46,6 +47,7 @@ impl TextEncoder {
             config.max_position_embeddings,
         )?;
         let weights = files.weights("text_encoder")?.without_prefix("text_model.")?;
+        check_tables(&weights, config.max_position_embeddings)?;
         Ok(TextEncoder { tokenizer, config, component: Component::new(weights) })
     }
 
@@ -64,7 +66,7 @@ impl TextEncoder {
 
     /// Width of a token's embedding.
     pub(super) fn width(&self) -> Result<usize> {
-        let name = "embeddings.token_embedding.weight";
+        let name = TOKENS;
         self.component.weights.shape(name).and_then(|shape| shape.get(1).copied()).ok_or_else(
             || {
                 Error::new(
@@ -110,5 +112,25 @@ impl TextEncoder {
         let embeddings = builder.input("embeddings", TensorType::real(shape));
         builder.output("hidden", text_encoder(&m, &self.config, embeddings));
         Ok(fuse(builder.finish()?))
+    }
+}
+
+/// Checks that the tables of tokens and positions fit together and reach as far as the tokens do.
+fn check_tables(weights: &Weights, tokens: usize) -> Result<()> {
+    let shape = |name: &str| weights.shape(name).unwrap_or_default().to_vec();
+    let (token, position) = (shape(TOKENS), shape(POSITIONS));
+    match (token.as_slice(), position.as_slice()) {
+        (&[rows, width], &[count, also])
+            if rows * width > 0 && width == also && tokens <= count =>
+        {
+            Ok(())
+        }
+        _ => {
+            let message = format!(
+                "text_encoder: expected {TOKENS} [_, D] and {POSITIONS} [{tokens} or more, D], got \
+                 {token:?} and {position:?}"
+            );
+            Err(Error::new(ErrorKind::Weights, message))
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! Waiting for the GPU without blocking an async caller, and blocking where that is wanted.
 
+use crate::error::{Error, ErrorKind, Result};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// Resolves when a callback of the device has delivered its value.
+/// Resolves when a callback of the device has delivered its value, or fails when the device is lost.
 ///
 /// Natively nobody calls back unless the device is polled, so the future polls it whenever it is
 /// polled itself; under [`block_on`] the thread sleeps in the driver between two polls.
@@ -46,25 +47,36 @@ impl<T> Completion<T> {
 }
 
 impl<T> Future for Completion<T> {
-    type Output = T;
+    type Output = Result<T>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         if let Some(value) = self.take(context.waker()) {
-            return Poll::Ready(value);
+            return Poll::Ready(Ok(value));
         }
         if cfg!(target_arch = "wasm32") {
             return Poll::Pending;
         }
-        // An error here means a lost device; the callback then delivers the failure.
-        let _ = self.device.poll(wgpu::PollType::Poll);
+        let alive = poll_device(&self.device, wgpu::PollType::Poll);
         match self.take(context.waker()) {
-            Some(value) => Poll::Ready(value),
+            Some(value) => Poll::Ready(Ok(value)),
+            None if !alive => Poll::Ready(Err(Error::new(
+                ErrorKind::Device,
+                "the connection to the GPU was lost",
+            ))),
             None => {
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
         }
     }
+}
+
+/// Lets the device work on its callbacks; whether it still can. wgpu panics in `poll` when a
+/// device is lost, and then calls nobody back.
+fn poll_device(device: &wgpu::Device, poll: wgpu::PollType) -> bool {
+    // A timeout is an error of `poll`, and none here.
+    let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| device.poll(poll)));
+    polled.is_ok()
 }
 
 /// Runs a future to its end on this thread, which sleeps while the GPU works.
@@ -82,8 +94,8 @@ pub(super) fn block_on<F: Future>(device: Option<&wgpu::Device>, future: F) -> F
                     submission_index: None,
                     timeout: Some(std::time::Duration::from_secs(1)),
                 };
-                // A timeout is not an error, and a lost device shows in the future's output.
-                let _ = device.poll(wait);
+                // A lost device shows when the future itself polls it.
+                poll_device(device, wait);
             }
             None => std::thread::yield_now(),
         }

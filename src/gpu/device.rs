@@ -56,7 +56,7 @@ impl Failure {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             Some(message) => {
                 Err(Error::new(ErrorKind::Device, format!("the GPU failed: {message}")))
@@ -197,6 +197,24 @@ impl Gpu {
         Gpu { target: Target { class, ..self.target.clone() }, ..self.clone() }
     }
 
+    /// Makes calls to wgpu and turns what it reports of them into an error: `Memory`, or `Device`
+    /// beginning with `what`.
+    pub(super) async fn guarded<T>(&self, what: &str, calls: impl FnOnce() -> T) -> Result<T> {
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let value = calls();
+        // Both scopes end here; only their answers are waited for.
+        let (memory, validation) = (memory.pop(), validation.pop());
+        if memory.await.is_some() {
+            let message = format!("{} is out of memory", self.summary.name);
+            return Err(Error::new(ErrorKind::Memory, message));
+        }
+        match validation.await {
+            Some(error) => Err(Error::new(ErrorKind::Device, what).with_source(error.to_string())),
+            None => Ok(value),
+        }
+    }
+
     /// Resolves when everything submitted so far is done.
     ///
     /// # Errors
@@ -204,7 +222,7 @@ impl Gpu {
     pub async fn finished(&self) -> Result<()> {
         let (sender, done) = completion(&self.device);
         self.queue.on_submitted_work_done(move || sender.send(()));
-        done.await;
+        done.await?;
         self.failure.check()
     }
 

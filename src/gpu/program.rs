@@ -43,25 +43,16 @@ impl Program {
     /// programs compute.
     ///
     /// # Errors
-    /// `Device` if the GPU refuses a kernel or lacks memory; `Weights` if one was not uploaded.
+    /// `Memory` if the GPU lacks it; `Device` if it refuses a kernel; `Weights` if one was not
+    /// uploaded.
     pub async fn new(
         gpu: &Gpu,
         plan: Plan,
         weights: &GpuWeights,
         links: &[Link<'_>],
     ) -> Result<Program> {
-        let validation = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let memory = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let program = Program::build(gpu, plan, weights, links);
-        if memory.pop().await.is_some() {
-            let message = format!("{} is out of memory", gpu.summary().name);
-            return Err(Error::new(ErrorKind::Memory, message));
-        }
-        if let Some(error) = validation.pop().await {
-            let message = format!("{} refused the plan", gpu.summary().name);
-            return Err(Error::new(ErrorKind::Device, message).with_source(error.to_string()));
-        }
-        program
+        let what = format!("{} refused the plan", gpu.summary().name);
+        gpu.guarded(&what, || Program::build(gpu, plan, weights, links)).await?
     }
 
     fn build(gpu: &Gpu, plan: Plan, weights: &GpuWeights, links: &[Link<'_>]) -> Result<Program> {
@@ -199,7 +190,7 @@ impl Program {
     }
 
     /// Dispatches grouped so that no submission runs long enough for a watchdog.
-    fn submissions(&self) -> Vec<Range<usize>> {
+    pub(super) fn submissions(&self) -> Vec<Range<usize>> {
         let budget: u64 = match self.plan.target.class {
             DeviceClass::Software => 300_000_000,
             DeviceClass::Adreno | DeviceClass::Mali => 20_000_000_000,

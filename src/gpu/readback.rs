@@ -84,7 +84,8 @@ impl Program {
         let failed = |error: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Device, format!("reading {name} from the GPU failed: {error}"))
         };
-        mapped.await.map_err(|error| failed(&error))?;
+        mapped.await?.map_err(|error| failed(&error))?;
+        gpu.failure.check()?;
         let view = staging.get_mapped_range(..).map_err(|error| failed(&error))?;
         Ok(view.to_vec())
     }

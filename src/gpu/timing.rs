@@ -14,9 +14,6 @@ pub struct DispatchTime {
     pub time: Duration,
 }
 
-/// Queries of one set: WebGPU allows 4096.
-const MAX_QUERIES: usize = 4096;
-
 impl Program {
     /// Runs every dispatch in a pass of its own between two timestamps.
     ///
@@ -30,10 +27,10 @@ impl Program {
         }
         let period = f64::from(gpu.queue.get_timestamp_period());
         let mut times = Vec::with_capacity(self.steps().len());
-        for (piece, steps) in self.steps().chunks(MAX_QUERIES / 2).enumerate() {
-            let ticks = self.time_piece(steps).await?;
-            times.extend(ticks.chunks_exact(2).enumerate().map(|(index, pair)| DispatchTime {
-                index: piece * (MAX_QUERIES / 2) + index,
+        for range in self.submissions() {
+            let ticks = self.time_piece(&self.steps()[range.clone()]).await?;
+            times.extend(range.zip(ticks.chunks_exact(2)).map(|(index, pair)| DispatchTime {
+                index,
                 time: Duration::from_nanos(
                     (pair[1].saturating_sub(pair[0]) as f64 * period) as u64,
                 ),
@@ -81,7 +78,7 @@ impl Program {
         let failed = |error: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Device, format!("reading timestamps failed: {error}"))
         };
-        mapped.await.map_err(|error| failed(&error))?;
+        mapped.await?.map_err(|error| failed(&error))?;
         let view = staging.get_mapped_range(..).map_err(|error| failed(&error))?;
         Ok(bytemuck::pod_collect_to_vec(&view))
     }

@@ -20,8 +20,8 @@ impl GpuWeights {
     /// Uploads what is not there yet, tensor by tensor: host memory holds one at a time.
     ///
     /// # Errors
-    /// `Weights` if a value is not finite or does not fit the storage type; `Device` if the GPU
-    /// failed, such as for lack of memory.
+    /// `Weights` if a value is not finite or does not fit the storage type; `Memory` if the GPU
+    /// lacks it; `Device` if the GPU failed.
     pub async fn upload(
         &mut self,
         gpu: &Gpu,
@@ -35,13 +35,18 @@ impl GpuWeights {
             }
             let bytes = weights.pack(&weight.name, weight.packing, gpu.target().storage)?;
             let size = (bytes.len() as u64).next_multiple_of(16);
-            let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(&weight.name),
-                size,
-                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            gpu.queue.write_buffer(&buffer, 0, &bytes);
+            let what = format!("{} cannot be uploaded", weight.name);
+            let upload = || {
+                let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some(&weight.name),
+                    size,
+                    usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                });
+                gpu.queue.write_buffer(&buffer, 0, &bytes);
+                buffer
+            };
+            let buffer = gpu.guarded(&what, upload).await?;
             self.buffers.insert(weight.name.clone(), buffer);
             self.bytes += size;
             waiting += size;

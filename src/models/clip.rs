@@ -7,6 +7,11 @@ use crate::kernels::attention::Form;
 use crate::weights::Weights;
 use serde::Deserialize;
 
+/// The table of token embeddings, `[vocabulary, D]`.
+pub const TOKENS: &str = "embeddings.token_embedding.weight";
+/// The table of position embeddings, `[tokens, D]`.
+pub const POSITIONS: &str = "embeddings.position_embedding.weight";
+
 /// The keys of a `CLIPTextModel`'s `config.json` that weights do not tell.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ClipConfig {
@@ -77,8 +82,8 @@ pub fn text_encoder<'g>(m: &Scope<'g>, config: &ClipConfig, embeddings: Tensor<'
 /// `Weights` if a table is missing or has fewer rows than the ids need.
 pub fn embed(weights: &Weights, ids: &[u32]) -> Result<Vec<f32>> {
     let token_rows = ids.iter().map(|id| *id as usize);
-    let mut sum = gather(weights, "embeddings.token_embedding.weight", token_rows)?;
-    let positions = gather(weights, "embeddings.position_embedding.weight", 0..ids.len())?;
+    let mut sum = gather(weights, TOKENS, token_rows)?;
+    let positions = gather(weights, POSITIONS, 0..ids.len())?;
     sum.iter_mut().zip(positions).for_each(|(sum, position)| *sum += position);
     Ok(sum)
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 /// Parses a `config.json`; keys that croquis does not need are ignored.
 ///
@@ -12,4 +13,31 @@ pub fn parse_config<C: DeserializeOwned>(file: &str, text: &str) -> Result<C> {
         let message = format!("{file} is not a valid configuration");
         Error::new(ErrorKind::Config, message).with_source(error)
     })
+}
+
+/// A key of a configuration and the values, as JSON, that this crate has; a key that is missing or
+/// `null` is its default.
+pub(super) type Supported = (&'static str, &'static [&'static str]);
+
+/// Refuses values that ask for another arithmetic than this crate's, where the weights would not
+/// show it.
+///
+/// # Errors
+/// `Unsupported` naming file, key, what was expected and what was found.
+pub(super) fn require_supported(
+    file: &str,
+    keys: &Map<String, Value>,
+    table: &[Supported],
+) -> Result<()> {
+    for (key, supported) in table {
+        let Some(value) = keys.get(*key).filter(|value| !value.is_null()) else { continue };
+        let got = value.to_string();
+        if !supported.contains(&got.as_str()) {
+            let expected =
+                if supported.is_empty() { "none".into() } else { supported.join(" or ") };
+            let message = format!("{file}: {key}: expected {expected}, got {got}");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+    }
+    Ok(())
 }

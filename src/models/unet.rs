@@ -5,12 +5,14 @@
 //! weights.
 
 use super::blocks::{Time, TransformerStyle, conv3x3, downsample, resnet, transformer, upsample};
+use super::config::{Supported, require_supported};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Scope, Tensor};
 use crate::kernels::activation::Function;
 use crate::kernels::attention::Form;
 use crate::kernels::timestep_embedding::TimestepEmbedding;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// The inputs of a UNet.
 #[derive(Clone, Copy)]
@@ -130,9 +132,9 @@ pub fn unet<'g>(m: &Scope<'g>, outline: &Outline, inputs: UnetInputs<'g>) -> Ten
 /// Sinusoids of the timesteps through a two-layer perceptron: `[S, T]`.
 fn time_embedding<'g>(m: &Scope<'g>, outline: &Outline, timesteps: Tensor<'g>) -> Tensor<'g> {
     let m = m.at("time_embedding");
-    let dim = m.weight_shape("linear_1.weight").map_or(4, |shape| shape[1]);
+    let dim = m.weight_shape("linear_1.weight").and_then(|shape| shape.get(1).copied());
     let Outline { flip_sin_to_cos, frequency_shift, .. } = *outline;
-    let sinusoids = TimestepEmbedding { dim, flip_sin_to_cos, frequency_shift };
+    let sinusoids = TimestepEmbedding { dim: dim.unwrap_or(4), flip_sin_to_cos, frequency_shift };
     let h = m.builder().apply(sinusoids, &[Some(timesteps)]);
     m.linear("linear_2", m.linear("linear_1", h).silu()).tap(&m)
 }
@@ -167,21 +169,39 @@ pub struct UnetConfig {
     norm_num_groups: usize,
     #[serde(default = "default_epsilon")]
     norm_eps: f64,
-    #[serde(default = "silu")]
-    act_fn: String,
     #[serde(default = "yes")]
     flip_sin_to_cos: bool,
     #[serde(default)]
     freq_shift: f32,
-    #[serde(default = "default_time_norm")]
-    resnet_time_scale_shift: String,
-    #[serde(default)]
-    class_embed_type: Option<String>,
-    #[serde(default)]
-    addition_embed_type: Option<String>,
-    #[serde(default)]
-    time_cond_proj_dim: Option<usize>,
+    #[serde(default = "four")]
+    out_channels: usize,
+    #[serde(flatten)]
+    other: Map<String, Value>,
 }
+
+/// Keys that change the arithmetic and leave no trace in the weights.
+const SUPPORTED: [Supported; 20] = [
+    ("act_fn", &["\"silu\"", "\"swish\""]),
+    ("addition_embed_type", &[]),
+    ("attention_type", &["\"default\""]),
+    ("center_input_sample", &["false"]),
+    ("class_embed_type", &[]),
+    ("conv_in_kernel", &["3"]),
+    ("conv_out_kernel", &["3"]),
+    ("cross_attention_norm", &[]),
+    ("downsample_padding", &["1"]),
+    ("dual_cross_attention", &["false"]),
+    ("encoder_hid_dim_type", &[]),
+    ("mid_block_only_cross_attention", &["false"]),
+    ("mid_block_scale_factor", &["1", "1.0"]),
+    ("only_cross_attention", &["false"]),
+    ("resnet_out_scale_factor", &["1", "1.0"]),
+    ("resnet_skip_time_act", &["false"]),
+    ("resnet_time_scale_shift", &["\"default\""]),
+    ("time_cond_proj_dim", &[]),
+    ("time_embedding_act_fn", &[]),
+    ("time_embedding_type", &["\"positional\""]),
+];
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
@@ -202,44 +222,24 @@ fn thirty_two() -> usize {
 fn default_epsilon() -> f64 {
     1e-5
 }
-fn silu() -> String {
-    "silu".into()
-}
 fn yes() -> bool {
     true
 }
-fn default_time_norm() -> String {
-    "default".into()
-}
-
 impl UnetConfig {
     /// The outline of this configuration.
     ///
     /// # Errors
     /// `Unsupported` for variants that croquis does not have yet, by key and value.
     pub fn outline(&self) -> Result<Outline> {
-        let refuse = |key: &str, value: &str, expected: &str| {
-            let message = format!("unet/config.json: {key}: expected {expected}, got {value:?}");
-            Err(Error::new(ErrorKind::Unsupported, message))
-        };
-        if !matches!(self.act_fn.as_str(), "silu" | "swish") {
-            return refuse("act_fn", &self.act_fn, "\"silu\"");
-        }
-        if self.resnet_time_scale_shift != "default" {
-            return refuse("resnet_time_scale_shift", &self.resnet_time_scale_shift, "\"default\"");
-        }
-        if let Some(kind) = &self.class_embed_type {
-            return refuse("class_embed_type", kind, "none");
-        }
-        if let Some(kind) = &self.addition_embed_type {
-            return refuse(
-                "addition_embed_type",
-                kind,
-                "none (Stable Diffusion XL is not supported yet)",
+        let file = "unet/config.json";
+        require_supported(file, &self.other, &SUPPORTED)?;
+        if self.out_channels != self.in_channels {
+            let message = format!(
+                "{file}: in_channels: expected as many as out_channels, {}, got {} (models for \
+                 inpainting are not supported yet)",
+                self.out_channels, self.in_channels
             );
-        }
-        if let Some(dim) = self.time_cond_proj_dim {
-            return refuse("time_cond_proj_dim", &dim.to_string(), "none");
+            return Err(Error::new(ErrorKind::Unsupported, message));
         }
         let heads = match self.num_attention_heads.as_ref().unwrap_or(&self.attention_head_dim) {
             OneOrMany::One(count) => vec![*count],
