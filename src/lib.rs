@@ -44,6 +44,9 @@
 //! lavapipe. GPUs without 16-bit floats in shaders store pairs of halves
 //! ([`Storage::Packed`](shape::Storage::Packed)).
 
+// What a caller can do wrong is an error, never a panic.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo))]
+
 pub mod diffusion;
 pub mod doctor;
 pub mod error;

@@ -5,7 +5,7 @@ use super::files::ModelFiles;
 use crate::error::{ErrorKind, Result};
 use crate::gpu::{Gpu, Program};
 use crate::graph::passes::fuse;
-use crate::graph::{Builder, Graph, Scope};
+use crate::graph::{Builder, Graph, Plan, Scope};
 use crate::kernels::model_input::ModelInput;
 use crate::kernels::pixels::Pixels;
 use crate::models::autoencoder::{AutoencoderConfig, decode, encode};
@@ -83,6 +83,18 @@ impl Codec {
             }
         }
         Ok(fuse(builder.finish()?))
+    }
+
+    /// Checks that pictures of this size can be decoded, before work is put into their latents.
+    ///
+    /// # Errors
+    /// `Weights` or `Memory`, as decoding would meet them.
+    pub(super) fn check(&self, gpu: &Gpu, height: usize, width: usize) -> Result<()> {
+        if self.component.program(&(Direction::Decode, height, width)).is_some() {
+            return Ok(());
+        }
+        let graph = self.graph(Direction::Decode, height, width)?;
+        Plan::new(&graph, gpu.target()).map(|_| ())
     }
 
     async fn program(

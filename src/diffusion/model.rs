@@ -21,6 +21,9 @@ pub struct Model {
     name: String,
 }
 
+/// The longest side of a picture, in pixels.
+const MAX_PIXELS: usize = 16_384;
+
 /// A request with every choice made and checked.
 pub(super) struct Settings {
     pub height: usize,
@@ -49,11 +52,12 @@ impl Model {
                 );
                 return Err(Error::new(ErrorKind::Config, message));
             }
-            let kind = scheduler.kind()?;
-            let (steps, guidance_scale) = Defaults::sampling(kind, denoiser.mobile);
+            let kind = scheduler.kind();
+            let (steps, guidance_scale) =
+                Defaults::sampling(kind.as_ref().ok().copied(), denoiser.mobile);
             let side = denoiser.sample_size * codec.pixels_per_latent();
             let defaults =
-                Defaults { width: side, height: side, scheduler: kind, steps, guidance_scale };
+                Defaults { width: side, height: side, scheduler: kind.ok(), steps, guidance_scale };
             let text = TextEncoder::open(files)?;
             let name = files.name().to_string();
             Ok(Model { text, denoiser, codec, scheduler, defaults, name })
@@ -130,16 +134,21 @@ impl Model {
         };
         let multiple = self.codec.pixels_per_latent();
         for (axis, pixels) in [("width", width), ("height", height)] {
-            if pixels == 0 || pixels % multiple != 0 || pixels > 16_384 {
-                let near = (pixels.clamp(1, 16_384) + multiple / 2) / multiple * multiple;
+            if pixels == 0 || pixels % multiple != 0 || pixels > MAX_PIXELS {
+                let near = pixels.clamp(multiple, MAX_PIXELS) / multiple * multiple;
                 let message = format!(
-                    "{axis}: expected a multiple of {multiple} pixels for this model, such as {}, got {pixels}",
-                    near.max(multiple)
+                    "{axis}: expected a multiple of {multiple} pixels from {multiple} to \
+                     {MAX_PIXELS}, such as {near}, got {pixels}"
                 );
                 return Err(Error::new(ErrorKind::Argument, message));
             }
         }
-        let kind = request.scheduler.unwrap_or(self.defaults.scheduler);
+        let kind = match request.scheduler {
+            Some(kind) => kind,
+            None => self.scheduler.kind().map_err(|error| {
+                error.context("the model's sampler cannot be used; choose another one")
+            })?,
+        };
         let steps = request.steps.unwrap_or(self.defaults.steps);
         let guidance_scale = request.guidance_scale.unwrap_or(self.defaults.guidance_scale);
         if !guidance_scale.is_finite() || guidance_scale < 0.0 {

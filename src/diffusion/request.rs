@@ -88,8 +88,9 @@ pub struct Defaults {
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// The sampler of its `scheduler_config.json`.
-    pub scheduler: SchedulerKind,
+    /// The sampler of its `scheduler_config.json`; `None` where this version lacks it, so that a
+    /// request has to name one.
+    pub scheduler: Option<SchedulerKind>,
     /// Sampling steps.
     pub steps: usize,
     /// Guidance scale.
@@ -98,10 +99,10 @@ pub struct Defaults {
 
 impl Defaults {
     /// Steps and guidance that suit a sampler: few-step samplers take none.
-    pub(super) fn sampling(scheduler: SchedulerKind, mobile: bool) -> (usize, f32) {
+    pub(super) fn sampling(scheduler: Option<SchedulerKind>, mobile: bool) -> (usize, f32) {
         match scheduler {
-            SchedulerKind::UfoGen => (1, 1.0),
-            SchedulerKind::Lcm => (4, 1.0),
+            Some(SchedulerKind::UfoGen) => (1, 1.0),
+            Some(SchedulerKind::Lcm) => (4, 1.0),
             _ if mobile => (20, 5.0),
             _ => (30, 7.5),
         }

@@ -99,12 +99,10 @@ impl<'d> Run<'d> {
         }
 
         let gpu = diffusion.gpu.clone();
+        diffusion.model.codec.check(&gpu, sizes.height, sizes.width)?;
         let prompts = [request.negative_prompt.as_str(), request.prompt.as_str()];
         let texts = diffusion.model.text.encode(&gpu, &prompts[2 - sizes.copies..]).await?;
-        let truncated = texts.truncated.iter().flatten();
-        let notes = truncated
-            .map(|rest| format!("the prompt is too long for the model; ignored: {rest:?}"))
-            .collect();
+        let notes = texts.notes;
         let text_time = started.elapsed();
 
         let programs = diffusion.model.denoiser.programs(&gpu, sizes).await?;

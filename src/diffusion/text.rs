@@ -23,8 +23,8 @@ pub(super) struct TextEncoder {
 pub(super) struct TextEmbeddings {
     /// `[texts, tokens, width]`, row-major.
     pub values: Vec<f32>,
-    /// What did not fit into the tokens of each text, if anything.
-    pub truncated: Vec<Option<String>>,
+    /// What the user should know: which texts did not fit.
+    pub notes: Vec<String>,
 }
 
 impl TextEncoder {
@@ -81,14 +81,25 @@ impl TextEncoder {
         self.tokenizer.encode(text)
     }
 
+    /// What to tell the user of a text that is too long.
+    fn truncation(&self, encoded: &Encoded) -> Option<String> {
+        let rest = encoded.truncated.as_deref()?;
+        let mut start: String = rest.trim().chars().take(60).collect();
+        if start.len() < rest.trim().len() {
+            start.push('…');
+        }
+        let (tokens, fit) = (encoded.tokens, self.tokens() - 2);
+        Some(format!("a prompt has {tokens} tokens, of which {fit} fit; ignored from {start:?} on"))
+    }
+
     /// Embeds texts in one batch.
     pub(super) async fn encode(&mut self, gpu: &Gpu, texts: &[&str]) -> Result<TextEmbeddings> {
         let mut embeddings = Vec::new();
-        let mut truncated = Vec::new();
+        let mut notes = Vec::new();
         for text in texts {
             let encoded = self.tokenize(text)?;
             embeddings.extend(embed(&self.component.weights, &encoded.ids)?);
-            truncated.push(encoded.truncated);
+            notes.extend(self.truncation(&encoded));
         }
         let tokens = self.tokenizer.max_length();
         let width = self.width()?;
@@ -103,7 +114,7 @@ impl TextEncoder {
         program.write("embeddings", &embeddings)?;
         program.run();
         let values = program.read("hidden").await?;
-        Ok(TextEmbeddings { values, truncated })
+        Ok(TextEmbeddings { values, notes })
     }
     /// The encoder for embeddings of a shape `[B, T, D]`.
     pub(super) fn graph(&self, shape: [usize; 3]) -> Result<Graph> {

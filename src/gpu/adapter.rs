@@ -111,7 +111,7 @@ fn choose(names: &[String], wish: Option<&str>) -> Result<usize> {
     found.ok_or_else(|| {
         let list: Vec<_> =
             names.iter().enumerate().map(|(i, name)| format!("{i}: {name}")).collect();
-        let message = format!("no device matches {wish:?}; there are {}", list.join(", "));
+        let message = format!("no device matches {wish:?}; the devices are {}", list.join(", "));
         Error::new(ErrorKind::Device, message)
     })
 }

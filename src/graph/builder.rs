@@ -21,6 +21,8 @@ struct State {
     error: Option<Error>,
     path: String,
     weights: BTreeMap<String, NodeId>,
+    /// The component whose weights are `unused` so far.
+    component: String,
     unused: BTreeSet<String>,
     taps: Vec<(String, NodeId)>,
 }
@@ -75,12 +77,14 @@ impl Builder {
         }
         if !state.unused.is_empty() {
             let names: Vec<_> = state.unused.iter().take(5).map(String::as_str).collect();
+            let count = state.unused.len();
             let message = format!(
-                "{} weights of the file are not part of the model that its configuration \
-                 describes: {}{}",
-                state.unused.len(),
+                "{}: {count} weight{} in the file, but not in the model that the configuration and \
+                 the other weights describe: {}{}",
+                state.component,
+                if count == 1 { " is" } else { "s are" },
                 names.join(", "),
-                if state.unused.len() > names.len() { ", …" } else { "" }
+                if count > names.len() { ", …" } else { "" }
             );
             return Err(Error::new(ErrorKind::Weights, message));
         }
@@ -129,8 +133,10 @@ impl Builder {
         self.state.borrow_mut().path = path.into();
     }
 
-    pub(super) fn expect_weights(&self, names: impl Iterator<Item = String>) {
-        self.state.borrow_mut().unused.extend(names);
+    pub(super) fn expect_weights(&self, component: &str, names: impl Iterator<Item = String>) {
+        let mut state = self.state.borrow_mut();
+        state.component = component.into();
+        state.unused.extend(names);
     }
 
     pub(super) fn ignore_weights(&self, prefix: &str) {

