@@ -13,11 +13,11 @@ cd "$folder/../../out/pictures"
 seed=42
 prompts=(
   "a red apple"
-  "a blue heart"
-  "a red circle"
-  "a tree"
-  "a flat yellow circle on a purple background"
-  "a sun on a black background"
+  "a strawberry"
+  "a rainbow"
+  "a cactus"
+  "a grinning face"
+  "a water drop on a yellow background"
 )
 
 files=()
