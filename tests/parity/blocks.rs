@@ -1,21 +1,18 @@
-//! Every block's output: a failure names the first block that diverges.
+//! Every block of the text encoders and the autoencoder, and how blocks are compared.
 
 use crate::{bytes, common, json, path};
-use croquis::gpu::{Gpu, GpuWeights, Link, Program};
-use croquis::graph::passes::{fuse, split_phases};
+use croquis::gpu::{Gpu, GpuWeights, Program};
+use croquis::graph::passes::fuse;
 use croquis::graph::{Builder, Graph, Scope};
-use croquis::kernels::scheduler_step::slot;
 use croquis::models::autoencoder::{AutoencoderConfig, decode, encode};
 use croquis::models::clip::{ClipConfig, embed, text_encoder};
-use croquis::models::mobile::MobileConfig;
 use croquis::models::parse_config;
-use croquis::models::unet::{Outline, UnetConfig, UnetInputs, unet};
 use croquis::shape::{Storage, TensorType};
 use croquis::weights::Weights;
 use safetensors::SafeTensors;
 
 /// The relative L2 error that a block may have.
-fn tolerance(storage: Storage) -> f64 {
+pub fn tolerance(storage: Storage) -> f64 {
     if storage == Storage::F32 { 1e-4 } else { 1e-2 }
 }
 
@@ -27,7 +24,7 @@ fn inside_a_block(name: &str) -> bool {
 }
 
 /// What a comparison of named outputs with golden tensors finds, in the order of computation.
-fn compare(
+pub fn compare(
     golden: &SafeTensors<'_>,
     outputs: &[(String, Vec<f32>)],
     tolerance: f64,
@@ -51,7 +48,12 @@ fn compare(
 }
 
 /// Checks that every block with a golden tensor under `prefix` is among the outputs.
-fn assert_complete(golden: &SafeTensors<'_>, prefixes: &[&str], inputs: &[&str], graph: &Graph) {
+pub fn assert_complete(
+    golden: &SafeTensors<'_>,
+    prefixes: &[&str],
+    inputs: &[&str],
+    graph: &Graph,
+) {
     let missing: Vec<_> = golden
         .names()
         .into_iter()
@@ -62,7 +64,7 @@ fn assert_complete(golden: &SafeTensors<'_>, prefixes: &[&str], inputs: &[&str],
     assert!(missing.is_empty(), "golden blocks that no output covers: {missing:?}");
 }
 
-fn upload(gpu: &Gpu, weights: &Weights, graph: &Graph) -> GpuWeights {
+pub fn upload(gpu: &Gpu, weights: &Weights, graph: &Graph) -> GpuWeights {
     let plan = croquis::graph::Plan::new(graph, gpu.target()).unwrap();
     let mut uploaded = GpuWeights::default();
     gpu.block_on(uploaded.upload(gpu, weights, &plan.weights)).unwrap();
@@ -82,7 +84,7 @@ fn run(
     read_all(gpu, &program, graph)
 }
 
-fn report(problems: Vec<(String, Vec<String>)>) {
+pub fn report(problems: Vec<(String, Vec<String>)>) {
     let failed: Vec<_> = problems
         .iter()
         .filter(|(_, problems)| !problems.is_empty())
@@ -93,175 +95,12 @@ fn report(problems: Vec<(String, Vec<String>)>) {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// A UNet and the values of its inputs, in our layout.
-struct UnetCase<'a> {
-    weights: &'a Weights,
-    outline: &'a Outline,
-    sample_shape: [usize; 4],
-    sample: Vec<f32>,
-    timestep: f32,
-    context_shape: [usize; 3],
-    context: Vec<f32>,
-}
-
-impl UnetCase<'_> {
-    /// The graph with every block as an output.
-    fn graph(&self) -> Graph {
-        let builder = Builder::new();
-        let m = Scope::new(&builder, "unet", self.weights);
-        let inputs = UnetInputs {
-            sample: builder.input("sample", TensorType::real(self.sample_shape)),
-            timesteps: builder.input("timesteps", TensorType::f32([2])),
-            step: builder.input("step", TensorType::f32([slot::LEN])),
-            context: builder.input("context", TensorType::real(self.context_shape)),
-        };
-        unet(&m, self.outline, inputs);
-        fuse(builder.finish_with_taps().unwrap())
-    }
-
-    /// Every block's output, in the order of computation.
-    fn run(&self, gpu: &Gpu) -> Vec<(String, Vec<f32>)> {
-        let phases = split_phases(self.graph(), &["sample", "step"]);
-        let weights = upload(gpu, self.weights, &phases.prepare);
-        let prepare = common::program(gpu, &phases.prepare, &weights, &[]);
-        // The second of two timesteps, so that the selection of its row is tested as well.
-        prepare.write("timesteps", &[17.0, self.timestep]).unwrap();
-        prepare.write("context", &self.context).unwrap();
-        prepare.run();
-        let names = phases.prepare.outputs.iter().map(|(name, _)| name.clone());
-        let links: Vec<_> = names.map(|name| Link { from: &prepare, name }).collect();
-        let weights = upload(gpu, self.weights, &phases.step);
-        let program = common::program(gpu, &phases.step, &weights, &links);
-        let mut step = [0.0; slot::LEN];
-        step[slot::ROW] = 1.0;
-        program.write("sample", &self.sample).unwrap();
-        program.write("step", &step).unwrap();
-        program.run();
-        let mut outputs = read_all(gpu, &prepare, &phases.prepare);
-        outputs.retain(|(name, _)| name.starts_with("unet."));
-        outputs.extend(read_all(gpu, &program, &phases.step));
-        outputs
-    }
-}
-
 /// All outputs in the order of computation.
-fn read_all(gpu: &Gpu, program: &Program, graph: &Graph) -> Vec<(String, Vec<f32>)> {
+pub fn read_all(gpu: &Gpu, program: &Program, graph: &Graph) -> Vec<(String, Vec<f32>)> {
     let mut outputs = graph.outputs.clone();
     outputs.sort_by_key(|(_, id)| *id);
     let read = |name: String| (name.clone(), gpu.block_on(program.read(&name)).unwrap());
     outputs.into_iter().map(|(name, _)| read(name)).collect()
-}
-
-fn check_unet(model: &str, outline: &Outline) {
-    let folder = format!("tests/golden/{model}");
-    let file = bytes(&format!("{folder}/golden.safetensors"));
-    let golden = SafeTensors::deserialize(&file).unwrap();
-    let (shape, sample) = common::golden(&golden, "unet.sample");
-    let (context_shape, context) = common::golden(&golden, "unet.encoder_hidden_states");
-    let timestep = json(&format!("{folder}/golden.json"))["unet"]["timestep"].as_f64().unwrap();
-    let weights =
-        Weights::open(path(&format!("{folder}/unet/diffusion_pytorch_model.safetensors")));
-    let case = UnetCase {
-        weights: &weights.unwrap(),
-        outline,
-        sample_shape: [shape[0], shape[2], shape[3], shape[1]],
-        sample: common::nhwc(&shape, &sample),
-        timestep: timestep as f32,
-        context_shape: context_shape.try_into().unwrap(),
-        context,
-    };
-    let inputs = ["unet.sample", "unet.encoder_hidden_states"];
-    assert_complete(&golden, &["unet."], &inputs, &case.graph());
-    let check = |gpu| {
-        let tolerance = tolerance(Gpu::target(gpu).storage);
-        (common::name(gpu), compare(&golden, &case.run(gpu), tolerance))
-    };
-    report(common::gpus().iter().map(check).collect());
-}
-
-#[test]
-fn unet_of_the_embedded_model_at_three_timesteps() {
-    let file = bytes("models/emoji-64/golden/golden.safetensors");
-    let golden = SafeTensors::deserialize(&file).unwrap();
-    let folder = path("models/emoji-64/unet");
-    let weights = Weights::open(folder.join("diffusion_pytorch_model.safetensors")).unwrap();
-    let text = std::fs::read_to_string(folder.join("config.json")).unwrap();
-    let config: MobileConfig = parse_config("config.json", &text).unwrap();
-    let (shape, sample) = common::golden(&golden, "initial_latents");
-    let (context_shape, context) = common::golden(&golden, "text_embeds");
-    let names: Vec<_> =
-        golden.names().into_iter().filter(|n| n.starts_with("unet_out_t")).collect();
-    assert!(!names.is_empty());
-    for name in names {
-        let case = UnetCase {
-            weights: &weights,
-            outline: &config.outline().unwrap(),
-            sample_shape: [shape[0], shape[2], shape[3], shape[1]],
-            sample: common::nhwc(&shape, &sample),
-            timestep: name["unet_out_t".len()..].parse().unwrap(),
-            context_shape: context_shape.clone().try_into().unwrap(),
-            context: context.clone(),
-        };
-        for gpu in common::gpus() {
-            let outputs = case.run(gpu);
-            let last = outputs.into_iter().find(|(name, _)| name == "unet.conv_out").unwrap();
-            let problems =
-                compare(&golden, &[(name.to_string(), last.1)], tolerance(gpu.target().storage));
-            assert!(problems.is_empty(), "{}: {problems:?}", common::name(gpu));
-        }
-    }
-}
-
-#[test]
-fn unet_of_stable_diffusion_1() {
-    let file = "tests/golden/sd1-tiny/unet/config.json";
-    let config: UnetConfig =
-        parse_config(file, &std::fs::read_to_string(path(file)).unwrap()).unwrap();
-    check_unet("sd1-tiny", &config.outline().unwrap());
-}
-
-#[test]
-fn unet_at_a_size_that_it_cannot_halve_evenly() {
-    let folder = "tests/golden/sd1-tiny";
-    let file = bytes(&format!("{folder}/golden.safetensors"));
-    let golden = SafeTensors::deserialize(&file).unwrap();
-    let text = std::fs::read_to_string(path(&format!("{folder}/unet/config.json"))).unwrap();
-    let config: UnetConfig = parse_config("config.json", &text).unwrap();
-    let weights = path(&format!("{folder}/unet/diffusion_pytorch_model.safetensors"));
-    let (shape, sample) = common::golden(&golden, "odd.sample");
-    let (context_shape, context) = common::golden(&golden, "unet.encoder_hidden_states");
-    let case = UnetCase {
-        weights: &Weights::open(weights).unwrap(),
-        outline: &config.outline().unwrap(),
-        sample_shape: [shape[0], shape[2], shape[3], shape[1]],
-        sample: common::nhwc(&shape, &sample),
-        timestep: json(&format!("{folder}/golden.json"))["odd"]["timestep"].as_f64().unwrap()
-            as f32,
-        context_shape: context_shape.try_into().unwrap(),
-        context,
-    };
-    for gpu in common::gpus() {
-        let (_, last) = case.run(gpu).pop().unwrap();
-        let tolerance = tolerance(gpu.target().storage);
-        let problems = compare(&golden, &[("odd.conv_out".into(), last)], tolerance);
-        assert!(problems.is_empty(), "{}: {problems:?}", common::name(gpu));
-    }
-}
-
-#[test]
-fn unet_of_stable_diffusion_2() {
-    let file = "tests/golden/sd2-tiny/unet/config.json";
-    let config: UnetConfig =
-        parse_config(file, &std::fs::read_to_string(path(file)).unwrap()).unwrap();
-    check_unet("sd2-tiny", &config.outline().unwrap());
-}
-
-#[test]
-fn unet_of_mobile_diffusion_with_relu_attention() {
-    let file = "tests/golden/mobile-tiny/unet/config.json";
-    let config: MobileConfig =
-        parse_config(file, &std::fs::read_to_string(path(file)).unwrap()).unwrap();
-    check_unet("mobile-tiny", &config.outline().unwrap());
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod blocks;
 mod emoji;
 mod limits;
 mod runs;
+mod unets;
 
 use serde_json::Value;
 use std::path::PathBuf;
