@@ -48,8 +48,9 @@ pub fn main() -> ExitCode {
     result.unwrap_or_else(|error| {
         let message = error.to_string();
         terminal::say(format!("error: {message}"));
-        // Some messages already tell what to get again.
-        if let Some(hint) = hint(error.kind()).filter(|_| !message.contains("again")) {
+        // Some messages already tell what to get again, or what to install.
+        let told = ["again", "install"].iter().any(|word| message.contains(word));
+        if let Some(hint) = hint(error.kind()).filter(|_| !told) {
             terminal::say(format!("hint: {hint}"));
         }
         ExitCode::FAILURE

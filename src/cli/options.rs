@@ -75,7 +75,8 @@ fn embedded() -> Result<ModelFiles> {
 /// The device and how it stores numbers.
 #[derive(Args)]
 pub struct GpuOptions {
-    /// Position in the list of `croquis devices`, or a part of the name [default: the best]
+    /// Position in the list of `croquis devices`, or a part of the name [default: the environment's
+    /// CROQUIS_DEVICE, else the best]
     #[arg(long, value_name = "NAME|INDEX")]
     pub device: Option<String>,
     /// How weights and activations are stored on the GPU
