@@ -5,7 +5,7 @@ use super::terminal::print;
 use croquis::Result;
 use croquis::diffusion::Model;
 use croquis::graph::Plan;
-use croquis::kernels::{DeviceClass, Target};
+use croquis::kernels::Target;
 use croquis::shape::Storage;
 use std::collections::BTreeMap;
 
@@ -46,16 +46,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 fn target(arguments: &Arguments) -> Result<Target> {
     // Without a wish, what a GPU without 16-bit arithmetic in shaders gets.
     let storage = arguments.gpu.storage.storage().unwrap_or(Storage::Packed);
-    let webgpu = Target::webgpu(storage);
     Ok(match arguments.limits {
         Limits::Adapter => arguments.gpu.open()?.target().clone(),
-        Limits::Webgpu => webgpu,
-        Limits::Adreno => Target {
-            class: DeviceClass::Adreno,
-            workgroup_memory_bytes: 32 << 10,
-            max_invocations: 1024,
-            ..webgpu
-        },
+        Limits::Webgpu => Target::webgpu(storage),
+        Limits::Adreno => Target::adreno(storage),
     })
 }
 

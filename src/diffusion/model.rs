@@ -59,6 +59,14 @@ impl Model {
             let defaults =
                 Defaults { width: side, height: side, scheduler: kind.ok(), steps, guidance_scale };
             let text = TextEncoder::open(files)?;
+            if let Some(wanted) = denoiser.text_width().filter(|wanted| *wanted != text.width()) {
+                let message = format!(
+                    "the UNet reads text embeddings of width {wanted}, the text encoder makes {}; \
+                     they do not belong together",
+                    text.width()
+                );
+                return Err(Error::new(ErrorKind::Weights, message));
+            }
             let name = files.name().to_string();
             Ok(Model { text, denoiser, codec, scheduler, defaults, name })
         };
@@ -84,7 +92,7 @@ impl Model {
     /// # Errors
     /// `Argument` for an impossible request.
     pub fn latent_shape(&self, request: &Request) -> Result<[usize; 3]> {
-        let sizes = self.sizes(&self.settings(request)?)?;
+        let sizes = self.sizes(&self.settings(request)?);
         Ok([self.denoiser.channels, sizes.height, sizes.width])
     }
 
@@ -96,7 +104,7 @@ impl Model {
     /// or the target's limits do not allow it.
     pub fn plans(&self, request: &Request, target: &Target) -> Result<Vec<(&'static str, Plan)>> {
         let settings = self.settings(request)?;
-        let sizes = self.sizes(&settings)?;
+        let sizes = self.sizes(&settings);
         let graphs = self.denoiser.graphs(sizes)?;
         let texts = [sizes.copies, sizes.tokens, sizes.text_width];
         Ok(vec![
@@ -111,16 +119,16 @@ impl Model {
     }
 
     /// The sizes of the denoiser's programs.
-    pub(super) fn sizes(&self, settings: &Settings) -> Result<Sizes> {
+    pub(super) fn sizes(&self, settings: &Settings) -> Sizes {
         let side = self.codec.pixels_per_latent();
-        Ok(Sizes {
+        Sizes {
             height: settings.height / side,
             width: settings.width / side,
             copies: if settings.guidance_scale == 1.0 { 1 } else { 2 },
             steps: settings.schedule.steps.len(),
             tokens: self.text.tokens(),
-            text_width: self.text.width()?,
-        })
+            text_width: self.text.width(),
+        }
     }
 
     /// The request with the model's defaults filled in, checked.
@@ -158,15 +166,6 @@ impl Model {
         let mut schedule = self.scheduler.schedule_from(kind, steps)?;
         if let Some(image) = &request.image {
             schedule = schedule.starting_at(image.strength)?;
-        }
-        if let (Some(wanted), Ok(got)) = (self.denoiser.text_width(), self.text.width())
-            && wanted != got
-        {
-            let message = format!(
-                "the UNet reads text embeddings of width {wanted}, the text encoder makes {got}; \
-                 they do not belong together"
-            );
-            return Err(Error::new(ErrorKind::Weights, message));
         }
         Ok(Settings { height, width, steps, guidance_scale, schedule })
     }

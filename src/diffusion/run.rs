@@ -83,7 +83,7 @@ impl<'d> Run<'d> {
     pub(super) async fn start(diffusion: &'d mut Diffusion, request: &Request) -> Result<Self> {
         let started = Instant::now();
         let settings = diffusion.model.settings(request)?;
-        let sizes = diffusion.model.sizes(&settings)?;
+        let sizes = diffusion.model.sizes(&settings);
         let channels = diffusion.model.denoiser.channels;
         let count = channels * sizes.height * sizes.width;
         if let Some(latents) = &request.latents

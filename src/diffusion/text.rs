@@ -16,6 +16,7 @@ use crate::weights::Weights;
 pub(super) struct TextEncoder {
     tokenizer: Tokenizer,
     config: ClipConfig,
+    width: usize,
     component: Component<usize>,
 }
 
@@ -47,8 +48,8 @@ impl TextEncoder {
             config.max_position_embeddings,
         )?;
         let weights = files.weights("text_encoder")?.without_prefix("text_model.")?;
-        check_tables(&weights, config.max_position_embeddings)?;
-        Ok(TextEncoder { tokenizer, config, component: Component::new(weights) })
+        let width = embedding_width(&weights, config.max_position_embeddings)?;
+        Ok(TextEncoder { tokenizer, config, width, component: Component::new(weights) })
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -65,16 +66,8 @@ impl TextEncoder {
     }
 
     /// Width of a token's embedding.
-    pub(super) fn width(&self) -> Result<usize> {
-        let name = TOKENS;
-        self.component.weights.shape(name).and_then(|shape| shape.get(1).copied()).ok_or_else(
-            || {
-                Error::new(
-                    ErrorKind::Weights,
-                    format!("text_encoder: the weight {name} is missing"),
-                )
-            },
-        )
+    pub(super) fn width(&self) -> usize {
+        self.width
     }
 
     pub(super) fn tokenize(&self, text: &str) -> Result<Encoded> {
@@ -102,7 +95,7 @@ impl TextEncoder {
             notes.extend(self.truncation(&encoded));
         }
         let tokens = self.tokenizer.max_length();
-        let width = self.width()?;
+        let width = self.width;
         let key = texts.len();
         let program = match self.component.program(&key) {
             Some(program) => program,
@@ -126,15 +119,16 @@ impl TextEncoder {
     }
 }
 
-/// Checks that the tables of tokens and positions fit together and reach as far as the tokens do.
-fn check_tables(weights: &Weights, tokens: usize) -> Result<()> {
+/// The width of both tables, of tokens and of positions, which have to fit together and reach as
+/// far as the tokens do.
+fn embedding_width(weights: &Weights, tokens: usize) -> Result<usize> {
     let shape = |name: &str| weights.shape(name).unwrap_or_default().to_vec();
     let (token, position) = (shape(TOKENS), shape(POSITIONS));
     match (token.as_slice(), position.as_slice()) {
         (&[rows, width], &[count, also])
             if rows * width > 0 && width == also && tokens <= count =>
         {
-            Ok(())
+            Ok(width)
         }
         _ => {
             let message = format!(

@@ -84,12 +84,15 @@ impl Gpu {
         let limits = match options.limits {
             LimitProfile::Adapter => adapter.limits(),
             LimitProfile::WebGpu => Limits::default(),
-            LimitProfile::Adreno => Limits {
-                max_compute_workgroup_storage_size: 32 << 10,
-                max_compute_invocations_per_workgroup: 1024,
-                ..Limits::default()
+            LimitProfile::Adreno => {
+                let adreno = Target::adreno(Storage::Packed);
+                Limits {
+                    max_compute_workgroup_storage_size: adreno.workgroup_memory_bytes,
+                    max_compute_invocations_per_workgroup: adreno.max_invocations,
+                    ..Limits::default()
+                }
+                .or_worse_values_from(&adapter.limits())
             }
-            .or_worse_values_from(&adapter.limits()),
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("croquis"),

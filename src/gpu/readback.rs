@@ -1,7 +1,7 @@
 //! Results back on the host.
 
-use super::Program;
 use super::completion::completion;
+use super::{Gpu, Program};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::{DType, Shape, Storage};
 
@@ -79,13 +79,21 @@ impl Program {
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
         gpu.queue.submit([encoder.finish()]);
-        let (sender, mapped) = completion(&gpu.device);
+        gpu.mapped(&staging, name).await
+    }
+}
+
+impl Gpu {
+    /// The bytes of a buffer that the host may map, once everything submitted before is done;
+    /// `what` names them in messages.
+    pub(super) async fn mapped(&self, staging: &wgpu::Buffer, what: &str) -> Result<Vec<u8>> {
+        let (sender, mapped) = completion(&self.device);
         staging.map_async(wgpu::MapMode::Read, .., move |result| sender.send(result));
         let failed = |error: &dyn std::fmt::Display| {
-            Error::new(ErrorKind::Device, format!("reading {name} from the GPU failed: {error}"))
+            Error::new(ErrorKind::Device, format!("reading {what} from the GPU failed: {error}"))
         };
         mapped.await?.map_err(|error| failed(&error))?;
-        gpu.failure.check()?;
+        self.failure.check()?;
         let view = staging.get_mapped_range(..).map_err(|error| failed(&error))?;
         Ok(view.to_vec())
     }

@@ -1,7 +1,6 @@
 //! How long each dispatch takes on the GPU.
 
 use super::Program;
-use super::completion::completion;
 use crate::error::{Error, ErrorKind, Result};
 use std::time::Duration;
 
@@ -73,13 +72,6 @@ impl Program {
         encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
         encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, size);
         gpu.queue.submit([encoder.finish()]);
-        let (sender, mapped) = completion(&gpu.device);
-        staging.map_async(wgpu::MapMode::Read, .., move |result| sender.send(result));
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::new(ErrorKind::Device, format!("reading timestamps failed: {error}"))
-        };
-        mapped.await?.map_err(|error| failed(&error))?;
-        let view = staging.get_mapped_range(..).map_err(|error| failed(&error))?;
-        Ok(bytemuck::pod_collect_to_vec(&view))
+        Ok(bytemuck::pod_collect_to_vec(&gpu.mapped(&staging, "timestamps").await?))
     }
 }

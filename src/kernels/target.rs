@@ -41,6 +41,16 @@ pub struct Target {
 }
 
 impl Target {
+    /// Like a Qualcomm Adreno GPU: WebGPU's default limits but for the workgroups.
+    pub fn adreno(storage: Storage) -> Self {
+        Target {
+            class: DeviceClass::Adreno,
+            workgroup_memory_bytes: 32 << 10,
+            max_invocations: 1024,
+            ..Target::webgpu(storage)
+        }
+    }
+
     /// WebGPU's default limits: what every browser offers.
     pub fn webgpu(storage: Storage) -> Self {
         Target {

@@ -12,7 +12,7 @@ use croquis::weights::Weights;
 use safetensors::SafeTensors;
 
 /// The relative L2 error that a block may have.
-pub fn tolerance(storage: Storage) -> f64 {
+fn tolerance(storage: Storage) -> f64 {
     if storage == Storage::F32 { 1e-4 } else { 1e-2 }
 }
 
@@ -24,7 +24,7 @@ fn inside_a_block(name: &str) -> bool {
 }
 
 /// What a comparison of named outputs with golden tensors finds, in the order of computation.
-pub fn compare(
+fn compare(
     golden: &SafeTensors<'_>,
     outputs: &[(String, Vec<f32>)],
     tolerance: f64,
@@ -84,14 +84,16 @@ fn run(
     read_all(gpu, &program, graph)
 }
 
-pub fn report(problems: Vec<(String, Vec<String>)>) {
-    let failed: Vec<_> = problems
-        .iter()
-        .filter(|(_, problems)| !problems.is_empty())
-        .map(|(gpu, problems)| {
-            format!("{gpu}: {} blocks diverge, first {}", problems.len(), problems[0])
-        })
-        .collect();
+/// Compares what `run` computes on every device with the golden tensors.
+pub fn check_everywhere(golden: &SafeTensors<'_>, run: impl Fn(&Gpu) -> Vec<(String, Vec<f32>)>) {
+    let mut failed = Vec::new();
+    for gpu in common::gpus() {
+        let problems = compare(golden, &run(gpu), tolerance(gpu.target().storage));
+        if let Some(first) = problems.first() {
+            let name = common::name(gpu);
+            failed.push(format!("{name}: {} blocks diverge, first {first}", problems.len()));
+        }
+    }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
@@ -130,15 +132,7 @@ fn text_encoders() {
         text_encoder(&m, &config, input);
         let graph = fuse(builder.finish_with_taps().unwrap());
         assert_complete(&golden, &["text_encoder."], &["text_encoder.embeddings"], &graph);
-        let mut problems = Vec::new();
-        for gpu in common::gpus() {
-            let outputs = run(gpu, &weights, &graph, &[("embeddings", &embeddings)]);
-            problems.push((
-                common::name(gpu),
-                compare(&golden, &outputs, tolerance(gpu.target().storage)),
-            ));
-        }
-        report(problems);
+        check_everywhere(&golden, |gpu| run(gpu, &weights, &graph, &[("embeddings", &embeddings)]));
     }
 }
 
@@ -168,15 +162,7 @@ fn autoencoder_both_ways() {
         let graph = fuse(builder.finish_with_taps().unwrap());
         assert_complete(&golden, &prefixes, &[input], &graph);
         let values = common::nhwc(&shape, &values);
-        let mut problems = Vec::new();
-        for gpu in common::gpus() {
-            let outputs = run(gpu, &weights, &graph, &[("in", &values)]);
-            problems.push((
-                common::name(gpu),
-                compare(&golden, &outputs, tolerance(gpu.target().storage)),
-            ));
-        }
-        report(problems);
+        check_everywhere(&golden, |gpu| run(gpu, &weights, &graph, &[("in", &values)]));
     }
 }
 
@@ -196,4 +182,13 @@ fn the_comparison_detects_a_wrong_block() {
     let mut not_finite = right;
     not_finite[0] = f32::NAN;
     assert_eq!(compare(&golden, &[(name, not_finite)], 1e-2).len(), 1);
+}
+
+#[test]
+#[should_panic(expected = "blocks diverge, first unet.conv_out")]
+fn a_wrong_block_fails_on_every_device() {
+    let file = bytes("tests/golden/sd1-tiny/golden.safetensors");
+    let golden = SafeTensors::deserialize(&file).unwrap();
+    let (_, not_transposed) = common::golden(&golden, "unet.conv_out");
+    check_everywhere(&golden, |_| vec![("unet.conv_out".into(), not_transposed.clone())]);
 }

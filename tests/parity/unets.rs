@@ -1,6 +1,6 @@
 //! Every block of every UNet, both phases of it: a failure names the first block that diverges.
 
-use crate::blocks::{assert_complete, compare, read_all, report, tolerance, upload};
+use crate::blocks::{assert_complete, check_everywhere, read_all, upload};
 use crate::{bytes, common, json, path};
 use croquis::gpu::{Gpu, Link};
 use croquis::graph::passes::{fuse, split_phases};
@@ -12,6 +12,7 @@ use croquis::models::unet::{Outline, UnetConfig, UnetInputs, unet};
 use croquis::shape::TensorType;
 use croquis::weights::Weights;
 use safetensors::SafeTensors;
+use serde::de::DeserializeOwned;
 
 /// A UNet and the values of its inputs, in our layout.
 struct UnetCase<'a> {
@@ -64,72 +65,87 @@ impl UnetCase<'_> {
     }
 }
 
-fn check_unet(model: &str, outline: &Outline) {
-    let folder = format!("tests/golden/{model}");
-    let file = bytes(&format!("{folder}/golden.safetensors"));
-    let golden = SafeTensors::deserialize(&file).unwrap();
-    let (shape, sample) = common::golden(&golden, "unet.sample");
-    let (context_shape, context) = common::golden(&golden, "unet.encoder_hidden_states");
-    let timestep = json(&format!("{folder}/golden.json"))["unet"]["timestep"].as_f64().unwrap();
-    let weights =
-        Weights::open(path(&format!("{folder}/unet/diffusion_pytorch_model.safetensors")));
-    let case = UnetCase {
-        weights: &weights.unwrap(),
-        outline,
-        sample_shape: [shape[0], shape[2], shape[3], shape[1]],
-        sample: common::nhwc(&shape, &sample),
-        timestep: timestep as f32,
-        context_shape: context_shape.try_into().unwrap(),
-        context,
-    };
-    let inputs = ["unet.sample", "unet.encoder_hidden_states"];
-    assert_complete(&golden, &["unet."], &inputs, &case.graph());
-    let check = |gpu| {
-        let tolerance = tolerance(Gpu::target(gpu).storage);
-        (common::name(gpu), compare(&golden, &case.run(gpu), tolerance))
-    };
-    report(common::gpus().iter().map(check).collect());
+/// The golden tensors of a UNet's inputs and its timestep.
+struct Inputs<'a> {
+    sample: &'a str,
+    context: &'a str,
+    timestep: f32,
 }
 
-#[test]
-fn unet_of_the_embedded_model_at_three_timesteps() {
-    let file = bytes("models/emoji-64/golden/golden.safetensors");
-    let golden = SafeTensors::deserialize(&file).unwrap();
-    let folder = path("models/emoji-64/unet");
-    let weights = Weights::open(folder.join("diffusion_pytorch_model.safetensors")).unwrap();
-    let text = std::fs::read_to_string(folder.join("config.json")).unwrap();
-    let config: MobileConfig = parse_config("config.json", &text).unwrap();
-    let (shape, sample) = common::golden(&golden, "initial_latents");
-    let (context_shape, context) = common::golden(&golden, "text_embeds");
-    let names: Vec<_> =
-        golden.names().into_iter().filter(|n| n.starts_with("unet_out_t")).collect();
-    assert!(!names.is_empty());
-    for name in names {
-        let case = UnetCase {
-            weights: &weights,
-            outline: &config.outline().unwrap(),
+impl<'a> UnetCase<'a> {
+    fn new(
+        golden: &SafeTensors<'_>,
+        weights: &'a Weights,
+        outline: &'a Outline,
+        inputs: Inputs<'_>,
+    ) -> Self {
+        let (shape, sample) = common::golden(golden, inputs.sample);
+        let (context_shape, context) = common::golden(golden, inputs.context);
+        UnetCase {
+            weights,
+            outline,
             sample_shape: [shape[0], shape[2], shape[3], shape[1]],
             sample: common::nhwc(&shape, &sample),
-            timestep: name["unet_out_t".len()..].parse().unwrap(),
-            context_shape: context_shape.clone().try_into().unwrap(),
-            context: context.clone(),
-        };
-        for gpu in common::gpus() {
-            let outputs = case.run(gpu);
-            let last = outputs.into_iter().find(|(name, _)| name == "unet.conv_out").unwrap();
-            let problems =
-                compare(&golden, &[(name.to_string(), last.1)], tolerance(gpu.target().storage));
-            assert!(problems.is_empty(), "{}: {problems:?}", common::name(gpu));
+            timestep: inputs.timestep,
+            context_shape: context_shape.try_into().unwrap(),
+            context,
         }
     }
+
+    /// Checks the last output alone against a golden tensor, on every device.
+    fn check_last(&self, golden: &SafeTensors<'_>, name: &str) {
+        check_everywhere(golden, |gpu| {
+            let outputs = self.run(gpu);
+            let last = outputs.into_iter().find(|(name, _)| name == "unet.conv_out").unwrap();
+            vec![(name.to_string(), last.1)]
+        });
+    }
+}
+
+fn open_weights(folder: &str) -> Weights {
+    Weights::open(path(&format!("{folder}/unet/diffusion_pytorch_model.safetensors"))).unwrap()
+}
+
+fn config<C: DeserializeOwned>(folder: &str) -> C {
+    let file = format!("{folder}/unet/config.json");
+    parse_config(&file, &std::fs::read_to_string(path(&file)).unwrap()).unwrap()
+}
+
+/// A number that `golden.json` gives for one of its cases.
+fn timestep(folder: &str, case: &str) -> f32 {
+    json(&format!("{folder}/golden.json"))[case]["timestep"].as_f64().unwrap() as f32
+}
+
+const CONTEXT: &str = "unet.encoder_hidden_states";
+
+/// Checks every block.
+fn check_unet(folder: &str, outline: &Outline) {
+    let file = bytes(&format!("{folder}/golden.safetensors"));
+    let golden = SafeTensors::deserialize(&file).unwrap();
+    let weights = open_weights(folder);
+    let timestep = timestep(folder, "unet");
+    let inputs = Inputs { sample: "unet.sample", context: CONTEXT, timestep };
+    let case = UnetCase::new(&golden, &weights, outline, inputs);
+    assert_complete(&golden, &["unet."], &["unet.sample", CONTEXT], &case.graph());
+    check_everywhere(&golden, |gpu| case.run(gpu));
 }
 
 #[test]
 fn unet_of_stable_diffusion_1() {
-    let file = "tests/golden/sd1-tiny/unet/config.json";
-    let config: UnetConfig =
-        parse_config(file, &std::fs::read_to_string(path(file)).unwrap()).unwrap();
-    check_unet("sd1-tiny", &config.outline().unwrap());
+    let folder = "tests/golden/sd1-tiny";
+    check_unet(folder, &config::<UnetConfig>(folder).outline().unwrap());
+}
+
+#[test]
+fn unet_of_stable_diffusion_2() {
+    let folder = "tests/golden/sd2-tiny";
+    check_unet(folder, &config::<UnetConfig>(folder).outline().unwrap());
+}
+
+#[test]
+fn unet_of_mobile_diffusion_with_relu_attention() {
+    let folder = "tests/golden/mobile-tiny";
+    check_unet(folder, &config::<MobileConfig>(folder).outline().unwrap());
 }
 
 #[test]
@@ -137,41 +153,26 @@ fn unet_at_a_size_that_it_cannot_halve_evenly() {
     let folder = "tests/golden/sd1-tiny";
     let file = bytes(&format!("{folder}/golden.safetensors"));
     let golden = SafeTensors::deserialize(&file).unwrap();
-    let text = std::fs::read_to_string(path(&format!("{folder}/unet/config.json"))).unwrap();
-    let config: UnetConfig = parse_config("config.json", &text).unwrap();
-    let weights = path(&format!("{folder}/unet/diffusion_pytorch_model.safetensors"));
-    let (shape, sample) = common::golden(&golden, "odd.sample");
-    let (context_shape, context) = common::golden(&golden, "unet.encoder_hidden_states");
-    let case = UnetCase {
-        weights: &Weights::open(weights).unwrap(),
-        outline: &config.outline().unwrap(),
-        sample_shape: [shape[0], shape[2], shape[3], shape[1]],
-        sample: common::nhwc(&shape, &sample),
-        timestep: json(&format!("{folder}/golden.json"))["odd"]["timestep"].as_f64().unwrap()
-            as f32,
-        context_shape: context_shape.try_into().unwrap(),
-        context,
-    };
-    for gpu in common::gpus() {
-        let (_, last) = case.run(gpu).pop().unwrap();
-        let tolerance = tolerance(gpu.target().storage);
-        let problems = compare(&golden, &[("odd.conv_out".into(), last)], tolerance);
-        assert!(problems.is_empty(), "{}: {problems:?}", common::name(gpu));
+    let (weights, outline) =
+        (open_weights(folder), config::<UnetConfig>(folder).outline().unwrap());
+    let timestep = timestep(folder, "odd");
+    let inputs = Inputs { sample: "odd.sample", context: CONTEXT, timestep };
+    UnetCase::new(&golden, &weights, &outline, inputs).check_last(&golden, "odd.conv_out");
+}
+
+#[test]
+fn unet_of_the_embedded_model_at_three_timesteps() {
+    let folder = "models/emoji-64";
+    let file = bytes(&format!("{folder}/golden/golden.safetensors"));
+    let golden = SafeTensors::deserialize(&file).unwrap();
+    let (weights, outline) =
+        (open_weights(folder), config::<MobileConfig>(folder).outline().unwrap());
+    let names: Vec<_> =
+        golden.names().into_iter().filter(|n| n.starts_with("unet_out_t")).collect();
+    assert!(!names.is_empty());
+    for name in names {
+        let timestep = name["unet_out_t".len()..].parse().unwrap();
+        let inputs = Inputs { sample: "initial_latents", context: "text_embeds", timestep };
+        UnetCase::new(&golden, &weights, &outline, inputs).check_last(&golden, name);
     }
-}
-
-#[test]
-fn unet_of_stable_diffusion_2() {
-    let file = "tests/golden/sd2-tiny/unet/config.json";
-    let config: UnetConfig =
-        parse_config(file, &std::fs::read_to_string(path(file)).unwrap()).unwrap();
-    check_unet("sd2-tiny", &config.outline().unwrap());
-}
-
-#[test]
-fn unet_of_mobile_diffusion_with_relu_attention() {
-    let file = "tests/golden/mobile-tiny/unet/config.json";
-    let config: MobileConfig =
-        parse_config(file, &std::fs::read_to_string(path(file)).unwrap()).unwrap();
-    check_unet("mobile-tiny", &config.outline().unwrap());
 }
