@@ -16,6 +16,11 @@ enum Place {
     #[cfg(not(target_arch = "wasm32"))]
     Folder(std::path::PathBuf),
     Memory(BTreeMap<String, Source>),
+    /// Texts by path, and weights by component.
+    Parts {
+        texts: BTreeMap<String, Vec<u8>>,
+        weights: BTreeMap<String, Weights>,
+    },
 }
 
 impl ModelFiles {
@@ -56,6 +61,16 @@ impl ModelFiles {
         ModelFiles { name: name.into(), place: Place::Memory(files.into_iter().collect()) }
     }
 
+    /// What a folder would hold, whatever it was made from: small files by their path, such as
+    /// `unet/config.json`, and weights by component, such as `unet`, under diffusers' names.
+    pub fn parts(
+        name: impl Into<String>,
+        texts: BTreeMap<String, Vec<u8>>,
+        weights: BTreeMap<String, Weights>,
+    ) -> ModelFiles {
+        ModelFiles { name: name.into(), place: Place::Parts { texts, weights } }
+    }
+
     /// The model that is part of this library: emoji-style pictures of 64×64 pixels.
     #[cfg(feature = "embedded")]
     pub fn embedded() -> ModelFiles {
@@ -93,6 +108,7 @@ impl ModelFiles {
     pub(super) fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
         match &self.place {
             Place::Memory(files) => Ok(files.get(path).map(|source| source.as_ref().to_vec())),
+            Place::Parts { texts, .. } => Ok(texts.get(path).cloned()),
             #[cfg(not(target_arch = "wasm32"))]
             Place::Folder(folder) => match std::fs::read(folder.join(path)) {
                 Ok(bytes) => Ok(Some(bytes)),
@@ -125,6 +141,11 @@ impl ModelFiles {
         });
         for path in names {
             match &self.place {
+                Place::Parts { weights, .. } => {
+                    if let Some(weights) = weights.get(component) {
+                        return Ok(weights.clone());
+                    }
+                }
                 Place::Memory(files) => {
                     if let Some(source) = files.get(&path) {
                         return Weights::from_bytes(

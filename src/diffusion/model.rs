@@ -4,7 +4,7 @@ use super::codec::{Codec, Direction};
 use super::denoiser::{Denoiser, Sizes};
 use super::files::ModelFiles;
 use super::request::{Defaults, Request};
-use super::text::TextEncoder;
+use super::text::{TextEncoder, TextOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Plan;
 use crate::kernels::Target;
@@ -30,7 +30,18 @@ pub(super) struct Settings {
     pub width: usize,
     pub steps: usize,
     pub guidance_scale: f32,
+    /// Network evaluations a step: 2 with guidance.
+    pub copies: usize,
+    pub text: TextOptions,
     pub schedule: Schedule,
+}
+
+impl Settings {
+    /// What is encoded of a request: with guidance the negative prompt first.
+    pub(super) fn texts<'r>(&self, request: &'r Request) -> Vec<&'r str> {
+        let texts = [request.negative_prompt.as_str(), request.prompt.as_str()];
+        texts[2 - self.copies..].to_vec()
+    }
 }
 
 impl Model {
@@ -92,7 +103,7 @@ impl Model {
     /// # Errors
     /// `Argument` for an impossible request.
     pub fn latent_shape(&self, request: &Request) -> Result<[usize; 3]> {
-        let sizes = self.sizes(&self.settings(request)?);
+        let sizes = self.sizes(request, &self.settings(request)?)?;
         Ok([self.denoiser.channels, sizes.height, sizes.width])
     }
 
@@ -104,31 +115,29 @@ impl Model {
     /// or the target's limits do not allow it.
     pub fn plans(&self, request: &Request, target: &Target) -> Result<Vec<(&'static str, Plan)>> {
         let settings = self.settings(request)?;
-        let sizes = self.sizes(&settings);
-        let graphs = self.denoiser.graphs(sizes)?;
-        let texts = [sizes.copies, sizes.tokens, sizes.text_width];
-        Ok(vec![
-            ("text_encoder", Plan::new(&self.text.graph(texts)?, target)?),
-            ("prepare", Plan::new(&graphs.prepare, target)?),
-            ("step", Plan::new(&graphs.step, target)?),
-            ("decoder", {
-                let graph = self.codec.graph(Direction::Decode, sizes.height, sizes.width)?;
-                Plan::new(&graph, target)?
-            }),
-        ])
+        let sizes = self.sizes(request, &settings)?;
+        let mut graphs = self.text.graphs(sizes.copies, sizes.tokens)?;
+        let denoiser = self.denoiser.graphs(sizes)?;
+        graphs.extend([("prepare", denoiser.prepare), ("step", denoiser.step)]);
+        let decoder = self.codec.graph(Direction::Decode, sizes.height, sizes.width)?;
+        graphs.push(("decoder", decoder));
+        graphs.iter().map(|(name, graph)| Ok((*name, Plan::new(graph, target)?))).collect()
     }
 
     /// The sizes of the denoiser's programs.
-    pub(super) fn sizes(&self, settings: &Settings) -> Sizes {
+    ///
+    /// # Errors
+    /// `Format` if the tokenizer is damaged.
+    pub(super) fn sizes(&self, request: &Request, settings: &Settings) -> Result<Sizes> {
         let side = self.codec.pixels_per_latent();
-        Sizes {
+        Ok(Sizes {
             height: settings.height / side,
             width: settings.width / side,
-            copies: if settings.guidance_scale == 1.0 { 1 } else { 2 },
+            copies: settings.copies,
             steps: settings.schedule.steps.len(),
-            tokens: self.text.tokens(),
+            tokens: self.text.tokens(&settings.texts(request), settings.text)?,
             text_width: self.text.width(),
-        }
+        })
     }
 
     /// The request with the model's defaults filled in, checked.
@@ -167,7 +176,14 @@ impl Model {
         if let Some(image) = &request.image {
             schedule = schedule.starting_at(image.strength)?;
         }
-        Ok(Settings { height, width, steps, guidance_scale, schedule })
+        let copies = if guidance_scale == 1.0 { 1 } else { 2 };
+        if request.clip_skip == Some(0) {
+            let message = "clip skip: expected 1 (the model's own last layer) or more, got 0";
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        let skip = request.clip_skip.unwrap_or(1) - 1;
+        let text = TextOptions { skip, plain: request.plain_prompts };
+        Ok(Settings { height, width, steps, guidance_scale, copies, text, schedule })
     }
 
     /// Bytes of GPU memory that the components hold.

@@ -10,6 +10,12 @@ pub struct Request {
     pub prompt: String,
     /// What it should not show; matters only with guidance.
     pub negative_prompt: String,
+    /// Which layer of the text encoder counts as its last, as other tools count: 1 is the model's
+    /// own choice, 2 the layer before, and so on (diffusers' `clip_skip` plus one).
+    pub clip_skip: Option<usize>,
+    /// Whether brackets in the prompts are words like any others. Otherwise `(word:1.2)` weights a
+    /// word.
+    pub plain_prompts: bool,
     /// Sampling steps.
     pub steps: Option<usize>,
     /// Classifier-free guidance (Ho & Salimans, arXiv 2207.12598): 1 is none, and one network

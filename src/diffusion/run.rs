@@ -83,7 +83,7 @@ impl<'d> Run<'d> {
     pub(super) async fn start(diffusion: &'d mut Diffusion, request: &Request) -> Result<Self> {
         let started = Instant::now();
         let settings = diffusion.model.settings(request)?;
-        let sizes = diffusion.model.sizes(&settings);
+        let sizes = diffusion.model.sizes(request, &settings)?;
         let channels = diffusion.model.denoiser.channels;
         let count = channels * sizes.height * sizes.width;
         if let Some(latents) = &request.latents
@@ -100,8 +100,8 @@ impl<'d> Run<'d> {
 
         let gpu = diffusion.gpu.clone();
         diffusion.model.codec.check(&gpu, sizes.height, sizes.width)?;
-        let prompts = [request.negative_prompt.as_str(), request.prompt.as_str()];
-        let texts = diffusion.model.text.encode(&gpu, &prompts[2 - sizes.copies..]).await?;
+        let texts = settings.texts(request);
+        let texts = diffusion.model.text.encode(&gpu, &texts, settings.text).await?;
         let notes = texts.notes;
         let text_time = started.elapsed();
 

@@ -4,6 +4,7 @@ use super::files::ModelFiles;
 use super::model::Model;
 use super::request::{Defaults, Request};
 use super::run::{Generated, Progress, Run};
+use super::text::TextOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Gpu;
 use crate::graph::Plan;
@@ -179,7 +180,7 @@ impl Diffusion {
     /// # Errors
     /// As [`start`](Diffusion::start).
     pub async fn encode_text(&mut self, prompt: &str) -> Result<Vec<f32>> {
-        Ok(self.model.text.encode(&self.gpu, &[prompt]).await?.values)
+        Ok(self.model.text.encode(&self.gpu, &[prompt], TextOptions::default()).await?.values)
     }
 
     /// The picture of latents `[C, h, w]`, such as [`Generated::latents`].

@@ -20,10 +20,21 @@ pub(super) struct TextEncoder {
     component: Component<usize>,
 }
 
+/// How texts are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TextOptions {
+    /// How many of the last layers are left out, beyond those that the model itself leaves out.
+    pub skip: usize,
+    /// Whether brackets are words like any others, not weights.
+    pub plain: bool,
+}
+
 /// Embeddings of some texts, one after the other.
 pub(super) struct TextEmbeddings {
     /// `[texts, tokens, width]`, row-major.
     pub values: Vec<f32>,
+    /// Pooled embeddings `[texts, pooled width]`, where the model has them (SDXL).
+    pub pooled: Option<Vec<f32>>,
     /// What the user should know: which texts did not fit.
     pub notes: Vec<String>,
 }
@@ -60,9 +71,14 @@ impl TextEncoder {
         self.component.unload();
     }
 
-    /// Tokens of every text, padding included.
-    pub(super) fn tokens(&self) -> usize {
-        self.tokenizer.max_length()
+    /// How many tokens these texts get in one batch, padding included.
+    pub(super) fn tokens(&self, _texts: &[&str], _options: TextOptions) -> Result<usize> {
+        Ok(self.tokenizer.max_length())
+    }
+
+    /// The width of the pooled embeddings, where the model has them.
+    pub(super) fn pooled_width(&self) -> Option<usize> {
+        None
     }
 
     /// Width of a token's embedding.
@@ -81,12 +97,17 @@ impl TextEncoder {
         if start.len() < rest.trim().len() {
             start.push('…');
         }
-        let (tokens, fit) = (encoded.tokens, self.tokens() - 2);
+        let (tokens, fit) = (encoded.tokens, self.tokenizer.max_length() - 2);
         Some(format!("a prompt has {tokens} tokens, of which {fit} fit; ignored from {start:?} on"))
     }
 
     /// Embeds texts in one batch.
-    pub(super) async fn encode(&mut self, gpu: &Gpu, texts: &[&str]) -> Result<TextEmbeddings> {
+    pub(super) async fn encode(
+        &mut self,
+        gpu: &Gpu,
+        texts: &[&str],
+        _options: TextOptions,
+    ) -> Result<TextEmbeddings> {
         let mut embeddings = Vec::new();
         let mut notes = Vec::new();
         for text in texts {
@@ -107,10 +128,16 @@ impl TextEncoder {
         program.write("embeddings", &embeddings)?;
         program.run();
         let values = program.read("hidden").await?;
-        Ok(TextEmbeddings { values, notes })
+        Ok(TextEmbeddings { values, pooled: None, notes })
     }
+
+    /// The graphs that make the embeddings of `texts` texts of `tokens` tokens each, by name.
+    pub(super) fn graphs(&self, texts: usize, tokens: usize) -> Result<Vec<(&'static str, Graph)>> {
+        Ok(vec![("text_encoder", self.graph([texts, tokens, self.width])?)])
+    }
+
     /// The encoder for embeddings of a shape `[B, T, D]`.
-    pub(super) fn graph(&self, shape: [usize; 3]) -> Result<Graph> {
+    fn graph(&self, shape: [usize; 3]) -> Result<Graph> {
         let builder = Builder::new();
         let m = Scope::new(&builder, "text_encoder", &self.component.weights);
         let embeddings = builder.input("embeddings", TensorType::real(shape));

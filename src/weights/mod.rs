@@ -50,6 +50,19 @@ struct Entry {
     shape: Vec<usize>,
     /// Bytes in the file, checked against its length.
     range: Range<usize>,
+    /// Whether the file has the transpose of the matrix.
+    transposed: bool,
+}
+
+/// What of a file's tensor becomes a tensor of another name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum View {
+    /// All of it.
+    Whole,
+    /// Some of its rows, which are the steps of its first dimension.
+    Rows(Range<usize>),
+    /// The transpose of a matrix.
+    Transposed,
 }
 
 impl Weights {
@@ -61,7 +74,9 @@ impl Weights {
     pub fn from_bytes(name: impl Into<String>, source: impl Into<Source>) -> Result<Self> {
         let (file, entries) = File::parse(name.into(), source.into())?;
         let tensors = entries
-            .map(|(name, dtype, shape, range)| (name, Entry { file: 0, dtype, shape, range }))
+            .map(|(name, dtype, shape, range)| {
+                (name, Entry { file: 0, dtype, shape, range, transposed: false })
+            })
             .collect();
         Ok(Weights { files: vec![Arc::new(file)], tensors })
     }
@@ -119,6 +134,33 @@ impl Weights {
                         self.files[file].name()
                     ),
                 ));
+            }
+        }
+        Ok(Weights { files: self.files, tensors })
+    }
+
+    /// The same tensors under other names: `map` gets each name and shape, and tells what becomes
+    /// of it: nothing, one tensor, or several that are parts of it.
+    ///
+    /// # Errors
+    /// `Weights` if two tensors would get the same name, or a view does not fit its tensor.
+    pub fn map_names(
+        self,
+        mut map: impl FnMut(&str, &[usize]) -> Vec<(String, View)>,
+    ) -> Result<Self> {
+        let mut tensors = BTreeMap::new();
+        for (name, entry) in self.tensors {
+            for (new, view) in map(&name, &entry.shape) {
+                let file = self.files[entry.file].name();
+                let viewed = entry.view(&view).map_err(|e| e.context(format!("{file}: {name}")))?;
+                if tensors.insert(new.clone(), viewed).is_some() {
+                    return Err(Error::new(
+                        ErrorKind::Weights,
+                        format!(
+                            "{file}: {name}: expected one tensor that becomes {new}, got several"
+                        ),
+                    ));
+                }
             }
         }
         Ok(Weights { files: self.files, tensors })
@@ -182,5 +224,36 @@ impl Weights {
                 format!("{}: expected a tensor {name}, got none of that name", files.join(", ")),
             )
         })
+    }
+}
+
+impl Entry {
+    fn view(&self, view: &View) -> Result<Entry> {
+        let mut entry = self.clone();
+        let misfit = |expected: &str| {
+            let got = &self.shape;
+            Error::new(ErrorKind::Weights, format!("expected {expected}, got a shape of {got:?}"))
+        };
+        match view {
+            View::Whole => {}
+            View::Rows(rows) => {
+                let count = self.shape.first().copied().unwrap_or(0);
+                if rows.start > rows.end || rows.end > count {
+                    return Err(misfit(&format!("rows {rows:?}")));
+                }
+                let row_bytes = self.range.len() / count.max(1);
+                entry.shape[0] = rows.len();
+                let start = self.range.start + rows.start * row_bytes;
+                entry.range = start..start + rows.len() * row_bytes;
+            }
+            View::Transposed => {
+                if self.shape.len() != 2 {
+                    return Err(misfit("a matrix"));
+                }
+                entry.shape.reverse();
+                entry.transposed = !self.transposed;
+            }
+        }
+        Ok(entry)
     }
 }
