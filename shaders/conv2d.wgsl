@@ -11,7 +11,8 @@ struct Params {
     segment_quads: u32, // input channels / 4
     weight_quads: u32,  // output channels / 4
     out_quads: u32,     // output channels / 4
-    rows_per_add: u32,  // output pixels that share a row of channel_add
+    rows_per_add: u32,  // output pixels that share a row, or a table, of channel_add
+    add_steps: u32,     // rows of a table, of which step chooses one
     in_height: u32,     // of what is convolved: H, or upsampled 2 H or 2 H - 1
     in_width: u32,
     x_height: u32,      // H

@@ -11,7 +11,8 @@ struct Params {
     segment_quads: u32, // K / 4
     weight_quads: u32,  // columns of weight / 4
     out_quads: u32,     // columns of out / 4
-    rows_per_add: u32,  // rows of out that share a row of channel_add
+    rows_per_add: u32,  // rows of out that share a row, or a table, of channel_add
+    add_steps: u32,     // rows of a table, of which step chooses one
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

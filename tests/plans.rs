@@ -9,7 +9,7 @@ use croquis::kernels::scheduler_step::{SLOTS, SchedulerStep, slot};
 use croquis::kernels::{DeviceClass, Target};
 use croquis::models::parse_config;
 use croquis::models::presets::Preset;
-use croquis::models::unet::{Outline, UnetConfig, UnetInputs, unet};
+use croquis::models::unet::{Conditioning, Outline, UnetConfig, unet};
 use croquis::shape::{Storage, TensorType};
 use croquis::weights::Weights;
 use std::collections::BTreeMap;
@@ -38,13 +38,15 @@ fn guided_step(shapes: &Shapes, outline: &Outline, channels: usize, text: [usize
     let sample = builder.input("sample", latents(1));
     let step = builder.input("step", TensorType::f32([slot::LEN]));
     let input = ModelInput { copies: 2, scale: 1.0 };
-    let inputs = UnetInputs {
-        sample: builder.apply(input, &[Some(sample), Some(step)]),
+    let scaled = builder.apply(input, &[Some(sample), Some(step)]);
+    let conditioning = Conditioning {
         timesteps: builder.input("timesteps", TensorType::f32([20])),
         step,
         context: builder.input("context", TensorType::real([2, text[0], text[1]])),
+        sizing: None,
+        guidance: None,
     };
-    let output = unet(&m, outline, inputs);
+    let output = unet(&m, outline, scaled, conditioning, None);
     let history = builder.input("history", latents(SLOTS));
     let noise = builder.input("noise", latents(1));
     let operands = [sample, history, output, noise, step].map(Some);

@@ -15,7 +15,7 @@ fn finish(row: u32, quad: u32, sum: vec4<f32>, gate_sum: vec4<f32>) {
     if HAS_CHANNEL_ADD {
         var add_row = row / params.rows_per_add;
         if HAS_STEP {
-            add_row = u32(step[STEP_ROW]);
+            add_row = add_row * params.add_steps + u32(step[STEP_ROW]);
         }
         v += widen(channel_add[add_row * params.out_quads + quad]);
     }

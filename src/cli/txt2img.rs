@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(file) = &arguments.image {
         let picture = Picture::open(file).map_err(|error| error.context("--image"))?;
         let strength = arguments.strength.unwrap_or(0.8);
-        request.image = Some(ImageToImage { picture, strength });
+        request.image = Some(ImageToImage { picture, strength, mask: None });
     }
 
     if let Some(latents) = latents {

@@ -145,17 +145,17 @@ impl Codec {
         program.read("image").await
     }
 
-    /// Latents `[h, w, L]` of a picture, scaled for the UNet: mean + deviation · `noise`.
+    /// Latents `[h, w, L]` of a picture `[H, W, 3]` in [-1, 1], scaled for the UNet: mean +
+    /// deviation · `noise`. Height and width are the latents'.
     pub(super) async fn encode(
         &mut self,
         gpu: &Gpu,
-        picture: &Picture,
+        pixels: &[f32],
+        [height, width]: [usize; 2],
         noise: &[f32],
     ) -> Result<Vec<f32>> {
-        let side = self.pixels_per_latent();
-        let (height, width) = (picture.height() / side, picture.width() / side);
         let program = self.program(gpu, Direction::Encode, height, width).await?;
-        program.write("image", &picture.to_unit_range())?;
+        program.write("image", pixels)?;
         program.run();
         let moments = program.read("moments").await?;
         let channels = self.config.latent_channels;

@@ -1,6 +1,7 @@
 //! The UNet with guidance and sampler around it: one program before the steps, one for each step.
 
 use super::component::Component;
+use super::control::ControlNet;
 use super::files::ModelFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::{Gpu, Link, Program};
@@ -8,12 +9,13 @@ use crate::graph::passes::{Phases, fuse, split_phases};
 use crate::graph::{Builder, Scope, WeightIndex};
 use crate::kernels::model_input::ModelInput;
 use crate::kernels::scheduler_step::{SLOTS, SchedulerStep, keep, slot};
+use crate::models::controlnet::controlnet;
 use crate::models::mobile::MobileConfig;
-use crate::models::parse_config;
-use crate::models::unet::{Outline, UnetConfig, UnetInputs, unet};
+use crate::models::unet::{Conditioning, Outline, Sizing, UnetConfig, unet};
+use crate::models::{ClassName, parse_config};
 use crate::schedulers::{Keep, Step};
 use crate::shape::TensorType;
-use serde::Deserialize;
+use crate::weights::View;
 use std::sync::Arc;
 
 /// The denoising network of a model.
@@ -25,8 +27,16 @@ pub(super) struct Denoiser {
     pub channels: usize,
     /// Whether it is a MobileDiffusion UNet.
     pub mobile: bool,
+    /// Whether it reads a mask and the latents of a masked picture as well.
+    pub inpainting: bool,
+    /// Width of the embedding of the guidance scale, where the network reads one.
+    pub guidance_width: Option<usize>,
+    control: Option<Outline>,
     component: Component<(Sizes, Phase)>,
 }
+
+/// How many numbers SDXL is told of sizes and crop.
+pub(super) const SIZES: usize = 6;
 
 /// What the programs are made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +53,8 @@ pub(super) struct Sizes {
     pub tokens: usize,
     /// Width of a token's embedding.
     pub text_width: usize,
+    /// Pixels along one side of a latent where a ControlNet sees a picture.
+    pub control: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,25 +70,41 @@ pub(super) struct Programs {
     pub step: Arc<Program>,
 }
 
-#[derive(Deserialize)]
-struct ClassName {
-    #[serde(rename = "_class_name", default)]
-    class_name: String,
-}
+/// What the names of a ControlNet's weights begin with, beside those of the UNet.
+const CONTROL: &str = "controlnet.";
 
 impl Denoiser {
     pub(super) fn open(files: &ModelFiles) -> Result<Denoiser> {
         let file = "unet/config.json";
         let text = files.text(file)?;
         let class: ClassName = parse_config(file, &text)?;
-        let (outline, sample_size, channels, mobile) = match class.class_name.as_str() {
+        let component = Component::new(files.weights("unet")?);
+        let denoiser = match class.class_name.as_str() {
             "UNet2DConditionModel" => {
                 let config: UnetConfig = parse_config(file, &text)?;
-                (config.outline()?, config.sample_size.unwrap_or(64), config.in_channels, false)
+                Denoiser {
+                    outline: config.outline()?,
+                    sample_size: config.sample_size.unwrap_or(64),
+                    channels: config.out_channels,
+                    mobile: false,
+                    inpainting: config.in_channels != config.out_channels,
+                    guidance_width: config.time_cond_proj_dim,
+                    control: None,
+                    component,
+                }
             }
             "MobileDiffusionUNet" => {
                 let config: MobileConfig = parse_config(file, &text)?;
-                (config.outline()?, config.sample_size, config.in_channels, true)
+                Denoiser {
+                    outline: config.outline()?,
+                    sample_size: config.sample_size,
+                    channels: config.in_channels,
+                    mobile: true,
+                    inpainting: false,
+                    guidance_width: None,
+                    control: None,
+                    component,
+                }
             }
             other => {
                 let message = format!(
@@ -86,14 +114,47 @@ impl Denoiser {
                 return Err(Error::new(ErrorKind::Unsupported, message));
             }
         };
-        for (key, value) in [("sample_size", sample_size), ("in_channels", channels)] {
+        let Denoiser { sample_size, channels, .. } = denoiser;
+        for (key, value) in [("sample_size", sample_size), ("out_channels", channels)] {
             if !(1..=4096).contains(&value) {
                 let message = format!("{file}: {key}: expected 1 to 4096, got {value}");
                 return Err(Error::new(ErrorKind::Config, message));
             }
         }
-        let component = Component::new(files.weights("unet")?);
-        Ok(Denoiser { outline, sample_size, channels, mobile, component })
+        Ok(denoiser)
+    }
+
+    /// Puts a ControlNet beside the UNet, or takes it away.
+    ///
+    /// # Errors
+    /// `Weights` if tensors of both have the same name, which they have not.
+    pub(super) fn set_control(&mut self, control: Option<ControlNet>) -> Result<()> {
+        let own = |name: &str| !name.starts_with(CONTROL);
+        let keep = |name: &str, _: &[usize]| match own(name) {
+            true => vec![(name.to_string(), View::Whole)],
+            false => Vec::new(),
+        };
+        let mut weights = self.component.weights.clone().map_names(keep)?;
+        self.control = None;
+        if let Some(ControlNet { outline, weights: added }) = control {
+            let prefixed =
+                |name: &str, _: &[usize]| vec![(format!("{CONTROL}{name}"), View::Whole)];
+            weights = weights.merge(added.map_names(prefixed)?)?;
+            self.control = Some(outline);
+        }
+        self.component = Component::new(weights);
+        Ok(())
+    }
+
+    /// Whether there is a ControlNet.
+    pub(super) fn has_control(&self) -> bool {
+        self.control.is_some()
+    }
+
+    /// The width of the pooled text embeddings that the network reads.
+    pub(super) fn pooled_width(&self) -> Option<usize> {
+        let width = self.component.weights.shape("add_embedding.linear_1.weight")?.get(1)?;
+        width.checked_sub(SIZES * self.outline.size_embedding?)
     }
 
     pub(super) fn unload(&mut self) {
@@ -115,25 +176,47 @@ impl Denoiser {
 
     /// The graphs of both phases.
     ///
-    /// Before the steps: `timesteps` `[S]` and `context` `[copies, T, D]`. In a step: `sample`
+    /// Before the steps: `timesteps` `[S]` and `context` `[copies, T, D]`, and where the model reads
+    /// them `pooled` `[copies, P]` and `sizes` `[copies·6]` (then `timesteps` once for each copy),
+    /// `guidance` `[1, G]`, `masked` `[1, h, w, 1 + C]`, `picture` `[1, H, W, 3]`. In a step: `sample`
     /// `[1, h, w, C]`, `history` `[4, h, w, C]`, `noise` and the scalars `step`; the result
     /// `state` is the next sample, the history and the predicted image, one after the other.
     pub(super) fn graphs(&self, sizes: Sizes) -> Result<Phases> {
-        let Sizes { height, width, copies, steps, tokens, text_width } = sizes;
+        let Sizes { height, width, copies, steps, tokens, text_width, control } = sizes;
         let builder = Builder::new();
         let m = Scope::new(&builder, "unet", &self.component.weights);
+        m.ignore(CONTROL);
         let latents = |count: usize| TensorType::f32([count, height, width, self.channels]);
-        let timesteps = builder.input("timesteps", TensorType::f32([steps]));
+        let sizing = self.pooled_width().map(|pooled| Sizing {
+            text: builder.input("pooled", TensorType::real([copies, pooled])),
+            ids: builder.input("sizes", TensorType::f32([copies * SIZES])),
+        });
+        let rows = if sizing.is_some() { copies * steps } else { steps };
+        let timesteps = builder.input("timesteps", TensorType::f32([rows]));
         let context = builder.input("context", TensorType::real([copies, tokens, text_width]));
+        let embedding = |width| builder.input("guidance", TensorType::real([1, width]));
+        let guidance = self.guidance_width.map(embedding);
         let sample = builder.input("sample", latents(1));
         let history = builder.input("history", latents(SLOTS));
         let noise = builder.input("noise", latents(1));
         let step = builder.input("step", TensorType::f32([slot::LEN]));
 
         let input = ModelInput { copies, scale: 1.0 };
-        let scaled = builder.apply(input, &[Some(sample), Some(step)]);
-        let inputs = UnetInputs { sample: scaled, timesteps, step, context };
-        let output = unet(&m, &self.outline, inputs);
+        let copied = |name: &str, dims: [usize; 4]| {
+            let given = builder.input(name, TensorType::f32(dims));
+            builder.apply(input.clone(), &[Some(given)])
+        };
+        let scaled = builder.apply(input.clone(), &[Some(sample), Some(step)]);
+        let conditioning = Conditioning { timesteps, step, context, sizing, guidance };
+        let residuals = control.zip(self.control.as_ref()).map(|(side, outline)| {
+            let picture = copied("picture", [1, height * side, width * side, 3]);
+            controlnet(&m.at(CONTROL.trim_end_matches('.')), outline, scaled, picture, conditioning)
+        });
+        let whole = match self.inpainting {
+            true => scaled.concat(copied("masked", [1, height, width, 1 + self.channels])),
+            false => scaled,
+        };
+        let output = unet(&m, &self.outline, whole, conditioning, residuals);
         let operands = [sample, history, output, noise, step].map(Some);
         builder.output("state", builder.apply(SchedulerStep { copies }, &operands));
         let per_step = ["sample", "history", "noise", "step"];
@@ -162,11 +245,17 @@ impl Denoiser {
 }
 
 /// A sampler's step as the kernels read it.
-pub(super) fn scalars(step: &Step, row: usize, guidance_scale: f32) -> [f32; slot::LEN] {
+pub(super) fn scalars(
+    step: &Step,
+    row: usize,
+    guidance_scale: f32,
+    control_scale: f32,
+) -> [f32; slot::LEN] {
     let mut scalars = [0.0; slot::LEN];
     scalars[slot::ROW] = row as f32;
     scalars[slot::INPUT_SCALE] = step.input_scale;
     scalars[slot::GUIDANCE] = guidance_scale;
+    scalars[slot::CONTROL] = control_scale;
     scalars[slot::CLIP] = step.clip.unwrap_or(0.0);
     scalars[slot::ORIGINAL..][..2].copy_from_slice(&step.original);
     scalars[slot::SAMPLE] = step.next.sample;

@@ -6,17 +6,25 @@
 
 mod codec;
 mod component;
+mod conditions;
+mod control;
 mod denoiser;
 mod files;
+mod initial;
 mod latents;
+mod mask;
+mod memory;
 mod model;
 mod request;
 mod run;
 mod session;
 mod text;
 
+pub use control::{Control, ControlNet};
 pub use files::ModelFiles;
 pub use latents::{to_channels_first, to_channels_last};
+pub use mask::Mask;
+pub use memory::{Bytes, MemoryPlan, Stage};
 pub use model::Model;
 pub use request::{Defaults, ImageToImage, Request};
 pub use run::{Generated, Progress, Run, Timings};

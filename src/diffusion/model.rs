@@ -1,8 +1,9 @@
 //! A model's configurations and weights, ready for any device.
 
 use super::codec::{Codec, Direction};
-use super::denoiser::{Denoiser, Sizes};
+use super::denoiser::{Denoiser, SIZES, Sizes};
 use super::files::ModelFiles;
+use super::memory::{MemoryPlan, Stage};
 use super::request::{Defaults, Request};
 use super::text::{TextEncoder, TextOptions};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +25,14 @@ pub struct Model {
 /// The longest side of a picture, in pixels.
 const MAX_PIXELS: usize = 16_384;
 
+/// The parts that take turns in a device's memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Text,
+    Denoiser,
+    Codec,
+}
+
 /// A request with every choice made and checked.
 pub(super) struct Settings {
     pub height: usize,
@@ -41,6 +50,12 @@ impl Settings {
     pub(super) fn texts<'r>(&self, request: &'r Request) -> Vec<&'r str> {
         let texts = [request.negative_prompt.as_str(), request.prompt.as_str()];
         texts[2 - self.copies..].to_vec()
+    }
+
+    /// What SDXL is told of the picture: its original size, where the crop begins, its size.
+    pub(super) fn sizing(&self) -> [f32; SIZES] {
+        let (height, width) = (self.height as f32, self.width as f32);
+        [height, width, 0.0, 0.0, height, width]
     }
 }
 
@@ -70,6 +85,16 @@ impl Model {
             let defaults =
                 Defaults { width: side, height: side, scheduler: kind.ok(), steps, guidance_scale };
             let text = TextEncoder::open(files)?;
+            if denoiser.pooled_width() != text.pooled_width() {
+                let words = |width: Option<usize>| width.map_or("none".into(), |w| w.to_string());
+                let message = format!(
+                    "the UNet reads pooled text embeddings of width {}, the text encoders make {}; \
+                     they do not belong together",
+                    words(denoiser.pooled_width()),
+                    words(text.pooled_width())
+                );
+                return Err(Error::new(ErrorKind::Weights, message));
+            }
             if let Some(wanted) = denoiser.text_width().filter(|wanted| *wanted != text.width()) {
                 let message = format!(
                     "the UNet reads text embeddings of width {wanted}, the text encoder makes {}; \
@@ -107,8 +132,9 @@ impl Model {
         Ok([self.denoiser.channels, sizes.height, sizes.width])
     }
 
-    /// The plans of a request by name, computed without a GPU: `text_encoder`, `prepare`
-    /// (what a prompt needs once), `step`, `decoder`.
+    /// The plans of a request by name, computed without a GPU: `text_encoder` (and
+    /// `text_encoder_2`), `encoder` for a picture to start from, `prepare` (what a prompt needs
+    /// once), `step`, `decoder`.
     ///
     /// # Errors
     /// `Argument` for an impossible request; `Weights`, `Shape` or `Memory` if the model's weights
@@ -118,10 +144,32 @@ impl Model {
         let sizes = self.sizes(request, &settings)?;
         let mut graphs = self.text.graphs(sizes.copies, sizes.tokens)?;
         let denoiser = self.denoiser.graphs(sizes)?;
+        let codec = |direction| self.codec.graph(direction, sizes.height, sizes.width);
+        if request.image.is_some() {
+            graphs.push(("encoder", codec(Direction::Encode)?));
+        }
         graphs.extend([("prepare", denoiser.prepare), ("step", denoiser.step)]);
-        let decoder = self.codec.graph(Direction::Decode, sizes.height, sizes.width)?;
-        graphs.push(("decoder", decoder));
+        graphs.push(("decoder", codec(Direction::Decode)?));
         graphs.iter().map(|(name, graph)| Ok((*name, Plan::new(graph, target)?))).collect()
+    }
+
+    /// What a request needs of a device's memory, stage by stage, computed without a GPU.
+    ///
+    /// # Errors
+    /// As [`plans`](Model::plans).
+    pub fn memory(&self, request: &Request, target: &Target) -> Result<MemoryPlan> {
+        let plans = self.plans(request, target)?;
+        let stage = |name, parts: &[&str]| {
+            let plans = plans.iter().filter(|(plan, _)| parts.contains(plan));
+            Stage::of(name, plans.map(|(_, plan)| plan))
+        };
+        let stages = [
+            stage("text", &["text_encoder", "text_encoder_2"]),
+            stage("encoder", &["encoder"]),
+            stage("denoiser", &["prepare", "step"]),
+            stage("decoder", &["decoder"]),
+        ];
+        Ok(MemoryPlan { stages: stages.into_iter().filter(|stage| stage.bytes() > 0).collect() })
     }
 
     /// The sizes of the denoiser's programs.
@@ -137,13 +185,17 @@ impl Model {
             steps: settings.schedule.steps.len(),
             tokens: self.text.tokens(&settings.texts(request), settings.text)?,
             text_width: self.text.width(),
+            control: request.control.as_ref().map(|_| side),
         })
     }
 
     /// The request with the model's defaults filled in, checked.
     pub(super) fn settings(&self, request: &Request) -> Result<Settings> {
-        let (width, height) = match &request.image {
-            Some(image) => (image.picture.width(), image.picture.height()),
+        self.check_pictures(request)?;
+        let image = request.image.as_ref().map(|image| &image.picture);
+        let picture = image.or(request.control.as_ref().map(|control| &control.picture));
+        let (width, height) = match picture {
+            Some(picture) => (picture.width(), picture.height()),
             None => (
                 request.width.unwrap_or(self.defaults.width),
                 request.height.unwrap_or(self.defaults.height),
@@ -176,7 +228,9 @@ impl Model {
         if let Some(image) = &request.image {
             schedule = schedule.starting_at(image.strength)?;
         }
-        let copies = if guidance_scale == 1.0 { 1 } else { 2 };
+        // A network that reads the guidance scale was distilled from guided steps.
+        let guided = guidance_scale > 1.0 && self.denoiser.guidance_width.is_none();
+        let copies = if guided { 2 } else { 1 };
         if request.clip_skip == Some(0) {
             let message = "clip skip: expected 1 (the model's own last layer) or more, got 0";
             return Err(Error::new(ErrorKind::Argument, message));
@@ -186,6 +240,47 @@ impl Model {
         Ok(Settings { height, width, steps, guidance_scale, copies, text, schedule })
     }
 
+    /// Checks that the pictures of a request fit each other and the model.
+    fn check_pictures(&self, request: &Request) -> Result<()> {
+        let fail = |kind, message: &str| Err(Error::new(kind, message));
+        let mask =
+            request.image.as_ref().and_then(|image| Some((&image.picture, image.mask.as_ref()?)));
+        match mask {
+            Some((picture, mask)) => mask.check(picture)?,
+            None if self.denoiser.inpainting => {
+                return fail(
+                    ErrorKind::Argument,
+                    "this model paints into pictures: it needs a picture and a mask",
+                );
+            }
+            None => {}
+        }
+        let Some(control) = &request.control else { return Ok(()) };
+        if !self.denoiser.has_control() {
+            return fail(
+                ErrorKind::Argument,
+                "a control picture was given, but no ControlNet was loaded",
+            );
+        }
+        if !(control.scale.is_finite() && control.start.is_finite() && control.end.is_finite()) {
+            return fail(
+                ErrorKind::Argument,
+                "control scale, start and end must be finite numbers",
+            );
+        }
+        let (width, height) = (control.picture.width(), control.picture.height());
+        let image =
+            request.image.as_ref().map(|image| (image.picture.width(), image.picture.height()));
+        let wanted = image.or(request.width.zip(request.height));
+        if let Some((w, h)) = wanted.filter(|wanted| *wanted != (width, height)) {
+            let message = format!(
+                "control picture: expected the result's {w}x{h} pixels, got {width}x{height}"
+            );
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        Ok(())
+    }
+
     /// Bytes of GPU memory that the components hold.
     pub(super) fn bytes(&self) -> u64 {
         self.text.bytes() + self.denoiser.bytes() + self.codec.bytes()
@@ -193,8 +288,19 @@ impl Model {
 
     /// Forgets what is on the GPU.
     pub(super) fn unload(&mut self) {
-        self.text.unload();
-        self.denoiser.unload();
-        self.codec.unload();
+        self.unload_all_but(None);
+    }
+
+    /// Forgets what is on the GPU but for the component that is used next.
+    pub(super) fn unload_all_but(&mut self, next: Option<Part>) {
+        if next != Some(Part::Text) {
+            self.text.unload();
+        }
+        if next != Some(Part::Denoiser) {
+            self.denoiser.unload();
+        }
+        if next != Some(Part::Codec) {
+            self.codec.unload();
+        }
     }
 }

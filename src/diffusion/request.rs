@@ -1,5 +1,7 @@
 //! What is asked for.
 
+use super::control::Control;
+use super::mask::Mask;
 use crate::picture::Picture;
 use crate::schedulers::SchedulerKind;
 
@@ -33,6 +35,8 @@ pub struct Request {
     pub latents: Option<Vec<f32>>,
     /// A picture to start from.
     pub image: Option<ImageToImage>,
+    /// A picture that steers, for a model with a ControlNet.
+    pub control: Option<Control>,
 }
 
 /// A picture to start from (Meng et al., SDEdit, arXiv 2108.01073).
@@ -42,6 +46,8 @@ pub struct ImageToImage {
     pub picture: Picture,
     /// How much of it may change: 0 keeps it, 1 ignores it.
     pub strength: f32,
+    /// Which part may change (inpainting); without a mask, all of it.
+    pub mask: Option<Mask>,
 }
 
 impl Request {
@@ -82,7 +88,19 @@ impl Request {
 
     /// Starts from a picture.
     pub fn image(mut self, picture: Picture, strength: f32) -> Self {
-        self.image = Some(ImageToImage { picture, strength });
+        self.image = Some(ImageToImage { picture, strength, mask: None });
+        self
+    }
+
+    /// Paints a part of a picture anew. A `strength` of 1 ignores what was there.
+    pub fn inpaint(mut self, picture: Picture, mask: Mask, strength: f32) -> Self {
+        self.image = Some(ImageToImage { picture, strength, mask: Some(mask) });
+        self
+    }
+
+    /// Steers by a picture.
+    pub fn control(mut self, control: Control) -> Self {
+        self.control = Some(control);
         self
     }
 }

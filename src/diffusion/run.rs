@@ -1,12 +1,17 @@
 //! One picture in the making.
 
+use super::conditions::Conditions;
+use super::control::Control;
 use super::denoiser::{Programs, Sizes, scalars};
-use super::model::Settings;
-use super::request::Request;
+use super::initial::{Blend, Initial, initial};
+use super::mask::composed;
+use super::model::{Model, Part, Settings};
+use super::request::{ImageToImage, Request};
 use super::session::Diffusion;
 use super::{to_channels_first, to_channels_last};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::scheduler_step::{PREDICTED, SLOTS};
+use crate::models::unet::guidance_embedding;
 use crate::picture::Picture;
 use crate::random::Generator;
 use crate::schedulers::SchedulerKind;
@@ -24,9 +29,17 @@ pub struct Run<'d> {
     /// The first sample, `[C, h, w]`.
     initial: Vec<f32>,
     random: Generator,
+    blend: Option<Blend>,
+    /// The last sample `[h, w, C]` with what is kept of a picture.
+    blended: Option<Vec<f32>>,
+    control: Option<Control>,
+    image: Option<ImageToImage>,
+    /// Whether components take turns in memory.
+    in_turn: bool,
     next: usize,
     started: Instant,
     timings: Timings,
+    peak_bytes: u64,
     notes: Vec<String>,
 }
 
@@ -73,7 +86,7 @@ pub struct Generated {
     pub storage: Storage,
     /// Where the time went.
     pub timings: Timings,
-    /// GPU memory of all components, which stay loaded, by their plans: weights and buffers.
+    /// The most GPU memory at once, by the plans: weights and buffers of what was loaded.
     pub peak_bytes: u64,
     /// What the user should know, such as words that did not fit.
     pub notes: Vec<String>,
@@ -100,39 +113,49 @@ impl<'d> Run<'d> {
 
         let gpu = diffusion.gpu.clone();
         diffusion.model.codec.check(&gpu, sizes.height, sizes.width)?;
+        let in_turn = diffusion.takes_turns(request)?;
+        if in_turn {
+            diffusion.model.unload_all_but(Some(Part::Text));
+        }
         let texts = settings.texts(request);
         let texts = diffusion.model.text.encode(&gpu, &texts, settings.text).await?;
-        let notes = texts.notes;
         let text_time = started.elapsed();
+        let mut peak_bytes = diffusion.model.bytes();
 
-        let programs = diffusion.model.denoiser.programs(&gpu, sizes).await?;
-        let timesteps: Vec<_> = settings.schedule.steps.iter().map(|step| step.timestep).collect();
-        programs.prepare.write("timesteps", &timesteps)?;
-        programs.prepare.write("context", &texts.values)?;
-        programs.prepare.run();
-
+        if in_turn {
+            diffusion.model.unload_all_but(Some(Part::Codec));
+        }
         let mut random = Generator::new(request.seed);
-        let initial: Vec<f32> = match &request.image {
-            None => {
-                let noise = request.latents.clone().unwrap_or_else(|| random.normal(count));
-                let scale = settings.schedule.initial_scale;
-                noise.into_iter().map(|value| value * scale).collect()
-            }
-            Some(image) => {
-                // diffusers draws the encoder's noise first, then the sampler's.
-                let posterior = to_channels_last(&random.normal(count), channels);
-                let latents =
-                    diffusion.model.codec.encode(&gpu, &image.picture, &posterior).await?;
-                let latents = to_channels_first(&latents, channels);
-                let noise = request.latents.clone().unwrap_or_else(|| random.normal(count));
-                let [signal, level] = settings.schedule.steps[0].noising;
-                latents.iter().zip(noise).map(|(x, z)| signal * x + level * z).collect::<Vec<_>>()
-            }
+        let Model { codec, denoiser, .. } = &mut diffusion.model;
+        let inpainting = denoiser.inpainting;
+        let Initial { sample, masked, blend } =
+            initial(codec, &gpu, request, &settings, sizes, inpainting, &mut random).await?;
+        peak_bytes = peak_bytes.max(diffusion.model.bytes());
+
+        if in_turn {
+            diffusion.model.unload_all_but(Some(Part::Denoiser));
+        }
+        let denoiser = &mut diffusion.model.denoiser;
+        let programs = denoiser.programs(&gpu, sizes).await?;
+        let conditions = Conditions {
+            timesteps: settings.schedule.steps.iter().map(|step| step.timestep).collect(),
+            guidance: denoiser
+                .guidance_width
+                .map(|width| guidance_embedding(settings.guidance_scale, width)),
+            sizing: texts.pooled.map(|pooled| (pooled, settings.sizing())),
+            masked,
+            picture: request.control.as_ref().map(|control| control.values()),
+            context: texts.values,
         };
-        programs.step.write("sample", &to_channels_last(&initial, channels))?;
+        conditions.write(&programs, sizes.copies)?;
+        programs.prepare.run();
+        programs.step.write("sample", &sample)?;
         programs.step.write("history", &vec![0.0; SLOTS * count])?;
         programs.step.write("noise", &vec![0.0; count])?;
         gpu.finished().await?;
+        peak_bytes = peak_bytes.max(diffusion.model.bytes());
+        let initial = to_channels_first(&sample, channels);
+        let notes = texts.notes;
 
         let timings = Timings {
             text: text_time,
@@ -147,9 +170,15 @@ impl<'d> Run<'d> {
             seed: request.seed,
             initial,
             random,
+            blend,
+            blended: None,
+            control: request.control.clone(),
+            image: request.image.clone(),
+            in_turn,
             next: 0,
             started: Instant::now(),
             timings,
+            peak_bytes,
             notes,
         })
     }
@@ -164,13 +193,22 @@ impl<'d> Run<'d> {
         let program = &self.programs.step;
         let channels = self.diffusion.model.denoiser.channels;
         let count = channels * self.sizes.height * self.sizes.width;
-        program.write("step", &scalars(step, self.next, self.settings.guidance_scale))?;
+        let control = self.control.as_ref().map_or(0.0, |c| c.scale_at(self.next, steps.len()));
+        let guidance = self.settings.guidance_scale;
+        program.write("step", &scalars(step, self.next, guidance, control))?;
         if step.draws_noise {
             program.write("noise", &to_channels_last(&self.random.normal(count), channels))?;
         }
         program.run();
         program.copy_back("state", 0, "sample")?;
         program.copy_back("state", 1, "history")?;
+        if let Some(blend) = &self.blend {
+            let mut sample = program.read("state").await?;
+            sample.truncate(count);
+            blend.apply(&mut sample, steps.get(self.next + 1));
+            program.write("sample", &sample)?;
+            self.blended = Some(sample);
+        }
         self.diffusion.gpu.finished().await?;
         self.next += 1;
         let before = self.timings.denoise;
@@ -207,6 +245,9 @@ impl<'d> Run<'d> {
             return Ok(self.initial.clone());
         }
         let channels = self.diffusion.model.denoiser.channels;
+        if let (0, Some(sample)) = (item, &self.blended) {
+            return Ok(to_channels_first(sample, channels));
+        }
         let count = channels * self.sizes.height * self.sizes.width;
         let state = self.programs.step.read("state").await?;
         Ok(to_channels_first(&state[item * count..][..count], channels))
@@ -229,9 +270,17 @@ impl<'d> Run<'d> {
             return Err(Error::new(ErrorKind::Numeric, message));
         }
         let (height, width) = (self.sizes.height, self.sizes.width);
-        let last = to_channels_last(&latents, self.diffusion.model.denoiser.channels);
-        let gpu = self.diffusion.gpu.clone();
-        let picture = self.diffusion.model.codec.decode(&gpu, &last, height, width).await?;
+        let Run { diffusion, programs, .. } = self;
+        let last = to_channels_last(&latents, diffusion.model.denoiser.channels);
+        drop(programs);
+        if self.in_turn {
+            diffusion.model.unload_all_but(Some(Part::Codec));
+        }
+        let gpu = diffusion.gpu.clone();
+        let mut picture = diffusion.model.codec.decode(&gpu, &last, height, width).await?;
+        if let Some(ImageToImage { picture: old, mask: Some(mask), .. }) = &self.image {
+            picture = composed(&picture, old, &mask.coverage())?;
+        }
         self.timings.decode = started.elapsed();
         Ok(Generated {
             picture,
@@ -242,7 +291,7 @@ impl<'d> Run<'d> {
             guidance_scale: self.settings.guidance_scale,
             storage,
             timings: self.timings,
-            peak_bytes: self.diffusion.model.bytes(),
+            peak_bytes: self.peak_bytes.max(diffusion.model.bytes()),
             notes: self.notes,
         })
     }

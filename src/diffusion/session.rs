@@ -1,6 +1,8 @@
 //! A device with a model on it.
 
+use super::control::ControlNet;
 use super::files::ModelFiles;
+use super::memory::Bytes;
 use super::model::Model;
 use super::request::{Defaults, Request};
 use super::run::{Generated, Progress, Run};
@@ -18,6 +20,9 @@ use std::ops::ControlFlow;
 pub struct Diffusion {
     pub(super) gpu: Gpu,
     pub(super) model: Model,
+    budget: Option<u64>,
+    /// Whether the device turned out to be too small for all components at once.
+    crowded: bool,
 }
 
 impl Diffusion {
@@ -31,7 +36,7 @@ impl Diffusion {
 
     /// A model on a device.
     pub fn new(gpu: &Gpu, model: Model) -> Diffusion {
-        Diffusion { gpu: gpu.clone(), model }
+        Diffusion { gpu: gpu.clone(), model, budget: None, crowded: false }
     }
 
     /// The embedded model on the best device: the shortest way to a picture.
@@ -109,7 +114,18 @@ impl Diffusion {
         request: &Request,
         mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Generated> {
-        let first = self.attempt(request, &mut progress).await;
+        let mut first = self.attempt(request, &mut progress).await;
+        if matches!(&first, Err(error) if error.kind() == ErrorKind::Memory) && !self.crowded {
+            // Without a budget nothing was known of the device's size until now.
+            let bytes = self.model.bytes();
+            self.crowded = true;
+            self.model.unload();
+            self.gpu.finished().await?;
+            if bytes > 0 {
+                log::warn!("out of memory with {} in use; components take turns", Bytes(bytes));
+                first = self.attempt(request, &mut progress).await;
+            }
+        }
         match first {
             Err(error)
                 if error.kind() == ErrorKind::Numeric
@@ -173,6 +189,32 @@ impl Diffusion {
         self.gpu = self.gpu.with_storage(storage)?;
         self.model.unload();
         Ok(())
+    }
+
+    /// Limits the memory that weights and activations may take on the device, in bytes. Where not
+    /// all components fit, they are loaded, used and dropped in turn; where not even the largest
+    /// fits, a picture is refused before anything is allocated.
+    ///
+    /// Without a budget everything stays loaded until the device refuses an allocation; from then
+    /// on components take turns.
+    pub fn set_memory_budget(&mut self, bytes: Option<u64>) {
+        self.budget = bytes;
+    }
+
+    /// Whether components take turns for a request.
+    pub(super) fn takes_turns(&self, request: &Request) -> Result<bool> {
+        match self.budget {
+            None => Ok(self.crowded),
+            Some(budget) => self.model.memory(request, self.gpu.target())?.fit(budget),
+        }
+    }
+
+    /// Puts a ControlNet beside the model's UNet, or takes it away; the UNet is loaded anew.
+    ///
+    /// # Errors
+    /// `Weights` if the ControlNet is not for this model.
+    pub fn set_controlnet(&mut self, controlnet: Option<ControlNet>) -> Result<()> {
+        self.model.denoiser.set_control(controlnet)
     }
 
     /// Text embeddings of a prompt, `[tokens, width]` row-major.

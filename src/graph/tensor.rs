@@ -83,10 +83,14 @@ impl<'g> Tensor<'g> {
         self.builder.apply(Row {}, &[Some(self), Some(step)])
     }
 
-    /// The same elements under another shape with as many rows of as many channels.
+    /// The same elements under another shape: of as many rows of as many channels, or of as many
+    /// elements where no row has padding.
     pub fn view(self, shape: impl Into<Shape>) -> Tensor<'g> {
         let (from, to) = (self.builder.tensor(self.id), shape.into());
-        if (from.shape.rows(), from.shape.channels()) != (to.rows(), to.channels()) {
+        let same_rows = (from.shape.rows(), from.shape.channels()) == (to.rows(), to.channels());
+        let whole_quads = from.shape.len() == to.len()
+            && [from.shape, to].iter().all(|shape| shape.channels().is_multiple_of(4));
+        if !same_rows && !whole_quads {
             let message =
                 format!("view: expected as many rows and channels as {}, got {to}", from.shape);
             self.builder.fail(Error::new(ErrorKind::Shape, message));

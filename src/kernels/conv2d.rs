@@ -9,11 +9,12 @@
 
 use super::epilogue::{Epilogue, operand};
 use super::gemm::{Size, Tile};
+use super::scheduler_step::slot;
 use super::shader::{params, shader};
 use super::upsample::Upsample;
 use super::window::Window;
 use super::{
-    Case, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target,
+    Case, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target,
     activation::Function, given, required,
 };
 use crate::shape::{Shape, TensorType};
@@ -40,6 +41,7 @@ params! {
         weight_quads: u32,
         out_quads: u32,
         rows_per_add: u32,
+        add_steps: u32,
         in_height: u32,
         in_width: u32,
         x_height: u32,
@@ -104,6 +106,7 @@ impl Kernel for Conv2d {
             weight_quads: weight.shape.quads() as u32,
             out_quads: size.quads as u32,
             rows_per_add: self.epilogue.rows_per_add(operands, output.shape),
+            add_steps: self.epilogue.add_steps(operands),
             in_height: height as u32,
             in_width: width as u32,
             x_height: input[1] as u32,
@@ -195,5 +198,16 @@ pub(super) fn cases() -> Vec<Case> {
                 .operand_if(residual, output),
         );
     }
+    // A table for each item, of which the step selects a row.
+    let epilogue = Epilogue::default();
+    cases.push(
+        Case::new(Conv2d { stride: 1, padding: [1; 4], upsample: None, epilogue })
+            .operand(TensorType::real([2, 5, 6, 8]))
+            .operand(TensorType::real([3, 3, 8, 12]))
+            .operand(TensorType::real([12]))
+            .operand(TensorType::real([2, 3, 12]))
+            .absent()
+            .filled(TensorType::f32([slot::LEN]), Fill::Index(3)),
+    );
     cases
 }

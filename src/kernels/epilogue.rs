@@ -4,7 +4,7 @@
 use super::activation::{ACTIVATE, Function};
 use super::scheduler_step::slot;
 use super::shader::lib;
-use super::{HostTensor, Launch, Lib, Mismatch, Operands, optional_shape, present};
+use super::{HostTensor, Launch, Lib, Mismatch, Operands, optional_shape, present, row};
 use crate::shape::{Shape, TensorType};
 
 static EPILOGUE: Lib = lib!("epilogue");
@@ -18,7 +18,7 @@ pub mod operand {
     /// `[O]`: added to every row.
     pub const BIAS: usize = 2;
     /// `[1 or B, O]`: added to every row of a batch item, as a ResBlock adds its time embedding;
-    /// with STEP a table `[S, O]`, of which one row is added to all.
+    /// with STEP a table `[S, O]` or a table per item `[B, S, O]`, of which one row is added.
     pub const CHANNEL_ADD: usize = 3;
     /// Shaped as the output: added last.
     pub const RESIDUAL: usize = 4;
@@ -55,15 +55,17 @@ impl Epilogue {
     ) -> Result<(), Mismatch> {
         optional_shape(operands, operand::BIAS, "bias", TensorType::real([weight_columns]))?;
         if let Some(add) = operands.get(operand::CHANNEL_ADD).copied().flatten() {
-            let step = present(operands, operand::STEP);
-            let rows =
-                if step || add.shape.rows() == 1 { add.shape.rows() } else { output.batch() };
-            optional_shape(
-                operands,
-                operand::CHANNEL_ADD,
-                "channel_add",
-                TensorType::real([rows, output.channels()]),
-            )?;
+            let channels = output.channels();
+            let expected = match *add.shape.dims() {
+                [steps, _] if present(operands, operand::STEP) => [steps, channels].into(),
+                [_, steps, _] if present(operands, operand::STEP) => {
+                    [output.batch(), steps, channels].into()
+                }
+                _ if add.shape.rows() == 1 => Shape::from([1, channels]),
+                _ => [output.batch(), channels].into(),
+            };
+            let expected = TensorType::real(expected);
+            optional_shape(operands, operand::CHANNEL_ADD, "channel_add", expected)?;
         }
         optional_shape(operands, operand::STEP, "step", TensorType::f32([slot::LEN]))?;
         optional_shape(
@@ -74,12 +76,21 @@ impl Epilogue {
         )
     }
 
-    /// Rows of the output that share a row of the per-channel add.
+    /// Rows of the output that share a row of the per-channel add, or a table of it.
     pub fn rows_per_add(&self, operands: Operands, output: Shape) -> u32 {
         let add = operands.get(operand::CHANNEL_ADD).copied().flatten();
-        let shared = add.filter(|_| !present(operands, operand::STEP));
-        let rows = shared.map_or(1, |add| add.shape.rows());
+        let rows = add.map_or(1, |add| add.shape.rows() / Self::steps(operands, add.shape));
         output.rows().div_ceil(rows) as u32
+    }
+
+    /// Rows of a table of the per-channel add.
+    pub fn add_steps(&self, operands: Operands) -> u32 {
+        let add = operands.get(operand::CHANNEL_ADD).copied().flatten();
+        add.map_or(1, |add| Self::steps(operands, add.shape)) as u32
+    }
+
+    fn steps(operands: Operands, add: Shape) -> usize {
+        if present(operands, operand::STEP) { row::steps(add) } else { 1 }
     }
 
     /// Adds the constants and shared functions to a launch.
@@ -108,9 +119,12 @@ impl Epilogue {
                 let bias = |column: usize| operand(operand::BIAS).map_or(0.0, |b| b.data[column]);
                 let mut value = sums.row(row)[channel] + bias(channel);
                 if let Some(add) = operand(operand::CHANNEL_ADD) {
-                    let selected = operand(operand::STEP).map(|step| step.data[slot::ROW] as usize);
-                    let shared = row * add.shape.rows() / rows;
-                    value += add.row(selected.unwrap_or(shared))[channel];
+                    let (steps, selected) = match operand(operand::STEP) {
+                        Some(step) => (row::steps(add.shape), step.data[slot::ROW] as usize),
+                        None => (1, 0),
+                    };
+                    let shared = row * (add.shape.rows() / steps) / rows;
+                    value += add.row(shared * steps + selected)[channel];
                 }
                 if self.gated {
                     let gate = sums.row(row)[channels + channel] + bias(channels + channel);

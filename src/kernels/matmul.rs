@@ -14,7 +14,7 @@ use super::{
     Case, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target,
     activation::Function, given, required,
 };
-use crate::shape::TensorType;
+use crate::shape::{Shape, TensorType};
 
 /// Operands: x `[…, K]`, weight `[K₄, N]` (K₄: K padded to a multiple of 4), then those of the
 /// [`Epilogue`]. Result: `[…, N]`.
@@ -32,6 +32,7 @@ params! {
         weight_quads: u32,
         out_quads: u32,
         rows_per_add: u32,
+        add_steps: u32,
     }
 }
 
@@ -68,6 +69,7 @@ impl Kernel for MatMul {
             weight_quads: weight.shape.quads() as u32,
             out_quads: size.quads as u32,
             rows_per_add: self.epilogue.rows_per_add(operands, output.shape),
+            add_steps: self.epilogue.add_steps(operands),
         };
         let launch = tile.apply(Launch::new(&params, tile.groups(size)), gated);
         self.epilogue
@@ -127,15 +129,17 @@ pub(super) fn cases() -> Vec<Case> {
                 .operand_if(residual, output),
         );
     }
-    // A row of a table, selected by the step.
-    cases.push(
-        Case::new(MatMul::default())
-            .operand(TensorType::real([2, 3, 12]))
-            .operand(TensorType::real([12, 20]))
-            .absent()
-            .operand(TensorType::real([5, 20]))
-            .absent()
-            .filled(TensorType::f32([slot::LEN]), Fill::Index(5)),
-    );
+    // A row of a table, of one for all or one for each item, selected by the step.
+    for table in [Shape::from([5, 20]), Shape::from([2, 5, 20])] {
+        cases.push(
+            Case::new(MatMul::default())
+                .operand(TensorType::real([2, 3, 12]))
+                .operand(TensorType::real([12, 20]))
+                .absent()
+                .operand(TensorType::real(table))
+                .absent()
+                .filled(TensorType::f32([slot::LEN]), Fill::Index(5)),
+        );
+    }
     cases
 }

@@ -21,6 +21,7 @@ pub mod matmul;
 pub mod model_input;
 pub mod pixels;
 pub mod row;
+pub mod scale;
 pub mod scheduler_step;
 pub mod timestep_embedding;
 pub mod upsample;
@@ -124,6 +125,7 @@ operations! {
     ModelInput: model_input,
     Pixels: pixels,
     Row: row,
+    Scale: scale,
     SchedulerStep: scheduler_step,
     TimestepEmbedding: timestep_embedding,
     Upsample: upsample,

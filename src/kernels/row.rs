@@ -1,5 +1,6 @@
-//! One row of a table, chosen on the GPU: `out[0, c] = x[step[0], c]`. What depends on the timestep
-//! alone is computed for all steps at once; a step then takes its row.
+//! One row of each table, chosen on the GPU: `out[b, c] = x[b, step[0], c]`. What depends on the
+//! timestep, and on nothing else that changes, is computed for all steps at once; a step then takes
+//! its row.
 
 use super::scheduler_step::slot;
 use super::shader::{params, shader};
@@ -7,10 +8,10 @@ use super::{
     Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, given,
     optional_shape, required, required_f32,
 };
-use crate::shape::TensorType;
+use crate::shape::{Shape, TensorType};
 
-/// Operands: x `[S, C]`, step F32 `[32]` (see [`slot`]), of which `slot::ROW` is less than S.
-/// Result: `[1, C]`.
+/// Operands: x `[S, C]` or `[B, S, C]`, step F32 `[32]` (see [`slot`]), of which `slot::ROW` is less
+/// than S. Result: `[1, C]` or `[B, C]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row;
 
@@ -18,6 +19,7 @@ params! {
     struct Params {
         rows: u32,
         quads: u32,
+        out_quads: u32,
     }
 }
 
@@ -31,37 +33,59 @@ impl Kernel for Row {
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
         let x = required(operands, 0, "x")?;
         required_f32(operands, 1, "step")?;
-        let &[_, channels] = x.shape.dims() else {
-            return Err(Mismatch::new("x", "[S, C]", x.shape));
+        let (tables, channels) = match *x.shape.dims() {
+            [_, channels] => (1, channels),
+            [tables, _, channels] => (tables, channels),
+            _ => return Err(Mismatch::new("x", "[S, C] or [B, S, C]", x.shape)),
         };
         optional_shape(operands, 1, "step", TensorType::f32([slot::LEN]))?;
-        Ok(TensorType::real([1, channels]))
+        Ok(TensorType::real([tables, channels]))
     }
 
     fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
         let [x] = given(operands);
-        let quads = output.shape.quads();
-        let params = Params { rows: x.shape.rows() as u32, quads: quads as u32 };
-        Launch::threads(&params, quads).constant("ROW", slot::ROW as u32)
+        let out_quads = output.shape.padded_len() / 4;
+        let params = Params {
+            rows: steps(x.shape) as u32,
+            quads: output.shape.quads() as u32,
+            out_quads: out_quads as u32,
+        };
+        Launch::threads(&params, out_quads).constant("ROW", slot::ROW as u32)
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
         let [x, step] = given(operands);
-        let row = (step.data[slot::ROW] as usize).min(x.shape.rows() - 1);
-        let mut out = HostTensor::zeros([1, x.shape.channels()]);
-        out.row_mut(0).copy_from_slice(x.row(row));
+        let steps = steps(x.shape);
+        let row = (step.data[slot::ROW] as usize).min(steps - 1);
+        let tables = x.shape.rows() / steps;
+        let mut out = HostTensor::zeros([tables, x.shape.channels()]);
+        for table in 0..tables {
+            out.row_mut(table).copy_from_slice(x.row(table * steps + row));
+        }
         out
     }
 }
 
+/// S of a table `[S, C]` or of tables `[B, S, C]`.
+pub(super) fn steps(table: Shape) -> usize {
+    table.dims()[table.rank() - 2]
+}
+
 pub(super) fn cases() -> Vec<Case> {
-    // (S, C, upper bound of the row)
-    [(1, 5, 1), (20, 37, 20), (7, 320, 7), (50, 4, 50), (3, 8, 9)]
-        .into_iter()
-        .map(|(rows, channels, bound)| {
-            Case::new(Row)
-                .operand(TensorType::real([rows, channels]))
-                .filled(TensorType::f32([slot::LEN]), Fill::Index(bound))
-        })
-        .collect()
+    // (x, upper bound of the row)
+    let table: [(&[usize], u32); 7] = [
+        (&[1, 5], 1),
+        (&[20, 37], 20),
+        (&[7, 320], 7),
+        (&[50, 4], 50),
+        (&[3, 8], 9),
+        (&[2, 5, 37], 5),
+        (&[3, 1, 300], 1),
+    ];
+    let case = |(dims, bound): (&[usize], u32)| {
+        Case::new(Row)
+            .operand(TensorType::real(Shape::new(dims)))
+            .filled(TensorType::f32([slot::LEN]), Fill::Index(bound))
+    };
+    table.into_iter().map(case).collect()
 }

@@ -47,6 +47,8 @@ pub mod slot {
     pub const HISTORY: usize = 10;
     /// What each of the four slots of the history receives: one of [`keep`](super::keep).
     pub const KEEP: usize = 14;
+    /// What a ControlNet's results are multiplied by.
+    pub const CONTROL: usize = 18;
     /// How many numbers there are.
     pub const LEN: usize = 32;
 }

@@ -1,6 +1,7 @@
 //! Reading a component's `config.json`.
 
 use crate::error::{Error, ErrorKind, Result};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -13,6 +14,14 @@ pub fn parse_config<C: DeserializeOwned>(file: &str, text: &str) -> Result<C> {
         let message = format!("{file} is not a valid configuration");
         Error::new(ErrorKind::Config, message).with_source(error)
     })
+}
+
+/// The one key that every configuration has.
+#[derive(Deserialize)]
+pub struct ClassName {
+    /// The class in diffusers.
+    #[serde(rename = "_class_name", default)]
+    pub class_name: String,
 }
 
 /// A key of a configuration and the values, as JSON, that this crate has; a key that is missing or

@@ -78,6 +78,7 @@ impl MobileConfig {
             gate: Function::Silu,
             flip_sin_to_cos: self.flip_sin_to_cos,
             frequency_shift: self.freq_shift,
+            size_embedding: None,
         })
     }
 }

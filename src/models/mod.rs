@@ -6,8 +6,9 @@ pub mod autoencoder;
 mod blocks;
 pub mod clip;
 mod config;
+pub mod controlnet;
 pub mod mobile;
 pub mod presets;
 pub mod unet;
 
-pub use config::parse_config;
+pub use config::{ClassName, parse_config};

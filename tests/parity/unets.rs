@@ -8,7 +8,7 @@ use croquis::graph::{Builder, Graph, Scope};
 use croquis::kernels::scheduler_step::slot;
 use croquis::models::mobile::MobileConfig;
 use croquis::models::parse_config;
-use croquis::models::unet::{Outline, UnetConfig, UnetInputs, unet};
+use croquis::models::unet::{Conditioning, Outline, UnetConfig, unet};
 use croquis::shape::TensorType;
 use croquis::weights::Weights;
 use safetensors::SafeTensors;
@@ -30,13 +30,15 @@ impl UnetCase<'_> {
     fn graph(&self) -> Graph {
         let builder = Builder::new();
         let m = Scope::new(&builder, "unet", self.weights);
-        let inputs = UnetInputs {
-            sample: builder.input("sample", TensorType::real(self.sample_shape)),
+        let sample = builder.input("sample", TensorType::real(self.sample_shape));
+        let conditioning = Conditioning {
             timesteps: builder.input("timesteps", TensorType::f32([2])),
             step: builder.input("step", TensorType::f32([slot::LEN])),
             context: builder.input("context", TensorType::real(self.context_shape)),
+            sizing: None,
+            guidance: None,
         };
-        unet(&m, self.outline, inputs);
+        unet(&m, self.outline, sample, conditioning, None);
         fuse(builder.finish_with_taps().unwrap())
     }
 

@@ -1,0 +1,68 @@
+//! ControlNet: a second network that steers the UNet by a picture (Zhang et al., arXiv 2302.05543).
+
+use super::files::ModelFiles;
+use crate::error::{Error, ErrorKind, Result};
+use crate::models::unet::{Outline, UnetConfig};
+use crate::models::{ClassName, parse_config};
+use crate::picture::Picture;
+use crate::weights::Weights;
+
+/// A ControlNet that was read and checked, for [`Diffusion::set_controlnet`](super::Diffusion::set_controlnet).
+pub struct ControlNet {
+    pub(super) outline: Outline,
+    pub(super) weights: Weights,
+}
+
+/// What a ControlNet sees, and how much it says.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// The conditioning picture, such as white edges on black; its size is the result's.
+    pub picture: Picture,
+    /// What the network's results are multiplied by.
+    pub scale: f32,
+    /// The part of the steps in which it takes part: from this fraction of them…
+    pub start: f64,
+    /// … to this one.
+    pub end: f64,
+}
+
+impl Control {
+    /// A picture at full strength in every step.
+    pub fn new(picture: Picture) -> Self {
+        Control { picture, scale: 1.0, start: 0.0, end: 1.0 }
+    }
+
+    /// The picture as the network reads it: `[H, W, 3]` in [0, 1].
+    pub(super) fn values(&self) -> Vec<f32> {
+        self.picture.rgb().iter().map(|value| f32::from(*value) / 255.0).collect()
+    }
+
+    /// The scale in step `index` of `steps`, as diffusers counts them.
+    pub(super) fn scale_at(&self, index: usize, steps: usize) -> f32 {
+        let (from, to) = (index as f64 / steps as f64, (index + 1) as f64 / steps as f64);
+        if from < self.start || to > self.end { 0.0 } else { self.scale }
+    }
+}
+
+impl ControlNet {
+    /// The ControlNet of a diffusers folder: `config.json` and the weights beside it.
+    ///
+    /// # Errors
+    /// `NotFound`, `Format`, `Config`, `Unsupported` or `Weights`, naming file and key.
+    pub fn open(files: &ModelFiles) -> Result<ControlNet> {
+        let file = "config.json";
+        let text = files.text(file)?;
+        let class: ClassName = parse_config(file, &text)?;
+        if class.class_name != "ControlNetModel" {
+            let message = format!(
+                "{}: {file}: _class_name: expected \"ControlNetModel\", got {:?}",
+                files.name(),
+                class.class_name
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        let config: UnetConfig = parse_config(file, &text)?;
+        let outline = config.outline().map_err(|error| error.context(files.name()))?;
+        Ok(ControlNet { outline, weights: files.weights("")? })
+    }
+}

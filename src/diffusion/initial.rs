@@ -1,0 +1,118 @@
+//! Where a run starts: noise, a noised picture, or a picture of which a part is painted anew.
+
+use super::codec::Codec;
+use super::denoiser::Sizes;
+use super::mask::{at_latents, binary};
+use super::model::Settings;
+use super::request::{ImageToImage, Request};
+use super::to_channels_last;
+use crate::error::Result;
+use crate::gpu::Gpu;
+use crate::random::Generator;
+use crate::schedulers::Step;
+
+/// The start of a run. Latents are `[h, w, C]`.
+pub(super) struct Initial {
+    /// The first sample.
+    pub sample: Vec<f32>,
+    /// Mask and latents of the masked picture, `[h, w, 1 + C]`, for a network that reads them.
+    pub masked: Option<Vec<f32>>,
+    /// What keeps the rest of a picture, for a network that does not know of masks.
+    pub blend: Option<Blend>,
+}
+
+/// A picture of which a part is kept by noising it anew in every step (Lugmayr et al., RePaint,
+/// arXiv 2201.09865, without its resampling).
+pub(super) struct Blend {
+    /// Latents of the picture.
+    image: Vec<f32>,
+    noise: Vec<f32>,
+    /// `[h, w]`: 1 where the picture is painted anew.
+    mask: Vec<f32>,
+}
+
+impl Blend {
+    /// Puts what is kept of the picture into a sample at the noise level of `next`, the step to
+    /// come; after the last step, the picture itself.
+    pub(super) fn apply(&self, sample: &mut [f32], next: Option<&Step>) {
+        let [signal, level] = next.map_or([1.0, 0.0], |step| step.noising);
+        let channels = sample.len() / self.mask.len();
+        let kept = self.image.iter().zip(&self.noise).map(|(x, z)| signal * x + level * z);
+        for (i, (value, kept)) in sample.iter_mut().zip(kept).enumerate() {
+            let mask = self.mask[i / channels];
+            *value = (1.0 - mask) * kept + mask * *value;
+        }
+    }
+}
+
+/// Draws the noise that a run starts from and encodes its picture. All noise comes from `random`,
+/// in the order of diffusers.
+pub(super) async fn initial(
+    codec: &mut Codec,
+    gpu: &Gpu,
+    request: &Request,
+    settings: &Settings,
+    sizes: Sizes,
+    inpainting: bool,
+    random: &mut Generator,
+) -> Result<Initial> {
+    let channels = codec.channels();
+    let count = channels * sizes.height * sizes.width;
+    let given = request.latents.as_deref();
+    let noise = |random: &mut Generator| {
+        let values = given.map_or_else(|| random.normal(count), <[f32]>::to_vec);
+        to_channels_last(&values, channels)
+    };
+    let scaled = |noise: &[f32]| -> Vec<f32> {
+        noise.iter().map(|value| value * settings.schedule.initial_scale).collect()
+    };
+    let Some(ImageToImage { picture, strength, mask }) = &request.image else {
+        return Ok(Initial { sample: scaled(&noise(random)), masked: None, blend: None });
+    };
+
+    let pixels = picture.to_unit_range();
+    let from_noise = mask.is_some() && *strength == 1.0;
+    let mut image = Vec::new();
+    if !(from_noise && inpainting) {
+        image = encode(codec, gpu, &pixels, sizes, random).await?;
+    }
+    let noise = noise(random);
+    let sample = match from_noise {
+        true => scaled(&noise),
+        false => {
+            let [signal, level] = settings.schedule.steps[0].noising;
+            image.iter().zip(&noise).map(|(x, z)| signal * x + level * z).collect()
+        }
+    };
+    let Some(mask) = mask else { return Ok(Initial { sample, masked: None, blend: None }) };
+
+    let side = codec.pixels_per_latent();
+    let anew = binary(&mask.coverage());
+    let latent_mask = at_latents(&anew, picture.width(), side);
+    if !inpainting {
+        // diffusers encodes the masked picture here too, and draws for it.
+        random.normal(count);
+        let blend = Blend { image, noise, mask: latent_mask };
+        return Ok(Initial { sample, masked: None, blend: Some(blend) });
+    }
+    let kept: Vec<f32> =
+        pixels.iter().enumerate().map(|(i, value)| value * (1.0 - anew[i / 3])).collect();
+    let kept = encode(codec, gpu, &kept, sizes, random).await?;
+    let masked = latent_mask.iter().zip(kept.chunks_exact(channels));
+    let masked = masked.flat_map(|(mask, kept)| [*mask].into_iter().chain(kept.iter().copied()));
+    Ok(Initial { sample, masked: Some(masked.collect()), blend: None })
+}
+
+/// The latents of a picture, a sample of the encoder's posterior.
+async fn encode(
+    codec: &mut Codec,
+    gpu: &Gpu,
+    pixels: &[f32],
+    sizes: Sizes,
+    random: &mut Generator,
+) -> Result<Vec<f32>> {
+    let channels = codec.channels();
+    let noise = random.normal(channels * sizes.height * sizes.width);
+    let noise = to_channels_last(&noise, channels);
+    codec.encode(gpu, pixels, [sizes.height, sizes.width], &noise).await
+}

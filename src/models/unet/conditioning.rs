@@ -1,0 +1,99 @@
+//! What a UNet is told beside the noisy sample: the timestep, the text, and what some models add.
+
+use super::Outline;
+use crate::error::ErrorKind;
+use crate::graph::{Scope, Tensor};
+use crate::kernels::timestep_embedding::TimestepEmbedding;
+use crate::models::blocks::Time;
+
+/// The conditions of a UNet's evaluations.
+#[derive(Clone, Copy)]
+pub struct Conditioning<'g> {
+    /// F32 timesteps of all sampling steps, `[S]`; with `sizing` the same for every item, `[B·S]`.
+    pub timesteps: Tensor<'g>,
+    /// The scalars of the current step, whose first element is its row among the timesteps.
+    pub step: Tensor<'g>,
+    /// Text embeddings `[B, T, D]`.
+    pub context: Tensor<'g>,
+    /// What SDXL is told beside.
+    pub sizing: Option<Sizing<'g>>,
+    /// Embedding `[1, G]` of the guidance scale, which a network distilled from guided steps reads
+    /// (Meng et al., arXiv 2210.03142; Luo et al., arXiv 2310.04378).
+    pub guidance: Option<Tensor<'g>>,
+}
+
+/// SDXL's micro-conditioning (Podell et al., arXiv 2307.01952, section 2.2).
+#[derive(Clone, Copy)]
+pub struct Sizing<'g> {
+    /// Pooled text embeddings `[B, P]`.
+    pub text: Tensor<'g>,
+    /// F32 `[B·6]`: original height and width, top and left of the crop, target height and width of
+    /// every item, in pixels.
+    pub ids: Tensor<'g>,
+}
+
+impl<'g> Conditioning<'g> {
+    /// What ResBlocks read: SiLU of the embeddings of all steps, `[S, T]`, or `[B, S, T]` where
+    /// they differ from item to item.
+    pub(in crate::models) fn time(&self, m: &Scope<'g>, outline: &Outline) -> Time<'g> {
+        let mut embeddings = self.time_embedding(m, outline);
+        match (self.sizing, outline.size_embedding) {
+            (Some(sizing), Some(dim)) => {
+                let added = sizing.embedding(m, outline, dim);
+                let items = added.shape().batch();
+                let (rows, channels) = (embeddings.shape().rows(), embeddings.channels());
+                embeddings = embeddings.view([items, rows / items.max(1), channels]) + added;
+            }
+            (None, None) => {}
+            (given, wanted) => {
+                let words = |yes| if yes { "sizes and pooled text" } else { "neither" };
+                let (expected, got) = (words(wanted.is_some()), words(given.is_some()));
+                m.fail(ErrorKind::Argument, format!("conditions: expected {expected}, got {got}"));
+            }
+        }
+        Time { embeddings: embeddings.silu(), step: self.step }
+    }
+
+    /// Sinusoids of the timesteps through a two-layer perceptron: `[S, T]`.
+    fn time_embedding(&self, m: &Scope<'g>, outline: &Outline) -> Tensor<'g> {
+        let m = m.at("time_embedding");
+        let dim = m.weight_shape("linear_1.weight").and_then(|shape| shape.get(1).copied());
+        let mut h = sinusoids(&m, outline, dim.unwrap_or(4), self.timesteps);
+        if let Some(guidance) = self.guidance {
+            h = h + m.linear("cond_proj", guidance);
+        }
+        m.linear("linear_2", m.linear("linear_1", h).silu()).tap(&m)
+    }
+}
+
+impl<'g> Sizing<'g> {
+    /// Pooled text beside the sinusoids of the sizes, through a two-layer perceptron: `[B, T]`.
+    fn embedding(&self, m: &Scope<'g>, outline: &Outline, dim: usize) -> Tensor<'g> {
+        let m = m.at("add_embedding");
+        let ids = sinusoids(&m, outline, dim, self.ids);
+        let items = self.text.shape().batch();
+        let ids = ids.view([items, ids.shape().len() / items]);
+        let h = self.text.concat(ids);
+        m.linear("linear_2", m.linear("linear_1", h).silu()).tap(&m)
+    }
+}
+
+fn sinusoids<'g>(m: &Scope<'g>, outline: &Outline, dim: usize, of: Tensor<'g>) -> Tensor<'g> {
+    let Outline { flip_sin_to_cos, frequency_shift, .. } = *outline;
+    let embedding = TimestepEmbedding { dim, flip_sin_to_cos, frequency_shift };
+    m.mark();
+    m.builder().apply(embedding, &[Some(of)])
+}
+
+/// The embedding of a guidance scale w, as diffusers makes it for latent consistency models:
+/// sinusoids of 1000·(w − 1), `width` numbers, in f32 as there: the angles are large.
+pub fn guidance_embedding(scale: f32, width: usize) -> Vec<f32> {
+    let half = width / 2;
+    let position = (scale - 1.0) * 1000.0;
+    let ratio = -(10_000f64.ln() / (half.max(2) - 1) as f64) as f32;
+    let angle = |i: usize| position * (ratio * i as f32).exp();
+    let sines = (0..half).map(|i| angle(i).sin());
+    let mut embedding: Vec<f32> = sines.chain((0..half).map(|i| angle(i).cos())).collect();
+    embedding.resize(width, 0.0);
+    embedding
+}
