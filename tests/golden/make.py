@@ -28,6 +28,10 @@ What it makes, each a folder in the diffusers layout with f16 safetensors and no
     controlnet-tiny   StableDiffusionControlNetPipeline: `controlnet/` for the UNet of sd1-tiny
     bksdm-tiny        only `unet/`, as BK-SDM-Tiny: one ResBlock a level on the way down, no middle
     ssd1b-tiny        only `unet/`, as SSD-1B: a depth per transformer, a middle without attention
+    single            single files in the original layout: sd1 (with CLIP's real vocabulary, so that its real tokenizer applies), sd2,
+                      sdxl, each with a .golden.safetensors and a .golden.json whose `configs` are what diffusers and transformers would
+                      store; the UNet of sd1 in GGUF, Q8_0 as stable-diffusion.cpp and Q4_0 as ComfyUI-GGUF writes it. diffusers' own
+                      converters gave back the models from each file.
 
 What a folder's model_index.json names and the folder has not is that of sd1-tiny.
 
@@ -61,13 +65,13 @@ Images are decoder outputs before any clamp, about [-1, 1].
 import argparse, os, shutil, sys, tempfile
 
 sys.dont_write_bytecode = True
-from fixtures import HERE, distilled, mobile, sd, sdxl, variants
+from fixtures import HERE, distilled, mobile, sd, sdxl, single, variants
 from safetensors.torch import load_file
 
 # in this order: the later ones borrow components of sd1-tiny
 MAKERS = {"sd1-tiny": sd.make_sd1, "sd2-tiny": sd.make_sd2, "mobile-tiny": mobile.make_mobile, "sdxl-tiny": sdxl.make_sdxl,
           "sd1-inpaint-tiny": variants.make_inpaint, "lcm-tiny": variants.make_lcm, "controlnet-tiny": variants.make_controlnet,
-          "bksdm-tiny": distilled.make_bksdm, "ssd1b-tiny": distilled.make_ssd1b}
+          "bksdm-tiny": distilled.make_bksdm, "ssd1b-tiny": distilled.make_ssd1b, "single": single.make_single}
 
 
 def make_all(root, names):
@@ -91,6 +95,11 @@ def check(names):
                 err = max(float((a[k].double() - b[k].double()).norm() / a[k].double().norm().clamp(min=1e-30)) for k in a)
                 print(f"{rel}: {len(a)} tensors, largest difference {err:.1e}")
                 bad += err > 1e-5
+            for f in (x for x in files if x.endswith(".gguf")):
+                rel = os.path.relpath(os.path.join(d, f), tmp)
+                same = open(os.path.join(HERE, rel), "rb").read() == open(os.path.join(d, f), "rb").read()
+                print(f"{rel}: {'the same bytes' if same else 'other bytes'}")
+                bad += not same
         return bool(bad)
 
 
