@@ -25,7 +25,7 @@ pub fn controlnet<'g>(
 ) -> Residuals<'g> {
     let time = conditioning.time(m, outline);
     let picture = embed(&m.at("controlnet_cond_embedding"), picture);
-    let x = m.conv("conv_in", sample) + picture;
+    let x = m.conv("conv_in", sample).tap(&m.at("conv_in")) + picture;
     let Contracted { middle, skips } = contract(m, outline, x, time, conditioning.context);
     let scaled = |m: Scope<'g>, x: Tensor<'g>| {
         let x = m.linear("", x);

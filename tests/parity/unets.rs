@@ -1,16 +1,17 @@
 //! Every block of every UNet, both phases of it: a failure names the first block that diverges.
 
-use crate::blocks::{assert_complete, check_everywhere, read_all, upload};
+use crate::blocks::{assert_complete, check_everywhere, read_all, tolerance, upload};
 use crate::{bytes, common, json, path};
-use croquis::gpu::{Gpu, Link};
+use croquis::gpu::{Gpu, Link, Program};
 use croquis::graph::passes::{fuse, split_phases};
 use croquis::graph::{Builder, Graph, Scope};
 use croquis::kernels::scheduler_step::slot;
+use croquis::models::controlnet::controlnet;
 use croquis::models::mobile::MobileConfig;
 use croquis::models::parse_config;
-use croquis::models::unet::{Conditioning, Outline, UnetConfig, unet};
+use croquis::models::unet::{Conditioning, Outline, Sizing, UnetConfig, guidance_embedding, unet};
 use croquis::shape::TensorType;
-use croquis::weights::Weights;
+use croquis::weights::{View, Weights};
 use safetensors::SafeTensors;
 use serde::de::DeserializeOwned;
 
@@ -19,49 +20,74 @@ struct UnetCase<'a> {
     weights: &'a Weights,
     outline: &'a Outline,
     sample_shape: [usize; 4],
-    sample: Vec<f32>,
     timestep: f32,
     context_shape: [usize; 3],
-    context: Vec<f32>,
+    /// Width of the pooled text embedding, where there is one.
+    pooled: Option<usize>,
+    /// Width of the embedding of the guidance scale, where there is one.
+    guidance: Option<usize>,
+    /// Values of the inputs but for the timesteps and the step.
+    values: Vec<(&'static str, Vec<f32>)>,
 }
 
 impl UnetCase<'_> {
+    fn conditioning<'g>(&self, builder: &'g Builder) -> Conditioning<'g> {
+        let items = self.sample_shape[0];
+        let sizing = self.pooled.map(|width| Sizing {
+            text: builder.input("pooled", TensorType::real([items, width])),
+            ids: builder.input("sizes", TensorType::f32([6 * items])),
+        });
+        let guidance = self.guidance;
+        Conditioning {
+            timesteps: builder.input("timesteps", TensorType::f32([self.timesteps().len()])),
+            step: builder.input("step", TensorType::f32([slot::LEN])),
+            context: builder.input("context", TensorType::real(self.context_shape)),
+            sizing,
+            guidance: guidance.map(|width| builder.input("guidance", TensorType::real([1, width]))),
+        }
+    }
+
+    /// The second of two timesteps counts, so that the selection of its row is tested as well.
+    fn timesteps(&self) -> Vec<f32> {
+        let items = if self.pooled.is_some() { self.sample_shape[0] } else { 1 };
+        [17.0, self.timestep].repeat(items)
+    }
+
     /// The graph with every block as an output.
     fn graph(&self) -> Graph {
         let builder = Builder::new();
         let m = Scope::new(&builder, "unet", self.weights);
         let sample = builder.input("sample", TensorType::real(self.sample_shape));
-        let conditioning = Conditioning {
-            timesteps: builder.input("timesteps", TensorType::f32([2])),
-            step: builder.input("step", TensorType::f32([slot::LEN])),
-            context: builder.input("context", TensorType::real(self.context_shape)),
-            sizing: None,
-            guidance: None,
-        };
-        unet(&m, self.outline, sample, conditioning, None);
+        unet(&m, self.outline, sample, self.conditioning(&builder), None);
         fuse(builder.finish_with_taps().unwrap())
     }
 
-    /// Every block's output, in the order of computation.
-    fn run(&self, gpu: &Gpu) -> Vec<(String, Vec<f32>)> {
-        let phases = split_phases(self.graph(), &["sample", "step"]);
+    /// Every block's output of a graph, in the order of computation.
+    fn run(&self, gpu: &Gpu, graph: Graph) -> Vec<(String, Vec<f32>)> {
+        let phases = split_phases(graph, &["sample", "step"]);
         let weights = upload(gpu, self.weights, &phases.prepare);
         let prepare = common::program(gpu, &phases.prepare, &weights, &[]);
-        // The second of two timesteps, so that the selection of its row is tested as well.
-        prepare.write("timesteps", &[17.0, self.timestep]).unwrap();
-        prepare.write("context", &self.context).unwrap();
+        prepare.write("timesteps", &self.timesteps()).unwrap();
+        let write = |program: &Program| {
+            for (name, values) in &self.values {
+                if program.plan().input(name).is_some() {
+                    program.write(name, values).unwrap();
+                }
+            }
+        };
+        write(&prepare);
         prepare.run();
         let names = phases.prepare.outputs.iter().map(|(name, _)| name.clone());
         let links: Vec<_> = names.map(|name| Link { from: &prepare, name }).collect();
         let weights = upload(gpu, self.weights, &phases.step);
         let program = common::program(gpu, &phases.step, &weights, &links);
         let mut step = [0.0; slot::LEN];
-        step[slot::ROW] = 1.0;
-        program.write("sample", &self.sample).unwrap();
+        (step[slot::ROW], step[slot::CONTROL]) = (1.0, 1.0);
+        write(&program);
         program.write("step", &step).unwrap();
         program.run();
         let mut outputs = read_all(gpu, &prepare, &phases.prepare);
-        outputs.retain(|(name, _)| name.starts_with("unet."));
+        outputs.retain(|(name, _)| name.starts_with("unet.") || name.starts_with("controlnet."));
         outputs.extend(read_all(gpu, &program, &phases.step));
         outputs
     }
@@ -83,21 +109,30 @@ impl<'a> UnetCase<'a> {
     ) -> Self {
         let (shape, sample) = common::golden(golden, inputs.sample);
         let (context_shape, context) = common::golden(golden, inputs.context);
+        let mut values =
+            vec![("sample", common::nhwc(&shape, &sample)), ("context", context.clone())];
+        let optional = |name: &str| golden.tensor(name).ok().map(|_| common::golden(golden, name));
+        let pooled = optional("unet.added.text_embeds").map(|(shape, text)| {
+            let (_, ids) = common::golden(golden, "unet.added.time_ids");
+            values.extend([("pooled", text), ("sizes", ids)]);
+            shape[1]
+        });
         UnetCase {
             weights,
             outline,
             sample_shape: [shape[0], shape[2], shape[3], shape[1]],
-            sample: common::nhwc(&shape, &sample),
             timestep: inputs.timestep,
             context_shape: context_shape.try_into().unwrap(),
-            context,
+            pooled,
+            guidance: None,
+            values,
         }
     }
 
     /// Checks the last output alone against a golden tensor, on every device.
     fn check_last(&self, golden: &SafeTensors<'_>, name: &str) {
         check_everywhere(golden, |gpu| {
-            let outputs = self.run(gpu);
+            let outputs = self.run(gpu, self.graph());
             let last = outputs.into_iter().find(|(name, _)| name == "unet.conv_out").unwrap();
             vec![(name.to_string(), last.1)]
         });
@@ -128,8 +163,9 @@ fn check_unet(folder: &str, outline: &Outline) {
     let timestep = timestep(folder, "unet");
     let inputs = Inputs { sample: "unet.sample", context: CONTEXT, timestep };
     let case = UnetCase::new(&golden, &weights, outline, inputs);
-    assert_complete(&golden, &["unet."], &["unet.sample", CONTEXT], &case.graph());
-    check_everywhere(&golden, |gpu| case.run(gpu));
+    let inputs = ["unet.sample", CONTEXT, "unet.added.text_embeds", "unet.added.time_ids"];
+    assert_complete(&golden, &["unet."], &inputs, &case.graph());
+    check_everywhere(&golden, |gpu| case.run(gpu, case.graph()));
 }
 
 #[test]
@@ -142,6 +178,108 @@ fn unet_of_stable_diffusion_1() {
 fn unet_of_stable_diffusion_2() {
     let folder = "tests/golden/sd2-tiny";
     check_unet(folder, &config::<UnetConfig>(folder).outline().unwrap());
+}
+
+#[test]
+fn unet_of_stable_diffusion_xl() {
+    let folder = "tests/golden/sdxl-tiny";
+    check_unet(folder, &config::<UnetConfig>(folder).outline().unwrap());
+}
+
+#[test]
+fn unet_that_paints_into_pictures() {
+    let folder = "tests/golden/sd1-inpaint-tiny";
+    check_unet(folder, &config::<UnetConfig>(folder).outline().unwrap());
+}
+
+#[test]
+fn distilled_unets_with_fewer_and_irregular_layers() {
+    for folder in ["tests/golden/bksdm-tiny", "tests/golden/ssd1b-tiny"] {
+        check_unet(folder, &config::<UnetConfig>(folder).outline().unwrap());
+    }
+}
+
+#[test]
+fn unet_that_reads_the_guidance_scale() {
+    let folder = "tests/golden/lcm-tiny";
+    let file = bytes(&format!("{folder}/golden.safetensors"));
+    let golden = SafeTensors::deserialize(&file).unwrap();
+    let (weights, config) = (open_weights(folder), config::<UnetConfig>(folder));
+    let (outline, timestep) = (config.outline().unwrap(), timestep(folder, "unet"));
+    let width = config.time_cond_proj_dim.unwrap();
+    let scales = &json(&format!("{folder}/golden.json"))["unet"]["guidance_scale"];
+    let (_, embeddings) = common::golden(&golden, "unet.timestep_cond");
+    let (shape, expected) = common::golden(&golden, "unet.conv_out");
+    let expected = common::nhwc(&shape, &expected);
+    for (item, scale) in scales.as_array().unwrap().iter().enumerate() {
+        let embedding = guidance_embedding(scale.as_f64().unwrap() as f32, width);
+        let error = common::relative_l2(&embedding, &embeddings[item * width..][..width]);
+        assert!(error < 1e-3, "embedding of guidance scale {scale}: {error:.1e}");
+        // The items of the reference differ in their guidance; ours share one, so that one counts.
+        let inputs = Inputs { sample: "unet.sample", context: CONTEXT, timestep };
+        let mut case = UnetCase::new(&golden, &weights, &outline, inputs);
+        case.guidance = Some(width);
+        case.values.push(("guidance", embedding));
+        for gpu in common::gpus() {
+            let outputs = case.run(gpu, case.graph());
+            let (_, got) = outputs.iter().find(|(name, _)| name == "unet.conv_out").unwrap();
+            let half = got.len() / 2;
+            let [got, other] = [item, 1 - item].map(|i| &got[i * half..][..half]);
+            let error = common::relative_l2(got, &expected[item * half..][..half]);
+            assert!(error < tolerance(gpu.target().storage), "{}: {error:.1e}", common::name(gpu));
+            let wrong = common::relative_l2(other, &expected[(1 - item) * half..][..half]);
+            assert!(wrong > 1e-2, "the guidance scale has an effect: {wrong:.1e}");
+        }
+    }
+}
+
+#[test]
+fn controlnet_and_the_unet_that_it_steers() {
+    let folder = "tests/golden/controlnet-tiny";
+    let file = bytes(&format!("{folder}/golden.safetensors"));
+    let golden = SafeTensors::deserialize(&file).unwrap();
+    let prefixed = |name: &str, _: &[usize]| vec![(format!("controlnet.{name}"), View::Whole)];
+    let file = format!("{folder}/controlnet/diffusion_pytorch_model.safetensors");
+    let control = Weights::open(path(&file)).and_then(|w| w.map_names(prefixed)).unwrap();
+    let weights = open_weights("tests/golden/sd1-tiny").merge(control).unwrap();
+    let outline = config::<UnetConfig>("tests/golden/sd1-tiny").outline().unwrap();
+    let file = format!("{folder}/controlnet/config.json");
+    let text = std::fs::read_to_string(path(&file)).unwrap();
+    let control_outline =
+        parse_config::<UnetConfig>(&file, &text).and_then(|config| config.outline()).unwrap();
+
+    let inputs = Inputs {
+        sample: "controlnet.sample",
+        context: "controlnet.encoder_hidden_states",
+        timestep: timestep(folder, "controlnet"),
+    };
+    let mut case = UnetCase::new(&golden, &weights, &outline, inputs);
+    let (shape, picture) = common::golden(&golden, "controlnet.image");
+    case.values.push(("picture", common::nhwc(&shape, &picture)));
+    let graph = || {
+        let builder = Builder::new();
+        let m = Scope::new(&builder, "", &weights);
+        let sample = builder.input("sample", TensorType::real(case.sample_shape));
+        let dims = [shape[0], shape[2], shape[3], shape[1]];
+        let picture = builder.input("picture", TensorType::real(dims));
+        let conditioning = case.conditioning(&builder);
+        let residuals =
+            controlnet(&m.at("controlnet"), &control_outline, sample, picture, conditioning);
+        // The UNet's own blocks are tapped under their names alone; only its last counts here.
+        let output = unet(&m, &outline, sample, conditioning, Some(residuals));
+        builder.output("unet.conv_out", output);
+        let mut graph = builder.finish_with_taps().unwrap();
+        let ours = |name: &str| name.starts_with("controlnet.c") || name == "unet.conv_out";
+        graph.outputs.retain(|(name, _)| ours(name));
+        fuse(graph)
+    };
+    let inside =
+        |name: &str| ["resnets", "attentions", "samplers"].iter().any(|part| name.contains(part));
+    let inputs: Vec<_> = golden.names().into_iter().filter(|name| inside(name)).collect();
+    let given = ["controlnet.sample", "controlnet.encoder_hidden_states", "controlnet.image"];
+    let inputs = [&inputs[..], &given, &["controlnet.time_embedding"]].concat();
+    assert_complete(&golden, &["controlnet.", "unet."], &inputs, &graph());
+    check_everywhere(&golden, |gpu| case.run(gpu, graph()));
 }
 
 #[test]

@@ -73,6 +73,7 @@ impl<'g> Sizing<'g> {
         let ids = sinusoids(&m, outline, dim, self.ids);
         let items = self.text.shape().batch();
         let ids = ids.view([items, ids.shape().len() / items]);
+        m.mark();
         let h = self.text.concat(ids);
         m.linear("linear_2", m.linear("linear_1", h).silu()).tap(&m)
     }
