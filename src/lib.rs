@@ -47,6 +47,7 @@
 // What a caller can do wrong is an error, never a panic.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo))]
 
+pub mod checkpoint;
 pub mod diffusion;
 pub mod doctor;
 pub mod error;

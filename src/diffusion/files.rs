@@ -1,14 +1,21 @@
 //! Where a model's files come from.
 
+use crate::checkpoint::folder::Folder;
+use crate::checkpoint::{Checkpoint, Prediction, refuse_pickle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::weights::{Source, Weights};
 use std::collections::BTreeMap;
 
-/// The files of a model in diffusers' folder layout: a folder, or files in memory.
+/// The files of a model as a diffusers folder has them: of a folder, of files in memory, or of
+/// one checkpoint file whose parts were found.
 #[derive(Clone)]
 pub struct ModelFiles {
     name: String,
     place: Place,
+    /// Texts that stand for those of the place.
+    instead: BTreeMap<String, Vec<u8>>,
+    /// Tensors of a checkpoint that are part of nothing.
+    unknown: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -24,6 +31,43 @@ enum Place {
 }
 
 impl ModelFiles {
+    /// A model at a path, whatever its form: a diffusers folder (see [`ModelFiles::folder`]), or
+    /// one file of Stable Diffusion 1.x, 2.x or XL in the original layout, safetensors or GGUF,
+    /// which is recognised by its content. A folder with a `config.json` is a component by
+    /// itself, such as a ControlNet.
+    ///
+    /// # Errors
+    /// `NotFound` if nothing is there; `Unsupported` for pickles, with how to convert one, and for
+    /// other families of models, by name; else as [`ModelFiles::folder`] and [`Checkpoint::new`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn open(path: impl AsRef<std::path::Path>) -> Result<ModelFiles> {
+        let path = path.as_ref();
+        if path.is_dir() && path.join("config.json").is_file() {
+            return Ok(Self::at(path.display().to_string(), Place::Folder(path.into())));
+        }
+        if !path.is_file() {
+            return Self::folder(path);
+        }
+        Self::single_file(path.display().to_string(), Source::map(path)?)
+    }
+
+    /// The model of one file in memory; `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// As [`ModelFiles::open`] for a file.
+    pub fn single_file(name: impl Into<String>, source: Source) -> Result<ModelFiles> {
+        let name = name.into();
+        refuse_pickle(&name, source.as_ref())?;
+        let checkpoint = Checkpoint::new(&name, Weights::from_bytes(name.clone(), source)?)?;
+        if !checkpoint.unknown.is_empty() {
+            let (count, some) = (checkpoint.unknown.len(), &checkpoint.unknown);
+            let some = some[..count.min(5)].join(", ");
+            log::warn!("{name}: {count} tensors are part of nothing that is known: {some}");
+        }
+        let Checkpoint { texts, weights, unknown, .. } = checkpoint;
+        Ok(ModelFiles { unknown, ..Self::parts(name, texts, weights) })
+    }
+
     /// A diffusers folder: `model_index.json`, `unet/`, `vae/`, `text_encoder/`, `tokenizer/`,
     /// `scheduler/`.
     ///
@@ -49,7 +93,11 @@ impl ModelFiles {
         if !path.join("model_index.json").is_file() {
             return missing("model_index.json is missing");
         }
-        Ok(ModelFiles { name, place: Place::Folder(path.into()) })
+        Ok(Self::at(name, Place::Folder(path.into())))
+    }
+
+    fn at(name: String, place: Place) -> ModelFiles {
+        ModelFiles { name, place, instead: BTreeMap::new(), unknown: Vec::new() }
     }
 
     /// Files in memory by their path in the folder, such as `unet/config.json`; `name` stands for
@@ -58,7 +106,7 @@ impl ModelFiles {
         name: impl Into<String>,
         files: impl IntoIterator<Item = (String, Source)>,
     ) -> ModelFiles {
-        ModelFiles { name: name.into(), place: Place::Memory(files.into_iter().collect()) }
+        Self::at(name.into(), Place::Memory(files.into_iter().collect()))
     }
 
     /// What a folder would hold, whatever it was made from: small files by their path, such as
@@ -68,7 +116,7 @@ impl ModelFiles {
         texts: BTreeMap<String, Vec<u8>>,
         weights: BTreeMap<String, Weights>,
     ) -> ModelFiles {
-        ModelFiles { name: name.into(), place: Place::Parts { texts, weights } }
+        Self::at(name.into(), Place::Parts { texts, weights })
     }
 
     /// The model that is part of this library: emoji-style pictures of 64×64 pixels.
@@ -99,13 +147,39 @@ impl ModelFiles {
         ModelFiles::memory("emoji-64", files)
     }
 
+    /// The same model with another prediction than its scheduler's configuration says: of some
+    /// single files it cannot be seen.
+    ///
+    /// # Errors
+    /// `NotFound` if the model has no scheduler, `Format` if its configuration is damaged.
+    pub fn with_prediction(mut self, prediction: Prediction) -> Result<ModelFiles> {
+        let path = "scheduler/scheduler_config.json";
+        let mut config: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&self.text(path)?).map_err(|error| {
+                let message = format!("{}/{path}: expected a JSON object", self.name);
+                Error::new(ErrorKind::Format, message).with_source(error)
+            })?;
+        config.insert("prediction_type".into(), prediction.name().into());
+        let text = serde_json::Value::Object(config).to_string();
+        self.instead.insert(path.into(), text.into_bytes());
+        Ok(self)
+    }
+
     /// The name for messages: the folder, or what it was called.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// The tensors of a single file that are part of nothing known: the model does without them.
+    pub fn unknown_tensors(&self) -> &[String] {
+        &self.unknown
+    }
+
     /// The bytes of a small file, or `None` if there is none.
     pub(super) fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        if let Some(text) = self.instead.get(path) {
+            return Ok(Some(text.clone()));
+        }
         match &self.place {
             Place::Memory(files) => Ok(files.get(path).map(|source| source.as_ref().to_vec())),
             Place::Parts { texts, .. } => Ok(texts.get(path).cloned()),
@@ -124,6 +198,11 @@ impl ModelFiles {
     /// The text of a file that must exist.
     pub(super) fn text(&self, path: &str) -> Result<String> {
         let Some(bytes) = self.read(path)? else {
+            if let (Place::Parts { weights, .. }, Some((component, _))) =
+                (&self.place, path.split_once('/'))
+            {
+                return Err(self.lacks(component, weights));
+            }
             let message = format!("{}: the file {path} is missing", self.name);
             return Err(Error::new(ErrorKind::NotFound, message));
         };
@@ -133,41 +212,66 @@ impl ModelFiles {
         })
     }
 
-    /// A component's weights under one of the names that diffusers and transformers save.
+    /// A component's weights; of a model that is one component, such as a ControlNet's folder, the
+    /// component is "".
     pub(super) fn weights(&self, component: &str) -> Result<Weights> {
-        let stems = ["diffusion_pytorch_model", "model"];
-        let names = stems.iter().flat_map(|stem| {
-            [".safetensors", ".fp16.safetensors"].map(|end| format!("{component}/{stem}{end}"))
-        });
-        for path in names {
-            match &self.place {
-                Place::Parts { weights, .. } => {
-                    if let Some(weights) = weights.get(component) {
-                        return Ok(weights.clone());
-                    }
-                }
-                Place::Memory(files) => {
-                    if let Some(source) = files.get(&path) {
-                        return Weights::from_bytes(
-                            format!("{}/{path}", self.name),
-                            source.clone(),
-                        );
-                    }
-                }
-                #[cfg(not(target_arch = "wasm32"))]
-                Place::Folder(folder) => {
-                    if folder.join(&path).is_file() {
-                        return Weights::open(folder.join(&path));
-                    }
-                }
+        let slash = if component.is_empty() { "" } else { "/" };
+        let inside = |file: &str| format!("{component}{slash}{file}");
+        if let Place::Parts { weights, .. } = &self.place {
+            let found = weights.get(component).cloned();
+            return found.ok_or_else(|| self.lacks(component, weights));
+        }
+        let open = |file: &str| match &self.place {
+            Place::Memory(files) => {
+                let path = inside(file);
+                let source = files.get(&path).cloned().unwrap_or_else(|| Vec::new().into());
+                Weights::from_bytes(format!("{}/{path}", self.name), source)
+            }
+            #[cfg(not(target_arch = "wasm32"))]
+            Place::Folder(folder) => Weights::open(folder.join(component).join(file)),
+            Place::Parts { .. } => Err(self.lacks(component, &BTreeMap::new())),
+        };
+        let folder = Folder {
+            name: format!("{}{slash}{component}", self.name),
+            files: self.list(component),
+            open: &open,
+            read: &|file| self.text(&inside(file)).map(String::into_bytes),
+        };
+        folder.weights()
+    }
+
+    /// The names of the files in a component's folder, sorted.
+    fn list(&self, component: &str) -> Vec<String> {
+        match &self.place {
+            Place::Memory(files) => {
+                let inside = |path: &String| match component {
+                    "" => Some(path.clone()),
+                    _ => Some(path.strip_prefix(component)?.strip_prefix('/')?.to_string()),
+                };
+                files.keys().filter_map(inside).collect()
+            }
+            Place::Parts { .. } => Vec::new(),
+            #[cfg(not(target_arch = "wasm32"))]
+            Place::Folder(folder) => {
+                // A folder that cannot be read has no weights, which is what will be said.
+                let entries = std::fs::read_dir(folder.join(component)).into_iter().flatten();
+                let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+                let mut names: Vec<String> = names.collect();
+                names.sort();
+                names
             }
         }
+    }
+
+    /// The error where a single file does not hold a component.
+    fn lacks(&self, component: &str, weights: &BTreeMap<String, Weights>) -> Error {
+        let there: Vec<&str> = weights.keys().map(String::as_str).collect();
         let message = format!(
-            "{}: {component}/ has no weights; expected {component}/diffusion_pytorch_model.safetensors or \
-             {component}/model.safetensors (convert .bin files with diffusers: \
-             save_pretrained(..., safe_serialization=True))",
-            self.name
+            "{}: expected a {component}, found {} only; take a file that holds the whole model, or \
+             its diffusers folder",
+            self.name,
+            there.join(", ")
         );
-        Err(Error::new(ErrorKind::NotFound, message))
+        Error::new(ErrorKind::NotFound, message)
     }
 }

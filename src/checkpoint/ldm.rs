@@ -1,0 +1,235 @@
+//! From the names of the original implementation to diffusers'.
+//!
+//! "LDM" is CompVis' latent-diffusion, which wrote Stable Diffusion 1's files, and Stability's
+//! successors of it, which wrote 2.x and XL: one file holds UNet, autoencoder and text encoders,
+//! each under a prefix. stable-diffusion.cpp writes the same names into its GGUF files, but for
+//! OpenCLIP's, which it replaces by those of transformers.
+
+use super::blocks::{RESNET, UnetLayout};
+use super::pattern::rename;
+use crate::weights::{View, Weights};
+use std::collections::BTreeMap;
+
+/// Where the parts of a file are: prefix and component. A prefix that starts with another one
+/// stands before it.
+const PREFIXES: [(&str, &str); 10] = [
+    (UNET_PREFIX, "unet"),
+    ("first_stage_model.", "vae"),
+    ("vae.", "vae"),
+    // Text encoders: of transformers after `transformer.`, of OpenCLIP after `model.`.
+    ("cond_stage_model.transformer.", "text_encoder"),
+    ("cond_stage_model.model.", "text_encoder"),
+    ("conditioner.embedders.0.transformer.", "text_encoder"),
+    ("conditioner.embedders.0.model.", "text_encoder"),
+    ("cond_stage_model.1.transformer.", "text_encoder_2"),
+    ("conditioner.embedders.1.transformer.", "text_encoder_2"),
+    ("conditioner.embedders.1.model.", "text_encoder_2"),
+];
+
+const UNET_PREFIX: &str = "model.diffusion_model.";
+
+/// Names that say nothing a sampler needs: moving averages of training, tables that follow from
+/// the schedule, and marks that are looked for elsewhere.
+const IGNORED_STARTS: [&str; 17] = [
+    "model_ema.",
+    "alphas_cumprod",
+    "betas",
+    "denoiser.",
+    "log_one_minus_alphas_cumprod",
+    "logvar",
+    "lvlb_weights",
+    "posterior_",
+    "sqrt_",
+    "scale_factor",
+    "global_step",
+    "v_pred",
+    "ztsnr",
+    "first_stage_model.loss.",
+    "embedding_manager.",
+    "cond_stage_model.model.visual.",
+    "conditioner.embedders.0.model.visual.",
+];
+
+/// The same by the ends of names: constants of CLIP, and its comparison with pictures.
+const IGNORED_ENDS: [&str; 3] = ["position_ids", "logit_scale", "attn_mask"];
+
+/// The autoencoder's encoder and decoder; [`vae`] turns the numbers of `up` around.
+const VAE: [(&str, &str); 14] = [
+    ("conv_in.*", "conv_in.*"),
+    ("conv_out.*", "conv_out.*"),
+    ("norm_out.*", "conv_norm_out.*"),
+    ("down.#.block.#.*", "down_blocks.#.resnets.#.*"),
+    ("down.#.downsample.conv.*", "down_blocks.#.downsamplers.0.conv.*"),
+    ("up.#.block.#.*", "up_blocks.#.resnets.#.*"),
+    ("up.#.upsample.conv.*", "up_blocks.#.upsamplers.0.conv.*"),
+    ("mid.block_1.*", "mid_block.resnets.0.*"),
+    ("mid.block_2.*", "mid_block.resnets.1.*"),
+    ("mid.attn_1.norm.*", "mid_block.attentions.0.group_norm.*"),
+    ("mid.attn_1.q.*", "mid_block.attentions.0.to_q.*"),
+    ("mid.attn_1.k.*", "mid_block.attentions.0.to_k.*"),
+    ("mid.attn_1.v.*", "mid_block.attentions.0.to_v.*"),
+    ("mid.attn_1.proj_out.*", "mid_block.attentions.0.to_out.0.*"),
+];
+
+/// CLIP: OpenCLIP's names and transformers'. `in_proj` has the rows of queries, keys and values.
+const TEXT: [(&str, &str); 18] = [
+    ("token_embedding.weight", "embeddings.token_embedding.weight"),
+    ("positional_embedding", "embeddings.position_embedding.weight"),
+    ("ln_final.*", "final_layer_norm.*"),
+    ("transformer.resblocks.#.ln_1.*", "encoder.layers.#.layer_norm1.*"),
+    ("transformer.resblocks.#.ln_2.*", "encoder.layers.#.layer_norm2.*"),
+    ("transformer.resblocks.#.attn.in_proj_weight", "encoder.layers.#.self_attn.in_proj.weight"),
+    ("transformer.resblocks.#.attn.in_proj_bias", "encoder.layers.#.self_attn.in_proj.bias"),
+    ("transformer.resblocks.#.attn.out_proj.*", "encoder.layers.#.self_attn.out_proj.*"),
+    ("transformer.resblocks.#.mlp.c_fc.*", "encoder.layers.#.mlp.fc1.*"),
+    ("transformer.resblocks.#.mlp.c_proj.*", "encoder.layers.#.mlp.fc2.*"),
+    ("embeddings.token_embedding.weight", "embeddings.token_embedding.weight"),
+    ("embeddings.position_embedding.weight", "embeddings.position_embedding.weight"),
+    ("final_layer_norm.*", "final_layer_norm.*"),
+    ("encoder.layers.#.layer_norm1.*", "encoder.layers.#.layer_norm1.*"),
+    ("encoder.layers.#.layer_norm2.*", "encoder.layers.#.layer_norm2.*"),
+    ("encoder.layers.#.self_attn.*", "encoder.layers.#.self_attn.*"),
+    ("encoder.layers.#.mlp.*", "encoder.layers.#.mlp.*"),
+    ("text_projection.weight", "text_projection.weight"),
+];
+
+/// What becomes of a tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is part of a component, under these names.
+    Component(&'static str, Vec<(String, View)>),
+    /// Nothing, and nothing is lost.
+    Ignored,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What a file of one component has no prefix for: a start of its names, the component, and
+/// whether the names are diffusers' already.
+const BARE: [(&str, &str, bool); 5] = [
+    ("input_blocks.", "unet", false),
+    ("decoder.mid.", "vae", false),
+    ("down_blocks.", "unet", true),
+    ("decoder.mid_block.", "vae", true),
+    ("text_model.", "text_encoder", false),
+];
+
+/// The names of one file.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// The component of names without a prefix, and whether they stay as they are.
+    bare: Option<(&'static str, bool)>,
+    unet: BTreeMap<String, String>,
+    /// Resolutions of the autoencoder.
+    levels: usize,
+}
+
+impl Names {
+    /// Looks at which blocks there are.
+    pub fn of(weights: &Weights) -> Names {
+        let starts = |prefix: &str| weights.names().any(|name| name.starts_with(prefix));
+        let prefixed = PREFIXES.iter().any(|(prefix, _)| starts(prefix));
+        let bare = BARE.iter().find(|(start, ..)| !prefixed && starts(start));
+        let bare = bare.map(|(_, component, same)| (*component, *same));
+        let prefix = if bare.is_some() { "" } else { UNET_PREFIX };
+        let unet = weights.names().filter_map(|name| name.strip_prefix(prefix));
+        let unet = UnetLayout::from_ldm(unet).block_names().into_iter().collect();
+        let level = |name: &str| {
+            let (_, up) = name.split_once("decoder.up.")?;
+            up.split('.').next()?.parse::<usize>().ok()
+        };
+        // A number that leaves no room for one more is damage, and fits no level.
+        let levels = weights.names().filter_map(level).max();
+        let levels = levels.and_then(|level| level.checked_add(1)).unwrap_or(0);
+        Names { bare, unet, levels }
+    }
+
+    /// What becomes of a tensor of this name and shape.
+    pub fn place(&self, name: &str, shape: &[usize]) -> Place {
+        if IGNORED_STARTS.iter().any(|start| name.starts_with(start))
+            || IGNORED_ENDS.iter().any(|end| name.ends_with(end))
+        {
+            return Place::Ignored;
+        }
+        let part = PREFIXES.iter().find_map(|(prefix, component)| {
+            name.strip_prefix(prefix).map(|inside| (*component, inside))
+        });
+        let (component, inside) = match (part, self.bare) {
+            (Some(part), _) => part,
+            (None, Some((component, false))) => (component, name),
+            (None, Some((component, true))) => {
+                return Place::Component(component, vec![(name.into(), View::Whole)]);
+            }
+            (None, None) => return Place::Unknown,
+        };
+        let whole = |new: Option<String>| new.map(|new| vec![(new, View::Whole)]);
+        let names = match component {
+            "unet" => whole(self.unet(inside)),
+            "vae" => whole(self.vae(inside)),
+            _ if component == "text_encoder" && left_out(inside) => return Place::Ignored,
+            _ => text(inside, shape),
+        };
+        names.map_or(Place::Unknown, |names| Place::Component(component, names))
+    }
+
+    fn unet(&self, name: &str) -> Option<String> {
+        let dots = name.match_indices('.').map(|(at, _)| at);
+        let (ours, inside) = dots.rev().find_map(|at| {
+            let (block, inside) = (&name[..at], &name[at + 1..]);
+            self.unet.get(block).map(|ours| (ours, inside))
+        })?;
+        if !ours.contains("resnets") {
+            return Some(format!("{ours}.{inside}"));
+        }
+        let (layer, leaf) = inside.rsplit_once('.')?;
+        let (_, layer) = RESNET.iter().find(|(ldm, _)| *ldm == layer)?;
+        Some(format!("{ours}.{layer}.{leaf}"))
+    }
+
+    fn vae(&self, name: &str) -> Option<String> {
+        let (side, inside) = name.split_once('.')?;
+        match side {
+            "quant_conv" | "post_quant_conv" => return Some(name.into()),
+            "encoder" | "decoder" => {}
+            _ => return None,
+        }
+        let turned = match inside.strip_prefix("up.").and_then(|up| up.split_once('.')) {
+            // LDM counts from the finest level, diffusers in the order of the computation.
+            Some((level, inside)) => {
+                let after = level.parse::<usize>().ok()?.checked_add(1)?;
+                let level = self.levels.checked_sub(after)?;
+                format!("up.{level}.{inside}")
+            }
+            None => inside.into(),
+        };
+        let new = rename(&VAE, &turned)?.replace(".nin_shortcut.", ".conv_shortcut.");
+        Some(format!("{side}.{new}"))
+    }
+}
+
+/// What diffusers leaves out of Stable Diffusion 2's text encoder: it stops before the last of
+/// the 24 layers, and needs no projection. The first encoder of the other models has neither.
+fn left_out(name: &str) -> bool {
+    let name = name.strip_prefix("text_model.").unwrap_or(name);
+    ["transformer.resblocks.23.", "encoder.layers.23.", "text_projection"]
+        .iter()
+        .any(|start| name.starts_with(start))
+}
+
+fn text(name: &str, shape: &[usize]) -> Option<Vec<(String, View)>> {
+    let name = name.strip_prefix("text_model.").unwrap_or(name);
+    if name == "text_projection" {
+        // OpenCLIP multiplies rows with it, transformers has a linear layer.
+        return Some(vec![("text_projection.weight".into(), View::Transposed)]);
+    }
+    let new = rename(&TEXT, name)?;
+    let Some((layer, leaf)) = new.split_once(".in_proj.") else {
+        return Some(vec![(new, View::Whole)]);
+    };
+    let rows = *shape.first()?;
+    let third = rows / 3;
+    let part = |(index, letter)| {
+        (format!("{layer}.{letter}_proj.{leaf}"), View::Rows(index * third..(index + 1) * third))
+    };
+    (rows % 3 == 0).then(|| (0..).zip(["q", "k", "v"]).map(part).collect())
+}

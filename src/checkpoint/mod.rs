@@ -1,0 +1,138 @@
+//! Models as people have them: in one file, under the names of the original implementation.
+//!
+//! [`Checkpoint`] turns such a file into what a diffusers folder holds: components under
+//! diffusers' names, which are views of the same bytes, and the configurations that the file
+//! lacks. [`ModelFiles::open`](crate::diffusion::ModelFiles::open) does so for any path.
+
+pub mod blocks;
+mod config;
+pub mod family;
+pub mod folder;
+pub mod ldm;
+mod pattern;
+mod pickle;
+mod sampling;
+
+pub use blocks::UnetLayout;
+pub use family::{Family, Task};
+pub use pickle::refuse_pickle;
+pub use sampling::{Prediction, Sampling};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::weights::{View, Weights};
+use ldm::{Names, Place};
+use std::collections::BTreeMap;
+
+/// The parts of a checkpoint in one file.
+#[derive(Clone)]
+pub struct Checkpoint {
+    /// Family and task of the UNet, if the file has one.
+    pub kind: Option<(Family, Task)>,
+    /// What the sampler has to know, if the file has a UNet.
+    pub sampling: Option<Sampling>,
+    /// The tensors of each component (`unet`, `vae`, `text_encoder`, `text_encoder_2`) under
+    /// diffusers' names.
+    pub weights: BTreeMap<String, Weights>,
+    /// The small files of a diffusers folder, by their path.
+    pub texts: BTreeMap<String, Vec<u8>>,
+    /// Tensors that are part of nothing.
+    pub unknown: Vec<String>,
+}
+
+impl Checkpoint {
+    /// Sorts the tensors of a file; `name` stands for it in messages. No weight is read.
+    ///
+    /// # Errors
+    /// `Unsupported` for other families of models, by name; `Weights` if tensors are missing or
+    /// are there twice; `Format` if nothing in the file belongs to a model.
+    pub fn new(name: &str, weights: Weights) -> Result<Checkpoint> {
+        Self::sort(weights).map_err(|error| match error.to_string().contains(name) {
+            true => error,
+            false => error.context(name),
+        })
+    }
+
+    fn sort(file: Weights) -> Result<Checkpoint> {
+        family::refuse_foreign(&file)?;
+        let names = Names::of(&file);
+        let mut moved: BTreeMap<&'static str, BTreeMap<String, Vec<(String, View)>>> =
+            BTreeMap::new();
+        let mut unknown = Vec::new();
+        for name in file.names() {
+            match names.place(name, file.shape(name).unwrap_or_default()) {
+                Place::Component(component, new) => {
+                    moved.entry(component).or_default().insert(name.into(), new);
+                }
+                Place::Unknown => unknown.push(name.into()),
+                Place::Ignored => {}
+            }
+        }
+        if moved.is_empty() {
+            let message = format!(
+                "expected a checkpoint of Stable Diffusion, found no tensor of a UNet, an \
+                 autoencoder or a text encoder among {}{}",
+                file.names().count(),
+                file.names().next().map(|name| format!(", such as {name}")).unwrap_or_default()
+            );
+            return Err(Error::new(ErrorKind::Format, message));
+        }
+        let mut weights = BTreeMap::new();
+        for (component, mut new) in moved {
+            let part = file.clone().map_names(|name, _| new.remove(name).unwrap_or_default())?;
+            weights.insert(component.to_string(), part);
+        }
+        let kind = weights.get("unet").map(Family::of_unet).transpose()?;
+        let sampling = match kind {
+            Some((family, _)) => Some(Sampling::of(family, &file, &BTreeMap::new())?),
+            None => None,
+        };
+        let texts = texts(&weights, kind, sampling)?;
+        Ok(Checkpoint { kind, sampling, weights, texts, unknown })
+    }
+
+    /// The components that the family has and the file lacks.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let family = self.kind.map(|(family, _)| family);
+        let mut wanted = vec!["unet", "vae", "text_encoder"];
+        if family == Some(Family::Sdxl) {
+            wanted.push("text_encoder_2");
+        }
+        wanted.retain(|component| !self.weights.contains_key(*component));
+        wanted
+    }
+}
+
+/// The small files of the folder.
+fn texts(
+    weights: &BTreeMap<String, Weights>,
+    kind: Option<(Family, Task)>,
+    sampling: Option<Sampling>,
+) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut texts = BTreeMap::new();
+    let mut put = |path: String, value: serde_json::Value| {
+        texts.insert(path, value.to_string().into_bytes());
+    };
+    let family = kind.map(|(family, _)| family);
+    if let (Some((family, task)), Some(sampling)) = (kind, sampling) {
+        let components: Vec<&str> = weights.keys().map(String::as_str).collect();
+        put("model_index.json".into(), config::model_index(family, task, &components));
+        put("scheduler/scheduler_config.json".into(), config::scheduler(family, sampling));
+        if let Some(unet) = weights.get("unet") {
+            let pooled = weights.get("text_encoder_2").and_then(config::pooled_width);
+            // bigG's, where the file has no text encoder.
+            let pooled = pooled.unwrap_or(1280);
+            let unet = config::unet(unet, family, sampling.prediction, pooled)?;
+            put("unet/config.json".into(), unet);
+        }
+    }
+    if let Some(vae) = weights.get("vae") {
+        put("vae/config.json".into(), config::vae(vae, family)?);
+    }
+    for component in ["text_encoder", "text_encoder_2"] {
+        if let Some(part) = weights.get(component) {
+            let config = config::text_encoder(component, part, family)?;
+            put(format!("{component}/config.json"), config);
+        }
+    }
+    Ok(texts)
+}
