@@ -1,7 +1,9 @@
 //! Whole runs from prompt to picture against diffusers' pipelines.
 
 use crate::{bytes, common, json, path, to_bytes};
-use croquis::diffusion::{Diffusion, ModelFiles, Request, to_channels_first};
+use croquis::diffusion::{
+    Control, ControlNet, Diffusion, Mask, ModelFiles, Request, to_channels_first,
+};
 use croquis::gpu::Gpu;
 use croquis::picture::Picture;
 use croquis::schedulers::SchedulerKind;
@@ -55,7 +57,19 @@ fn check(
     }
     if golden.tensor(&format!("{name}.image")).is_ok() {
         let (image_shape, image) = common::golden(golden, &format!("{name}.image"));
-        let expected = to_bytes(&common::nhwc(&image_shape, &image));
+        let mut expected = to_bytes(&common::nhwc(&image_shape, &image));
+        let image = request.image.as_ref();
+        if let Some((old, mask)) =
+            image.and_then(|image| Some((&image.picture, image.mask.as_ref()?)))
+        {
+            // What the mask leaves out is kept to the byte; diffusers leaves that to its caller.
+            for (i, mask) in mask.picture.rgb().iter().enumerate() {
+                if *mask == 0 {
+                    expected[i] = old.rgb()[i];
+                    assert_eq!(generated.picture.rgb()[i], expected[i], "{name}: byte {i}");
+                }
+            }
+        }
         let got = common::psnr(generated.picture.rgb(), &expected);
         if got < psnr {
             return Some(format!("{name}: picture: {got:.1} dB, expected {psnr}"));
@@ -63,6 +77,15 @@ fn check(
     }
     assert_eq!(shape[1..].iter().product::<usize>(), generated.latents.len());
     None
+}
+
+/// A golden picture of one or three channels, given the values of black and white.
+fn picture(golden: &SafeTensors<'_>, name: &str, [black, white]: [f32; 2]) -> Picture {
+    let (shape, values) = common::golden(golden, name);
+    let values = common::nhwc(&shape, &values);
+    let byte = |value: &f32| ((value - black) / (white - black) * 255.0).round() as u8;
+    let rgb = values.iter().flat_map(|value| vec![byte(value); 3 / shape[1]]).collect();
+    Picture::new(shape[3], shape[2], rgb).unwrap()
 }
 
 /// Every run of a model whose name begins with `prefix`, on every device.
@@ -80,10 +103,26 @@ fn check_runs(model: &str, prefix: &str, files: impl Fn(&Value) -> ModelFiles) {
             let mut diffusion = Diffusion::open(gpu, &files(run)).unwrap();
             let mut request = request(run);
             if let Some(strength) = run["strength"].as_f64() {
-                let (shape, pixels) = common::golden(&golden, "img2img.input");
-                let rgb = to_bytes(&common::nhwc(&shape, &pixels));
-                request =
-                    request.image(Picture::new(shape[3], shape[2], rgb).unwrap(), strength as f32);
+                let strength = strength as f32;
+                request = match golden.tensor("inpaint.mask") {
+                    Ok(_) if name.starts_with("inpaint") => {
+                        let mask = Mask::new(picture(&golden, "inpaint.mask", [0.0, 1.0]));
+                        let input = picture(&golden, "inpaint.input", [-1.0, 1.0]);
+                        request.inpaint(input, mask, strength)
+                    }
+                    _ => request.image(picture(&golden, "img2img.input", [-1.0, 1.0]), strength),
+                };
+            }
+            if name.starts_with("control") {
+                let number = |key: &str, default| run[key].as_f64().unwrap_or(default);
+                let folder = ModelFiles::open(path(&format!("{folder}/controlnet"))).unwrap();
+                diffusion.set_controlnet(Some(ControlNet::open(&folder).unwrap())).unwrap();
+                request = request.control(Control {
+                    picture: picture(&golden, "control.input", [-1.0, 1.0]),
+                    scale: number("controlnet_conditioning_scale", 1.0) as f32,
+                    start: number("control_guidance_start", 0.0),
+                    end: number("control_guidance_end", 1.0),
+                });
             }
             let problem = check(&mut diffusion, &golden, name, &request);
             failures.extend(problem.map(|problem| format!("{}: {problem}", common::name(gpu))));
@@ -134,6 +173,22 @@ fn text_to_image_of_stable_diffusion_1() {
 #[test]
 fn image_to_image_of_stable_diffusion_1() {
     check_runs("sd1-tiny", "img2img", with_scheduler("sd1-tiny"));
+}
+
+#[test]
+fn inpainting_with_a_model_for_it_and_without() {
+    check_runs("sd1-inpaint-tiny", "inpaint", with_scheduler("sd1-inpaint-tiny"));
+    check_runs("sd1-tiny", "inpaint", with_scheduler("sd1-tiny"));
+}
+
+#[test]
+fn text_to_image_of_a_latent_consistency_model() {
+    check_runs("lcm-tiny", "txt2img", with_scheduler("lcm-tiny"));
+}
+
+#[test]
+fn text_to_image_steered_by_a_controlnet() {
+    check_runs("controlnet-tiny", "control", with_scheduler("controlnet-tiny"));
 }
 
 #[test]
