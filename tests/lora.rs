@@ -130,7 +130,7 @@ fn layers_are_found_by_the_names_of_all_layouts() {
     let ldm = [
         pair("input_blocks.4.1", "down_blocks.1.attentions.0"),
         pair("input_blocks.4.10", "down_blocks.1.attentions"),
-        pair("input_blocks.1.0.in_layers.2", "down_blocks.0.resnets.0.conv1"),
+        pair("input_blocks.1.0", "down_blocks.0.resnets.0"),
         pair("input_blocks.0.0", "conv_in"),
     ];
     let (kohya, peft) =
@@ -155,6 +155,7 @@ fn layers_are_found_by_the_names_of_all_layouts() {
             names[5],
         ),
         ("unet.conv_in.", peft, "unet", names[0]),
+        ("diffusion_model.input_blocks.0.0.", peft, "unet", names[0]),
         ("base_model.model.unet.conv_in.", peft, "unet", names[0]),
         ("unet.base_model.model.conv_in.", peft, "unet", names[0]),
         ("base_model.model.conv_in.", peft, "unet", names[0]),

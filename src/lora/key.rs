@@ -35,8 +35,13 @@ const FLAT: [(&str, &str); 4] = [
     ("lora_te2_", "text_encoder_2"),
 ];
 
-const PATHS: [(&str, &str); 3] =
-    [("unet.", "unet"), ("text_encoder.", "text_encoder"), ("text_encoder_2.", "text_encoder_2")];
+/// diffusers' prefixes, and ComfyUI's of the UNet.
+const PATHS: [(&str, &str); 4] = [
+    ("unet.", "unet"),
+    ("diffusion_model.", "unet"),
+    ("text_encoder.", "text_encoder"),
+    ("text_encoder_2.", "text_encoder_2"),
+];
 
 /// What peft's wrapper puts before the names.
 const WRAPPER: &str = "base_model.model.";
@@ -63,7 +68,7 @@ const PROCESSOR_DOWN: &str = "_lora.down.weight";
 const PROCESSOR_ALPHA: &str = "_lora.alpha";
 
 /// Parts of keys that are something else than LoRA.
-const OTHERS: [(&str, &str); 10] = [
+const OTHERS: [(&str, &str); 11] = [
     (".hada_", "LoHa"),
     (".lokr_", "LoKr"),
     (".dora_scale", "DoRA"),
@@ -72,7 +77,8 @@ const OTHERS: [(&str, &str); 10] = [
     (".oft_", "OFT"),
     (".on_input", "(IA)³"),
     (".diff", "whole differences of weights (diff)"),
-    ("_norm", "differences of norms"),
+    (".w_norm", "differences of norms"),
+    (".b_norm", "differences of norms"),
     ("bundle_emb.", "embeddings of words"),
 ];
 

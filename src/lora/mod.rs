@@ -75,19 +75,29 @@ impl Lora {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self> {
         let path = path.as_ref();
-        let mut lora = Self::new(path.display().to_string(), Weights::open(path)?)?;
-        if path.file_name().is_some_and(|name| name == "adapter_model.safetensors") {
-            let config = path.with_file_name("adapter_config.json");
-            match std::fs::read(&config) {
-                Ok(bytes) => lora.scales.adapter_config(&config.display().to_string(), &bytes)?,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    let message = format!("{}: cannot read the file", config.display());
-                    return Err(Error::new(ErrorKind::Io, message).with_source(error));
-                }
-            }
+        let lora = Self::new(path.display().to_string(), Weights::open(path)?)?;
+        let config = path.with_file_name("adapter_config.json");
+        if path.file_name().is_none_or(|name| name != "adapter_model.safetensors")
+            || !config.exists()
+        {
+            return Ok(lora);
         }
-        Ok(lora)
+        let place = config.display().to_string();
+        let bytes = std::fs::read(config).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("{place}: cannot read the file")).with_source(error)
+        })?;
+        lora.with_adapter_config(&place, &bytes)
+    }
+
+    /// The same LoRA with the scale that peft's `adapter_config.json` tells: α/r, or α/√r where it
+    /// is rank-stabilised. `name` stands for that file in messages. Other files tell the scale
+    /// themselves.
+    ///
+    /// # Errors
+    /// `Format` if `config` is no such configuration.
+    pub fn with_adapter_config(mut self, name: &str, config: &[u8]) -> Result<Self> {
+        self.scales = Scales::adapter_config(name, config)?;
+        Ok(self)
     }
 
     fn new(name: String, weights: Weights) -> Result<Self> {
@@ -135,7 +145,8 @@ impl Lora {
     /// `names` are the component's weights under diffusers' names; those of a text encoder may
     /// lack the prefix `text_model.`. `ldm` has pairs of prefixes, the original Stable Diffusion's
     /// and diffusers', such as `("input_blocks.1.1", "down_blocks.0.attentions.0")`: kohya's files
-    /// for SDXL name the UNet's layers by the former.
+    /// for SDXL name the UNet's layers by the former. What is inside a ResBlock has two names
+    /// anyway, and needs no pairs.
     ///
     /// # Errors
     /// `Weights` if there are layers that the component lacks, naming some of them, or that could

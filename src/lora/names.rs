@@ -5,6 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use super::key::Module;
 use crate::error::{Error, ErrorKind, Result};
 
+/// The layers inside of a ResBlock that are products: the original's name, diffusers' name.
+const RESNET: [(&str, &str); 4] = [
+    ("in_layers.2", "conv1"),
+    ("emb_layers.1", "time_emb_proj"),
+    ("out_layers.3", "conv2"),
+    ("skip_connection", "conv_shortcut"),
+];
+
 /// The weights of a component by all names that their layers go by.
 pub(super) struct Names<'a> {
     paths: HashMap<String, BTreeSet<&'a str>>,
@@ -18,8 +26,7 @@ impl<'a> Names<'a> {
         for &name in names {
             let Some(module) = name.strip_suffix(".weight") else { continue };
             for path in aliases(module, ldm) {
-                // Names differ in their dots only where they are of different layers, hopefully:
-                // `find` makes sure.
+                // Layers whose names differ in their dots only share an entry; `find` refuses it.
                 let underscored = path.replace('.', "_");
                 flat.entry(underscored).or_insert_with(BTreeSet::new).insert(name);
                 paths.entry(path).or_insert_with(BTreeSet::new).insert(name);
@@ -54,6 +61,10 @@ fn aliases(module: &str, ldm: &[(String, String)]) -> Vec<String> {
             && (rest.is_empty() || rest.starts_with('.'))
         {
             aliases.push(format!("{original}{rest}"));
+            let inside = rest.strip_prefix('.').unwrap_or_default();
+            for (original_inside, _) in RESNET.iter().filter(|(_, layer)| *layer == inside) {
+                aliases.push(format!("{original}.{original_inside}"));
+            }
         }
     }
     aliases

@@ -12,6 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// Where diffusers saves peft's configurations of all components in the file's metadata.
 const METADATA: &str = "lora_adapter_metadata";
 
+/// The components that a LoRA may change.
+const COMPONENTS: [&str; 3] = ["unet", "text_encoder", "text_encoder_2"];
+
 /// Configurations by component.
 #[derive(Clone, Default)]
 pub(super) struct Scales(BTreeMap<String, Config>);
@@ -34,7 +37,7 @@ impl Scales {
         let all: Map<String, Value> =
             serde_json::from_str(text).map_err(|error| bad(&place, error))?;
         let mut scales = Scales::default();
-        for component in ["unet", "text_encoder", "text_encoder_2"] {
+        for component in COMPONENTS {
             let keys = all.iter().filter_map(|(key, value)| {
                 let key = key.strip_prefix(component)?.strip_prefix('.')?;
                 Some((key.to_string(), value.clone()))
@@ -49,13 +52,10 @@ impl Scales {
         Ok(scales)
     }
 
-    /// Takes the file that peft saves beside the weights of one model; its name is for messages.
-    pub(super) fn adapter_config(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+    /// From the file that peft saves beside the weights of one model; its name is for messages.
+    pub(super) fn adapter_config(name: &str, bytes: &[u8]) -> Result<Self> {
         let config: Config = serde_json::from_slice(bytes).map_err(|error| bad(name, error))?;
-        for component in ["unet", "text_encoder", "text_encoder_2"] {
-            self.0.insert(component.into(), config.clone());
-        }
-        Ok(())
+        Ok(Scales(COMPONENTS.map(|component| (component.into(), config.clone())).into()))
     }
 
     /// The scale of a layer.

@@ -3,12 +3,13 @@
 
     kohya.safetensors      as sd-scripts writes it: `lora_unet_…`, `lora_te_…`, alpha beside every layer
     peft.safetensors       as `StableDiffusionPipeline.save_lora_weights` writes it, peft's configuration in the metadata
-    old.safetensors        as diffusers wrote it before peft: attention processors, `.lora.` and `.lora_linear_layer.`
+    old.safetensors        as diffusers wrote it before peft: attention processors, `.lora.` and `.lora_linear_layer.`; it has no alpha,
+                           so that up is multiplied with alpha/r, in f32
     golden.safetensors     f32, some of the weights that the LoRA changes, under the names of the model's files: after
                            peft merged it (`merged.`), and merged with weight 0.5 on top of that (`twice.`)
 
-Alpha differs from the rank everywhere, and convolutions have a rank of their own. Needs `pip install peft` besides the packages of
-models/train/requirements.txt.
+Alpha differs from the rank everywhere, and convolutions have a rank of their own. The script also has diffusers load the three files
+and compares. Needs `pip install peft` besides the packages of models/train/requirements.txt.
 
     python tests/golden/make_lora.py
 """
@@ -55,7 +56,7 @@ def alpha(config, module):
 def old(component, key):
     """The key of diffusers before peft."""
     module, part = key.rsplit(".lora_", 1)
-    part = {"A.weight": "down.weight", "B.weight": "up.weight", "alpha": "alpha"}[part]
+    part = {"A.weight": "down.weight", "B.weight": "up.weight"}[part]
     parent, _, layer = module.rpartition(".")
     if component == "text_encoder":
         return f"text_encoder.text_model.{module}.lora_linear_layer.{part}"
@@ -87,18 +88,21 @@ configs = {
 os.makedirs(OUT, exist_ok=True)
 states = {c: adapter(models[c], configs[c], seed) for seed, c in enumerate(models)}
 metadata = {f"{c}_lora_adapter_metadata": models[c].peft_config["default"].to_dict() for c in models}
-for m in metadata.values():
-    m.update(target_modules=[], base_model_name_or_path=None)  # a pattern and a path of this machine, which tell no scale
+for c, m in zip(models, metadata.values()):
+    m["target_modules"] = sorted({key.rsplit(".lora_", 1)[0] for key in states[c]})  # a pattern would not be loaded
+    m["base_model_name_or_path"] = None  # a path of this machine
 StableDiffusionPipeline.save_lora_weights(OUT, unet_lora_layers=states["unet"], text_encoder_lora_layers=states["text_encoder"],
                                           weight_name="peft.safetensors", **metadata)
-for name, rename in [("kohya", kohya), ("old", old)]:
-    tensors = {}
-    for c, state in states.items():
-        for key, value in state.items():
-            tensors[rename(c, key)] = value
-            module = key.rsplit(".lora_", 1)[0]
-            tensors[rename(c, f"{module}.lora_alpha")] = torch.tensor(float(alpha(configs[c], module)))
-    save_file(tensors, os.path.join(OUT, f"{name}.safetensors"), {"format": "pt"})
+tensors = {"kohya": {}, "old": {}}
+for c, state in states.items():
+    for key, value in state.items():
+        module, part = key.rsplit(".lora_", 1)
+        a = float(alpha(configs[c], module))
+        tensors["kohya"][kohya(c, key)] = value
+        tensors["kohya"][kohya(c, f"{module}.lora_alpha")] = torch.tensor(a)
+        tensors["old"][old(c, key)] = value if part == "A.weight" else value.float() * (a / value.shape[1])
+for name in tensors:
+    save_file(tensors[name], os.path.join(OUT, f"{name}.safetensors"), {"format": "pt"})
 
 golden = {}
 for c, model in models.items():
@@ -112,3 +116,14 @@ for c, model in models.items():
         golden[f"merged.{c}.{key}.weight"] = layer.get_base_layer().weight.clone()
         golden[f"twice.{c}.{key}.weight"] = twice.clone()
 save_file(golden, os.path.join(OUT, "golden.safetensors"), {"peft": version("peft")})
+
+for name in ["kohya", "peft", "old"]:
+    pipe = StableDiffusionPipeline.from_pretrained(root, safety_checker=None, feature_extractor=None, torch_dtype=torch.float32)
+    pipe.load_lora_weights(os.path.join(OUT, f"{name}.safetensors"))
+    pipe.fuse_lora()
+    pipe.unload_lora_weights()
+    for key, merged in golden.items():
+        if key.startswith("merged."):
+            _, c, weight = key.split(".", 2)
+            far = (dict(getattr(pipe, c).named_parameters())[weight] - merged).abs().max().item()
+            assert far < 1e-6, (name, key, far)
