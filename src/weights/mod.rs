@@ -1,8 +1,9 @@
-//! Reading the weights of a model from unmodified diffusers files.
+//! Reading the weights of a model from unmodified safetensors and GGUF files.
 //!
 //! [`Weights`] is one component (`unet`, `vae`, `text_encoder`): a map from PyTorch names to
 //! tensors in memory-mapped or embedded files. Nothing is read until a tensor is asked for, and
-//! one tensor at a time is enough: [`Weights::pack`] converts it to its layout on the GPU.
+//! one tensor at a time is enough: [`Weights::pack`] converts it to its layout on the GPU, and
+//! adds what [`Weights::set_patches`] set.
 //!
 //! ```no_run
 //! use croquis::shape::Storage;
@@ -16,21 +17,32 @@
 //! ```
 
 mod diagnose;
+mod dtype;
+mod entry;
+mod file;
+mod gguf;
+mod gguf_value;
+mod kquants;
+mod low_rank;
+mod names;
 mod pack;
+mod quants;
 mod safetensors;
+mod source;
 mod values;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
-use ::safetensors::Dtype;
-
-pub use self::safetensors::Source;
+pub use dtype::{DataType, OtherType};
+pub use entry::View;
+pub use low_rank::LowRank;
 pub use pack::{Packing, pack, packed_len, packed_shape};
+pub use source::Source;
 pub use values::Values;
 
-use self::safetensors::File;
+use self::entry::Entry;
+use self::file::{File, Found};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::Storage;
 
@@ -39,50 +51,28 @@ use crate::shape::Storage;
 pub struct Weights {
     files: Vec<Arc<File>>,
     tensors: BTreeMap<String, Entry>,
-}
-
-/// Where a tensor is and what it looks like.
-#[derive(Clone)]
-struct Entry {
-    /// Index in `Weights::files`.
-    file: usize,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    /// Bytes in the file, checked against its length.
-    range: Range<usize>,
-    /// Whether the file has the transpose of the matrix.
-    transposed: bool,
-}
-
-/// What of a file's tensor becomes a tensor of another name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum View {
-    /// All of it.
-    Whole,
-    /// Some of its rows, which are the steps of its first dimension.
-    Rows(Range<usize>),
-    /// The transpose of a matrix.
-    Transposed,
+    metadata: BTreeMap<String, String>,
 }
 
 impl Weights {
-    /// The tensors of a safetensors file in memory; `name` stands for the file in messages.
+    /// The tensors of a safetensors or GGUF file in memory; `name` stands for the file in
+    /// messages.
     ///
     /// # Errors
     /// `Format` naming the file, and where possible the tensor, if it is damaged, truncated or
-    /// not a safetensors file.
+    /// of another format.
     pub fn from_bytes(name: impl Into<String>, source: impl Into<Source>) -> Result<Self> {
-        let (file, entries) = File::parse(name.into(), source.into())?;
-        let tensors = entries
-            .map(|(name, dtype, shape, range)| {
-                (name, Entry { file: 0, dtype, shape, range, transposed: false })
-            })
-            .collect();
-        Ok(Weights { files: vec![Arc::new(file)], tensors })
+        let (file, header) = File::parse(name.into(), source.into())?;
+        let entry = |Found { name, dtype, shape, range }| {
+            let patches = Vec::new();
+            (name, Entry { file: 0, dtype, shape, range, transposed: false, patches })
+        };
+        let tensors = header.tensors.into_iter().map(entry).collect();
+        Ok(Weights { files: vec![Arc::new(file)], tensors, metadata: header.metadata })
     }
 
-    /// The tensors of a safetensors file, memory-mapped: the system reads what is used. The file
-    /// must not be changed by anyone while the `Weights` or a clone of it lives.
+    /// The tensors of a safetensors or GGUF file, memory-mapped: the system reads what is used.
+    /// The file must not be changed by anyone while the `Weights` or a clone of it lives.
     ///
     /// # Errors
     /// `NotFound` or `Io` with the path; else as [`Weights::from_bytes`].
@@ -90,80 +80,6 @@ impl Weights {
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self> {
         let path = path.as_ref();
         Self::from_bytes(path.display().to_string(), Source::map(path)?)
-    }
-
-    /// These tensors and those of another file of the same component (a shard).
-    ///
-    /// # Errors
-    /// `Weights` if both files have a tensor of the same name.
-    pub fn merge(mut self, other: Weights) -> Result<Self> {
-        let first = self.files.len();
-        self.files.extend(other.files);
-        for (name, mut entry) in other.tensors {
-            entry.file += first;
-            let file = entry.file;
-            if let Some(twin) = self.tensors.insert(name.clone(), entry) {
-                return Err(Error::new(
-                    ErrorKind::Weights,
-                    format!(
-                        "{name}: expected in one file, got it in {} and {}",
-                        self.files[twin.file].name(),
-                        self.files[file].name()
-                    ),
-                ));
-            }
-        }
-        Ok(self)
-    }
-
-    /// The same tensors with `prefix` removed from the names that have it. CLIP's weights are
-    /// saved with `text_model.` by transformers 4 and without it by 5: this accepts both.
-    ///
-    /// # Errors
-    /// `Weights` if two tensors would get the same name.
-    pub fn without_prefix(self, prefix: &str) -> Result<Self> {
-        let mut tensors = BTreeMap::new();
-        for (name, entry) in self.tensors {
-            let short = name.strip_prefix(prefix).unwrap_or(&name).to_string();
-            let file = entry.file;
-            if tensors.insert(short.clone(), entry).is_some() {
-                return Err(Error::new(
-                    ErrorKind::Weights,
-                    format!(
-                        "{}: expected {short} either with or without the prefix {prefix:?}, got both",
-                        self.files[file].name()
-                    ),
-                ));
-            }
-        }
-        Ok(Weights { files: self.files, tensors })
-    }
-
-    /// The same tensors under other names: `map` gets each name and shape, and tells what becomes
-    /// of it: nothing, one tensor, or several that are parts of it.
-    ///
-    /// # Errors
-    /// `Weights` if two tensors would get the same name, or a view does not fit its tensor.
-    pub fn map_names(
-        self,
-        mut map: impl FnMut(&str, &[usize]) -> Vec<(String, View)>,
-    ) -> Result<Self> {
-        let mut tensors = BTreeMap::new();
-        for (name, entry) in self.tensors {
-            for (new, view) in map(&name, &entry.shape) {
-                let file = self.files[entry.file].name();
-                let viewed = entry.view(&view).map_err(|e| e.context(format!("{file}: {name}")))?;
-                if tensors.insert(new.clone(), viewed).is_some() {
-                    return Err(Error::new(
-                        ErrorKind::Weights,
-                        format!(
-                            "{file}: {name}: expected one tensor that becomes {new}, got several"
-                        ),
-                    ));
-                }
-            }
-        }
-        Ok(Weights { files: self.files, tensors })
     }
 
     /// The names of all tensors, sorted.
@@ -176,26 +92,70 @@ impl Weights {
         self.tensors.get(name).map(|entry| entry.shape.as_slice())
     }
 
+    /// How the file stores a tensor, if there is a tensor of that name.
+    pub fn dtype(&self, name: &str) -> Option<DataType> {
+        self.tensors.get(name).map(|entry| entry.dtype)
+    }
+
+    /// The bytes that a tensor takes in the file, if there is a tensor of that name.
+    pub fn bytes_in_file(&self, name: &str) -> Option<usize> {
+        self.tensors.get(name).map(|entry| entry.range.len())
+    }
+
+    /// What the file tells besides tensors: the `__metadata__` of safetensors, the strings and
+    /// numbers of GGUF.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// Sets what is added to the weights when they are read: for each tensor the sum of its
+    /// low-rank products. All earlier ones are removed; an empty map leaves the file's weights.
+    ///
+    /// # Errors
+    /// `Weights` if there is no tensor of such a name, or a product is not of its shape; then
+    /// nothing changes.
+    pub fn set_patches(&mut self, patches: BTreeMap<String, Vec<LowRank>>) -> Result<()> {
+        for (name, patches) in &patches {
+            let entry = self.entry(name)?;
+            let path = || format!("{}: {name}", self.files[entry.file].name());
+            for patch in patches {
+                patch.check(&entry.shape).map_err(|error| error.context(path()))?;
+            }
+        }
+        for entry in self.tensors.values_mut() {
+            entry.patches.clear();
+        }
+        for (name, patches) in patches {
+            if let Some(entry) = self.tensors.get_mut(&name) {
+                entry.patches = patches;
+            }
+        }
+        Ok(())
+    }
+
     /// The numbers of a tensor, still in the file.
     ///
     /// # Errors
-    /// `Weights` if there is no such tensor, or it is not f32, f16 or bf16.
+    /// `Weights` if there is no such tensor, or its type cannot be read, such as integers.
     pub fn values(&self, name: &str) -> Result<Values<'_>> {
         let entry = self.entry(name)?;
         let file = &self.files[entry.file];
         let bytes = &file.bytes()[entry.range.clone()];
-        match entry.dtype {
-            Dtype::F32 => Ok(Values::F32(bytes)),
-            Dtype::F16 => Ok(Values::F16(bytes)),
-            Dtype::BF16 => Ok(Values::Bf16(bytes)),
-            other => Err(Error::new(
-                ErrorKind::Weights,
-                format!("{}: {name}: expected f32, f16 or bf16, got {other:?}", file.name()),
-            )),
+        let Some(mut values) = Values::new(entry.dtype, bytes) else {
+            let (file, got) = (file.name(), entry.dtype);
+            let message = format!(
+                "{file}: {name}: expected f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1 or q2_k to \
+                 q6_k, got {got}"
+            );
+            return Err(Error::new(ErrorKind::Weights, message));
+        };
+        if let Some(shape) = entry.file_matrix() {
+            values = values.transposed(shape);
         }
+        Ok(values.patched(&entry.patches))
     }
 
-    /// A tensor as f32, in the order of the file. Values that are not finite are passed on.
+    /// A tensor as f32, in PyTorch's order. Values that are not finite are passed on.
     ///
     /// # Errors
     /// As [`Weights::values`].
@@ -204,6 +164,35 @@ impl Weights {
         let mut out = vec![0.0; values.len()];
         values.read(0, &mut out);
         Ok(out)
+    }
+
+    /// The number that a tensor of one number holds: a float, or an integer.
+    ///
+    /// # Errors
+    /// `Weights` if there is no such tensor, it has another number of elements, or its type cannot
+    /// be read.
+    pub fn scalar(&self, name: &str) -> Result<f64> {
+        let entry = self.entry(name)?;
+        let file = &self.files[entry.file];
+        let bytes = &file.bytes()[entry.range.clone()];
+        let number = match (entry.dtype, bytes) {
+            (DataType::I64, &[a, b, c, d, e, f, g, h]) => {
+                Some(i64::from_le_bytes([a, b, c, d, e, f, g, h]) as f64)
+            }
+            (DataType::F64, &[a, b, c, d, e, f, g, h]) => {
+                Some(f64::from_le_bytes([a, b, c, d, e, f, g, h]))
+            }
+            (DataType::I32, &[a, b, c, d]) => Some(i32::from_le_bytes([a, b, c, d]).into()),
+            _ => match &*self.read_f32(name)? {
+                &[number] => Some(number.into()),
+                _ => None,
+            },
+        };
+        number.ok_or_else(|| {
+            let message =
+                format!("{}: {name}: expected one number, got {:?}", file.name(), entry.shape);
+            Error::new(ErrorKind::Weights, message)
+        })
     }
 
     /// A tensor in its layout on the GPU; see [`Packing`].
@@ -224,36 +213,5 @@ impl Weights {
                 format!("{}: expected a tensor {name}, got none of that name", files.join(", ")),
             )
         })
-    }
-}
-
-impl Entry {
-    fn view(&self, view: &View) -> Result<Entry> {
-        let mut entry = self.clone();
-        let misfit = |expected: &str| {
-            let got = &self.shape;
-            Error::new(ErrorKind::Weights, format!("expected {expected}, got a shape of {got:?}"))
-        };
-        match view {
-            View::Whole => {}
-            View::Rows(rows) => {
-                let count = self.shape.first().copied().unwrap_or(0);
-                if rows.start > rows.end || rows.end > count {
-                    return Err(misfit(&format!("rows {rows:?}")));
-                }
-                let row_bytes = self.range.len() / count.max(1);
-                entry.shape[0] = rows.len();
-                let start = self.range.start + rows.start * row_bytes;
-                entry.range = start..start + rows.len() * row_bytes;
-            }
-            View::Transposed => {
-                if self.shape.len() != 2 {
-                    return Err(misfit("a matrix"));
-                }
-                entry.shape.reverse();
-                entry.transposed = !self.transposed;
-            }
-        }
-        Ok(entry)
     }
 }

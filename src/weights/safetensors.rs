@@ -1,124 +1,35 @@
-//! One safetensors file: where its bytes are, and its header, checked.
+//! The header of a safetensors file, checked.
 
-use std::ops::Range;
-use std::sync::Arc;
-
-use safetensors::{Dtype, SafeTensors};
+use safetensors::SafeTensors;
 
 use super::diagnose::diagnose;
-use crate::error::{Error, ErrorKind, Result};
+use super::dtype::DataType;
+use super::file::{Found, Header};
 
-/// Where the bytes of a file are.
-#[derive(Clone)]
-pub enum Source {
-    /// Part of the program: the embedded model.
-    Static(&'static [u8]),
-    /// In memory: downloaded, or handed over by the embedding application.
-    Shared(Arc<[u8]>),
-    /// A file, mapped into memory.
-    #[cfg(not(target_arch = "wasm32"))]
-    Mapped(Arc<memmap2::Mmap>),
-}
-
-impl From<&'static [u8]> for Source {
-    fn from(bytes: &'static [u8]) -> Self {
-        Source::Static(bytes)
-    }
-}
-
-impl From<Arc<[u8]>> for Source {
-    fn from(bytes: Arc<[u8]>) -> Self {
-        Source::Shared(bytes)
-    }
-}
-
-impl From<Vec<u8>> for Source {
-    fn from(bytes: Vec<u8>) -> Self {
-        Source::Shared(bytes.into())
-    }
-}
-
-impl AsRef<[u8]> for Source {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Source::Static(bytes) => bytes,
-            Source::Shared(bytes) => bytes,
-            #[cfg(not(target_arch = "wasm32"))]
-            Source::Mapped(map) => map,
-        }
-    }
-}
-
-impl Source {
-    /// Maps a file into memory. The file must not be changed while the source lives: reading
-    /// a part that someone cut off ends the process.
-    ///
-    /// # Errors
-    /// `NotFound` if the file does not exist, `Io` if it cannot be read.
-    #[cfg(not(target_arch = "wasm32"))]
-    #[allow(unsafe_code)]
-    pub fn map(path: &std::path::Path) -> Result<Self> {
-        let failed = |error: std::io::Error| {
-            let shown = path.display();
-            if error.kind() == std::io::ErrorKind::NotFound {
-                let message = format!(
-                    "{shown}: no such file; expected the weights of a model in safetensors format: \
-                     check the path, and that the download of the model is complete"
-                );
-                return Error::new(ErrorKind::NotFound, message);
-            }
-            Error::new(ErrorKind::Io, format!("{shown}: cannot read the file")).with_source(error)
-        };
-        let file = std::fs::File::open(path).map_err(failed)?;
-        if file.metadata().map_err(failed)?.is_dir() {
-            return Err(failed(std::io::ErrorKind::IsADirectory.into()));
-        }
-        // SAFETY: the mapping is private and read-only, and lives as long as every slice of it,
-        // which borrow from the `Arc`. That nobody changes the file meanwhile is the documented
-        // condition; checkpoints are written once. No value of the bytes is invalid as `u8`.
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(failed)?;
-        Ok(Source::Mapped(Arc::new(map)))
-    }
-}
-
-/// A file whose header was found to be consistent with its length.
-pub(super) struct File {
-    name: String,
-    source: Source,
-}
-
-/// Name, element type, shape, and bytes in the file.
-type Found = (String, Dtype, Vec<usize>, Range<usize>);
-
-impl File {
-    /// Checks the header: every tensor lies in the file, without gaps and overlaps, and has as
-    /// many bytes as its shape and type say.
-    pub(super) fn parse(
-        name: String,
-        source: Source,
-    ) -> Result<(Self, impl Iterator<Item = Found>)> {
-        let bytes = source.as_ref();
-        let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| {
-            let message = match diagnose(bytes) {
-                Some(problem) => format!("{name}: {problem}"),
-                None => format!("{name}: not a valid safetensors file: {error}"),
-            };
-            Error::new(ErrorKind::Format, message)
-        })?;
-        let data = header + 8;
-        let found = metadata.offset_keys().into_iter().filter_map(move |tensor| {
-            let info = metadata.info(&tensor)?;
-            let (start, end) = info.data_offsets;
-            Some((tensor, info.dtype, info.shape.clone(), data + start..data + end))
-        });
-        Ok((File { name, source }, found))
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.source.as_ref()
-    }
+/// Checks the header: every tensor lies in the file, without gaps and overlaps, and has as many
+/// bytes as its shape and type say. The error is the problem in words.
+pub(super) fn parse(bytes: &[u8]) -> Result<Header, String> {
+    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| {
+        diagnose(bytes).unwrap_or_else(|| format!("not a valid safetensors file: {error}"))
+    })?;
+    let data = header + 8;
+    let tensors = metadata.offset_keys().into_iter().filter_map(|name| {
+        let info = metadata.info(&name)?;
+        let (start, end) = info.data_offsets;
+        Some(Found {
+            name,
+            dtype: DataType::from_safetensors(info.dtype),
+            shape: info.shape.clone(),
+            range: data + start..data + end,
+        })
+    });
+    Ok(Header {
+        tensors: tensors.collect(),
+        metadata: metadata
+            .metadata()
+            .iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
+    })
 }

@@ -4,7 +4,7 @@ use croquis::error::{ErrorKind, Result};
 use croquis::shape::Storage;
 use croquis::weights::{Packing, Source, Weights, packed_len};
 
-use crate::{Random, file, tensors};
+use crate::{Random, file, fuzz, tensors};
 
 fn open(bytes: Vec<u8>) -> Result<Weights> {
     Weights::from_bytes("m.safetensors", bytes)
@@ -73,8 +73,16 @@ fn unusable_tensors_are_named_when_read() {
     let file = tensors(&[("ids", "I64", &[1], vec![0; 8]), ("w", "F64", &[1], vec![0; 8])]);
     let weights = open(file).unwrap();
     for (name, message) in [
-        ("ids", "m.safetensors: ids: expected f32, f16 or bf16, got I64"),
-        ("w", "m.safetensors: w: expected f32, f16 or bf16, got F64"),
+        (
+            "ids",
+            "m.safetensors: ids: expected f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1 or q2_k to \
+             q6_k, got i64",
+        ),
+        (
+            "w",
+            "m.safetensors: w: expected f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1 or q2_k to \
+             q6_k, got f64",
+        ),
         ("v", "m.safetensors: expected a tensor v, got none of that name"),
     ] {
         for error in [
@@ -159,34 +167,14 @@ fn damaged_headers_never_panic() {
     ]);
     let header = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize + 8;
     let (mut opened, mut refused) = (0, 0);
-    for _ in 0..20_000 {
-        let mut bytes = good.clone();
-        for _ in 0..1 + random.below(3) {
-            if bytes.is_empty() {
-                break;
-            }
-            let at = random.below(header.min(bytes.len()));
-            match random.below(6) {
-                0 => bytes[at] ^= 1 << random.below(8),
-                1 => bytes[at] = b"0123456789[]{},:\"-eE\\\0\xff"[random.below(23)],
-                2 => drop(bytes.remove(at)),
-                3 => bytes.insert(at, random.next() as u8),
-                4 => bytes.truncate(1 + random.below(bytes.len())),
-                _ => bytes[random.below(8).min(at)] = random.next() as u8,
-            }
-        }
-        let Ok(weights) = open(bytes) else {
+    fuzz::rounds(20_000, || {
+        let Ok(weights) = open(fuzz::mutated(&good, header, &mut random)) else {
             refused += 1;
-            continue;
+            return;
         };
         opened += 1;
-        for name in weights.names() {
-            for packing in [Packing::Vector, Packing::Matrix, Packing::Conv, Packing::Depthwise] {
-                let _ = weights.pack(name, packing, Storage::ALL[random.below(3)]);
-            }
-            let _ = weights.read_f32(name);
-        }
-    }
+        fuzz::read_all(weights, &mut random);
+    });
     // The mutations must reach both sides.
     assert!(opened > 100 && refused > 1000, "{opened} opened, {refused} refused");
 }

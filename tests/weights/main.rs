@@ -1,54 +1,23 @@
 //! Reading and packing weights: every layout against its definition, every kind of bad file.
 
+#[path = "../common/files.rs"]
+mod container;
 mod files;
+#[path = "../common/fuzz.rs"]
+mod fuzz;
+mod gguf;
 mod packing;
+mod patches;
+mod quantised;
+mod views;
 
-use std::fmt::Write;
-
+use container::file;
+use fuzz::Random;
 use half::{bf16, f16};
-
-/// A small seeded generator (Marsaglia's xorshift64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    fn floats(&mut self, len: usize) -> Vec<f32> {
-        (0..len).map(|_| (self.next() as u16) as f32 / 8192.0 - 4.0).collect()
-    }
-}
-
-/// A safetensors file of a header and its data.
-fn file(header: &str, data: &[u8]) -> Vec<u8> {
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend_from_slice(header.as_bytes());
-    bytes.extend_from_slice(data);
-    bytes
-}
 
 /// A file of tensors: name, element type, shape, bytes.
 fn tensors(tensors: &[(&str, &str, &[usize], Vec<u8>)]) -> Vec<u8> {
-    let (mut header, mut data) = (String::from(r#"{"__metadata__":{"format":"pt"}"#), Vec::new());
-    for (name, dtype, shape, bytes) in tensors {
-        let (start, end) = (data.len(), data.len() + bytes.len());
-        write!(
-            header,
-            r#","{name}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{start},{end}]}}"#
-        )
-        .unwrap();
-        data.extend_from_slice(bytes);
-    }
-    header.push('}');
-    file(&header, &data)
+    container::tensors(tensors, r#"{"format":"pt"}"#)
 }
 
 /// Numbers as a file has them, and as they come back.

@@ -2,7 +2,7 @@
 
 use croquis::error::ErrorKind;
 use croquis::shape::Storage;
-use croquis::weights::{Packing, Values, Weights, pack, packed_len, packed_shape};
+use croquis::weights::{DataType, Packing, Values, Weights, pack, packed_len, packed_shape};
 use half::f16;
 
 use crate::{DTYPES, Random, encode, tensors};
@@ -91,11 +91,12 @@ fn values_are_read_from_anywhere() {
     for dtype in DTYPES {
         let (mut bytes, wanted) = encode(dtype, &wanted);
         bytes.insert(0, 0xff); // not aligned
-        let values = match dtype {
-            "F32" => Values::F32(&bytes[1..]),
-            "F16" => Values::F16(&bytes[1..]),
-            _ => Values::Bf16(&bytes[1..]),
+        let kind = match dtype {
+            "F32" => DataType::F32,
+            "F16" => DataType::F16,
+            _ => DataType::Bf16,
         };
+        let values = Values::new(kind, &bytes[1..]).unwrap();
         assert_eq!((values.len(), values.is_empty()), (1500, false));
         for (start, len) in [(0, 1500), (1, 1400), (700, 1), (1499, 1), (1490, 10), (3, 0)] {
             let mut out = vec![-1.0; len];
@@ -116,7 +117,14 @@ fn halves_keep_every_bit() {
     let bits: Vec<u16> = (0..=u16::MAX).filter(|bits| bits & 0x7c00 != 0x7c00).collect();
     let bytes: Vec<u8> = bits.iter().flat_map(|bits| bits.to_le_bytes()).collect();
     let shape = [bits.len()];
-    let packed = pack("w", Values::F16(&bytes), &shape, Packing::Vector, Storage::Packed).unwrap();
+    let packed = pack(
+        "w",
+        Values::new(DataType::F16, &bytes).unwrap(),
+        &shape,
+        Packing::Vector,
+        Storage::Packed,
+    )
+    .unwrap();
     assert_eq!(packed, bytes);
     // f32 rounds to nearest, ties to even.
     let values = [1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0, 65504.0, 1e-9];
@@ -176,7 +184,7 @@ fn bad_shapes_are_named() {
         assert_eq!(error.kind(), ErrorKind::Weights);
         assert!(error.to_string().contains(message), "{message}: {error}");
         assert!(packed_len(shape, *packing).is_err());
-        let error = pack("a.b", Values::F32(&[]), shape, *packing, Storage::F32).unwrap_err();
+        let error = pack("a.b", [][..].into(), shape, *packing, Storage::F32).unwrap_err();
         assert!(error.to_string().starts_with("a.b: expected a weight of shape"), "{error}");
     }
     let error = pack("a.b", [1.0; 3][..].into(), &[4], Vector, Storage::F32).unwrap_err();

@@ -1,0 +1,234 @@
+//! LoRA files (Hu et al. 2021): low-rank changes of a model's weights, for
+//! [`Weights::set_patches`].
+//!
+//! A file names each changed layer once or twice removed from the model's own names, by the
+//! program that wrote it; [`Lora`] reads the layouts of kohya's sd-scripts, of peft, and of
+//! diffusers before it used peft. Linear layers and convolutions of any window can change. What is
+//! no plain product of two matrices (LoHa, LoKr, DoRA, CP) is refused.
+//!
+//! ```no_run
+//! use croquis::lora::Lora;
+//! use croquis::weights::Weights;
+//!
+//! # fn main() -> croquis::error::Result<()> {
+//! let mut unet = Weights::open("unet/diffusion_pytorch_model.safetensors")?;
+//! let names: Vec<_> = unet.names().collect();
+//! let patches = Lora::open("style.safetensors")?.patches("unet", &names, &[], 0.8)?;
+//! unet.set_patches(patches)?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod key;
+mod names;
+mod scale;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::weights::{LowRank, Source, Weights};
+use key::{Key, Module, Part};
+use names::Names;
+use scale::Scales;
+
+/// What to add to each weight, by its name; see [`Weights::set_patches`].
+pub type Patches = BTreeMap<String, Vec<LowRank>>;
+
+/// A LoRA file. Its numbers stay in the file until [`Lora::patches`] reads them.
+#[derive(Clone)]
+pub struct Lora {
+    name: String,
+    weights: Weights,
+    layers: Vec<Layer>,
+    scales: Scales,
+}
+
+/// The change of one layer, by the names of its tensors in the file.
+#[derive(Clone)]
+struct Layer {
+    component: &'static str,
+    module: Module,
+    up: String,
+    down: String,
+    alpha: Option<String>,
+    rank: usize,
+}
+
+impl Lora {
+    /// A LoRA in memory; `name` stands for the file in messages.
+    ///
+    /// # Errors
+    /// `Format` if the file is damaged; `Weights` naming the key if there is a tensor that belongs
+    /// to no LoRA, or half of a product is missing or of another rank; `Unsupported` naming the
+    /// kind if it is LoHa, LoKr, DoRA, CP or another relative.
+    pub fn from_bytes(name: impl Into<String>, source: impl Into<Source>) -> Result<Self> {
+        let name = name.into();
+        let weights = Weights::from_bytes(name.clone(), source)?;
+        Self::new(name, weights)
+    }
+
+    /// A LoRA file, memory-mapped as [`Weights::open`] does. For peft's
+    /// `adapter_model.safetensors`, the `adapter_config.json` beside it tells the scale.
+    ///
+    /// # Errors
+    /// `NotFound` or `Io` with the path; else as [`Lora::from_bytes`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let lora = Self::new(path.display().to_string(), Weights::open(path)?)?;
+        let config = path.with_file_name("adapter_config.json");
+        if path.file_name().is_none_or(|name| name != "adapter_model.safetensors")
+            || !config.exists()
+        {
+            return Ok(lora);
+        }
+        let place = config.display().to_string();
+        let bytes = std::fs::read(config).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("{place}: cannot read the file")).with_source(error)
+        })?;
+        lora.with_adapter_config(&place, &bytes)
+    }
+
+    /// The same LoRA with the scale that peft's `adapter_config.json` tells: α/r, or α/√r where it
+    /// is rank-stabilised. `name` stands for that file in messages. Other files tell the scale
+    /// themselves.
+    ///
+    /// # Errors
+    /// `Format` if `config` is no such configuration.
+    pub fn with_adapter_config(mut self, name: &str, config: &[u8]) -> Result<Self> {
+        self.scales = Scales::adapter_config(name, config)?;
+        Ok(self)
+    }
+
+    fn new(name: String, weights: Weights) -> Result<Self> {
+        let mut found: BTreeMap<(&'static str, Module), BTreeMap<Part, String>> = BTreeMap::new();
+        for key in weights.names() {
+            let Key { component, module, part } =
+                key::parse(key).map_err(|error| error.context(&name))?;
+            if let Some(twin) =
+                found.entry((component, module)).or_default().insert(part, key.into())
+            {
+                let message =
+                    format!("{name}: expected one name for a matrix, got {twin} and {key}");
+                return Err(Error::new(ErrorKind::Weights, message));
+            }
+        }
+        if found.is_empty() {
+            let message = format!("{name}: expected a LoRA, got a file without tensors");
+            return Err(Error::new(ErrorKind::Weights, message));
+        }
+        let mut layers = Vec::new();
+        for ((component, module), mut parts) in found {
+            let (up, down) = (parts.remove(&Part::Up), parts.remove(&Part::Down));
+            let alpha = parts.remove(&Part::Alpha);
+            let (Some(up), Some(down)) = (&up, &down) else {
+                let got = up.or(down).or(alpha).unwrap_or_default();
+                let message = format!("{name}: expected an up and a down matrix, got only {got}");
+                return Err(Error::new(ErrorKind::Weights, message));
+            };
+            let rank = rank(&weights, up, down).map_err(|error| error.context(&name))?;
+            let (up, down) = (up.clone(), down.clone());
+            layers.push(Layer { component, module, up, down, alpha, rank });
+        }
+        let scales = Scales::from_metadata(&name, weights.metadata())?;
+        Ok(Lora { name, weights, layers, scales })
+    }
+
+    /// The components that change: `unet`, `text_encoder`, `text_encoder_2`.
+    pub fn components(&self) -> BTreeSet<&'static str> {
+        self.layers.iter().map(|layer| layer.component).collect()
+    }
+
+    /// What to add to the weights of a component, times `weight`; none if the file does not change
+    /// that component.
+    ///
+    /// `names` are the component's weights under diffusers' names; those of a text encoder may
+    /// lack the prefix `text_model.`. `ldm` has pairs of prefixes, the original Stable Diffusion's
+    /// and diffusers', such as `("input_blocks.1.1", "down_blocks.0.attentions.0")`: kohya's files
+    /// for SDXL name the UNet's layers by the former. What is inside a ResBlock has two names
+    /// anyway, and needs no pairs.
+    ///
+    /// # Errors
+    /// `Weights` if there are layers that the component lacks, naming some of them, or that could
+    /// be several; if a number is not finite; or as [`Weights::values`].
+    pub fn patches(
+        &self,
+        component: &str,
+        names: &[&str],
+        ldm: &[(String, String)],
+        weight: f32,
+    ) -> Result<Patches> {
+        let layers = || self.layers.iter().filter(|layer| layer.component == component);
+        let known = Names::new(names, ldm);
+        let mut patches = Patches::new();
+        let mut unknown = Vec::new();
+        for layer in layers() {
+            let found = known.find(&layer.module).map_err(|error| error.context(&self.name))?;
+            let Some(name) = found else {
+                unknown.push(layer.down.as_str());
+                continue;
+            };
+            let patch = self
+                .patch(layer, weight)
+                .map_err(|error| error.context(format!("{}: {}", self.name, layer.down)))?;
+            patches.entry(name.to_string()).or_default().push(patch);
+        }
+        if unknown.is_empty() {
+            return Ok(patches);
+        }
+        let (count, all) = (unknown.len(), layers().count());
+        unknown.truncate(3);
+        let some = unknown.join(", ");
+        let message = if count == all {
+            format!(
+                "{}: this LoRA is for another family of models: none of its {all} layers of \
+                 {component} exists here; it has {some}",
+                self.name
+            )
+        } else {
+            format!(
+                "{}: expected layers of {component}, got {count} of {all} that it lacks: {some}",
+                self.name
+            )
+        };
+        Err(Error::new(ErrorKind::Weights, message))
+    }
+
+    fn patch(&self, layer: &Layer, weight: f32) -> Result<LowRank> {
+        let scale = match &layer.alpha {
+            Some(alpha) => self.weights.scalar(alpha)? / layer.rank as f64,
+            None => self.scales.of(layer.component, &layer.module, layer.rank)?,
+        };
+        let up = self.weights.read_f32(&layer.up)?;
+        let down = self.weights.read_f32(&layer.down)?;
+        LowRank::new(up, down, layer.rank, (scale * f64::from(weight)) as f32)
+    }
+}
+
+/// The patches of several LoRAs for the same component, which add up.
+pub fn sum(patches: impl IntoIterator<Item = Patches>) -> Patches {
+    let mut sum = Patches::new();
+    for (name, more) in patches.into_iter().flatten() {
+        sum.entry(name).or_default().extend(more);
+    }
+    sum
+}
+
+/// The rank of a product of up `[O, r]` or `[O, r, 1, 1]` and down `[r, I]` or `[r, I, kh, kw]`.
+fn rank(weights: &Weights, up: &str, down: &str) -> Result<usize> {
+    let shape = |name: &str| weights.shape(name).unwrap_or_default();
+    if let ([_, rank, rest @ ..], [same, _, ..]) = (shape(up), shape(down))
+        && rank == same
+        && *rank > 0
+        && rest.iter().all(|&dim| dim == 1)
+    {
+        return Ok(*rank);
+    }
+    let message = format!(
+        "{up}: expected [O, r] or [O, r, 1, 1] beside {down} of [r, I] or [r, I, kh, kw], got {:?} \
+         and {:?}",
+        shape(up),
+        shape(down)
+    );
+    Err(Error::new(ErrorKind::Weights, message))
+}

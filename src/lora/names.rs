@@ -1,0 +1,71 @@
+//! The names under which files speak of a model's layers, made from the model's own.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::key::Module;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The layers inside of a ResBlock that are products: the original's name, diffusers' name.
+const RESNET: [(&str, &str); 4] = [
+    ("in_layers.2", "conv1"),
+    ("emb_layers.1", "time_emb_proj"),
+    ("out_layers.3", "conv2"),
+    ("skip_connection", "conv_shortcut"),
+];
+
+/// The weights of a component by all names that their layers go by.
+pub(super) struct Names<'a> {
+    paths: HashMap<String, BTreeSet<&'a str>>,
+    flat: HashMap<String, BTreeSet<&'a str>>,
+}
+
+impl<'a> Names<'a> {
+    /// `names` and `ldm` as of [`super::Lora::patches`].
+    pub(super) fn new(names: &[&'a str], ldm: &[(String, String)]) -> Self {
+        let (mut paths, mut flat) = (HashMap::new(), HashMap::new());
+        for &name in names {
+            let Some(module) = name.strip_suffix(".weight") else { continue };
+            for path in aliases(module, ldm) {
+                // Layers whose names differ in their dots only share an entry; `find` refuses it.
+                let underscored = path.replace('.', "_");
+                flat.entry(underscored).or_insert_with(BTreeSet::new).insert(name);
+                paths.entry(path).or_insert_with(BTreeSet::new).insert(name);
+            }
+        }
+        Names { paths, flat }
+    }
+
+    /// The weight of a layer, if the component has that layer.
+    pub(super) fn find(&self, module: &Module) -> Result<Option<&'a str>> {
+        let (found, module) = match module {
+            Module::Path(path) => (self.paths.get(path), path),
+            Module::Flat(flat) => (self.flat.get(flat), flat),
+        };
+        let mut found = found.into_iter().flatten().copied();
+        match (found.next(), found.next()) {
+            (Some(one), Some(other)) => {
+                let message = format!("{module}: expected one layer, got {one} and {other}");
+                Err(Error::new(ErrorKind::Weights, message))
+            }
+            (found, _) => Ok(found),
+        }
+    }
+}
+
+/// All paths of a layer: diffusers', with and without CLIP's prefix, and the original Stable
+/// Diffusion's.
+fn aliases(module: &str, ldm: &[(String, String)]) -> Vec<String> {
+    let mut aliases = vec![module.to_string(), format!("text_model.{module}")];
+    for (original, diffusers) in ldm {
+        if let Some(rest) = module.strip_prefix(diffusers.as_str())
+            && (rest.is_empty() || rest.starts_with('.'))
+        {
+            aliases.push(format!("{original}{rest}"));
+            let inside = rest.strip_prefix('.').unwrap_or_default();
+            for (original_inside, _) in RESNET.iter().filter(|(_, layer)| *layer == inside) {
+                aliases.push(format!("{original}.{original_inside}"));
+            }
+        }
+    }
+    aliases
+}
