@@ -7,6 +7,7 @@ values. Four of the 16 are written, after every step.
 """
 
 import json
+import math
 import pathlib
 
 import numpy as np
@@ -223,15 +224,60 @@ def run(kind, config_name, change, steps, strength, eta):
     }
 
 
+class Philox:
+    """Philox 4x32-10 (Salmon et al., SC 2011) and the normal deviates of AUTOMATIC1111's
+    rng_philox.py, in f64 but for one constant."""
+
+    def __init__(self, seed):
+        self.key, self.draws = (seed & 0xFFFFFFFF, seed >> 32), 0
+
+    def words(self, index):
+        c, k, low = (self.draws, 0, index, 0), self.key, 0xFFFFFFFF
+        for _ in range(10):
+            a, b = c[0] * 0xD2511F53, c[2] * 0xCD9E8D57
+            c = (b >> 32 ^ c[1] ^ k[0], b & low, a >> 32 ^ c[3] ^ k[1], a & low)
+            k = (k[0] + 0x9E3779B9 & low, k[1] + 0xBB67AE85 & low)
+        return c
+
+    def normal(self, n):
+        turn, values = float(np.float32(2 * math.pi / 2**32)), []
+        for index in range(n):
+            x, y, _, _ = self.words(index)
+            values.append(math.sqrt(-2 * math.log((x + 0.5) / 2**32)) * math.sin(y * turn + turn / 2))
+        self.draws += 1
+        return values
+
+
+class Torch:
+    def __init__(self, seed):
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def normal(self, n):
+        side = math.isqrt(n // 4)
+        shape = (1, 4, side, side) if n in LATENTS else (n,)
+        return torch.randn(shape, generator=self.generator)
+
+
+LATENTS = (4 * 64 * 64, 4 * 128 * 128)
+
+
 def random_cases():
     """Consecutive draws from one generator; of long ones the first and the last eight values."""
-    for seed in (0, 42, 2**31, 2**32 + 42, 2**64 - 3):
-        generator = torch.Generator().manual_seed(seed)
-        draws = []
-        for n in (1, 3, 16, 15, 17, 0, 2, 100, 1, 4096, 5):
-            values = numbers(torch.randn(n, generator=generator))
-            draws.append({"n": n, "first": values[:8], "last": values[-8:]})
-        yield {"seed": str(seed), "draws": draws}
+    mixed = (1, 3, 16, 15, 17, 0, 2, 100, 1, 4096, 5)
+    for kind in (Torch, Philox):
+        for seed in (0, 42, 2**31, 2**32 + 42, 2**64 - 3):
+            yield kind, seed, mixed if kind is Torch else (1, 3, 16, 0, 100)
+        for n in LATENTS:
+            yield kind, 2**32 + 7, (n, n)
+
+
+def draws(kind, seed, sizes):
+    generator, rows = kind(seed), []
+    for n in sizes:
+        values = np.asarray(generator.normal(n), dtype=np.float32).reshape(-1)
+        total = math.fsum(values.tolist())
+        rows.append({"n": n, "first": numbers(values[:8]), "last": numbers(values[-8:]), "sum": total})
+    return {"kind": kind.__name__.lower(), "seed": str(seed), "draws": rows}
 
 
 def write(name, value):
@@ -244,4 +290,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     rows = [run(*case) for case in cases()]
     write("schedulers.json", {"seed": SEED, "lanes": LANES, "configs": CONFIGS, "cases": rows})
-    write("random.json", {"cases": list(random_cases())})
+    write("random.json", {"cases": [draws(*case) for case in random_cases()]})
