@@ -1,4 +1,4 @@
-//! Which of the training timesteps a run of n steps visits, and at which noise levels.
+//! Which of the training timesteps a run of n steps visits.
 //!
 //! The spacings are those of arXiv:2305.08891, table 2, in f64 as NumPy computes them.
 
@@ -75,35 +75,4 @@ pub(super) fn linspace(start: f64, end: f64, count: usize) -> Vec<f64> {
     let step = (end - start) / last.max(1) as f64;
     let value = |i: usize| if i > 0 && i == last { end } else { start + i as f64 * step };
     (0..count).map(value).collect()
-}
-
-/// The value of a table at a fractional index, linearly interpolated; its last value beyond it.
-pub(super) fn interpolate(table: &[f32], index: f64) -> f64 {
-    let low = index.floor().max(0.0) as usize;
-    match table.get(low..low + 2) {
-        Some(&[a, b]) => {
-            let (a, b) = (f64::from(a), f64::from(b));
-            (b - a) * (index - low as f64) + a
-        }
-        _ => table.last().map_or(f64::NAN, |&last| f64::from(last)),
-    }
-}
-
-/// The noise levels (σmax^(1/ρ) + i/(n−1)·(σmin^(1/ρ) − σmax^(1/ρ)))^ρ with ρ = 7
-/// (Karras et al., arXiv:2206.00364, equation 5).
-pub(super) fn karras(sigma_max: f64, sigma_min: f64, count: usize) -> Vec<f64> {
-    const RHO: f64 = 7.0;
-    let (max, min) = (sigma_max.powf(1.0 / RHO), sigma_min.powf(1.0 / RHO));
-    linspace(0.0, 1.0, count).iter().map(|ramp| (max + ramp * (min - max)).powf(RHO)).collect()
-}
-
-/// The fractional timestep whose noise level is `sigma`: ln σ is interpolated linearly.
-pub(super) fn timestep_of(sigma: f64, sigmas: &[f32]) -> f64 {
-    let log_sigma = sigma.max(1e-10).ln();
-    let log = |i: usize| sigmas.get(i).map_or(f32::NAN, |sigma| sigma.ln());
-    let below = (0..sigmas.len()).rev().find(|&i| f64::from(log(i)) <= log_sigma).unwrap_or(0);
-    let low = below.min(sigmas.len().saturating_sub(2));
-    let (a, b) = (log(low), log(low + 1));
-    let w = ((f64::from(a) - log_sigma) / f64::from(a - b)).clamp(0.0, 1.0);
-    (1.0 - w) * low as f64 + w * (low + 1) as f64
 }
