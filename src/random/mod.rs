@@ -1,95 +1,75 @@
-//! Gaussian noise equal to PyTorch's: the same seed starts from the same latent image.
+//! Gaussian noise equal to that of other programs: the same seed starts from the same latent image.
 //!
-//! [`Generator`] follows `torch.Generator("cpu").manual_seed(seed)`, and
-//! [`normal`](Generator::normal) follows `torch.randn(n, generator=generator)` in float32.
-//! Measured against PyTorch 2.15 on x86 with AVX2: equal bits in draws of 16 values and more (20
-//! million values). Without AVX2 PyTorch calls the C library instead, and its own values lie up to
-//! 2·10⁻⁶ from these (100 000 values). Smaller draws are computed in f64 and rounded.
+//! [`Generator`] follows one of two rules, a [`RandomKind`]:
+//!
+//! - `Torch`: `torch.randn` with a generator on the CPU, in float32, which diffusers' users take for
+//!   reproducible pictures. Measured against PyTorch 2.15 on x86 with AVX2: equal bits in draws of
+//!   16 values and more (20 million values). Without AVX2 PyTorch calls the C library instead, and
+//!   its own values lie up to 2·10⁻⁶ from these (100 000 values). Smaller draws are computed in f64
+//!   and rounded. Of the seed, PyTorch uses the low 32 bits.
+//! - `Philox`: AUTOMATIC1111's `rng_philox.py`, which imitates `torch.randn` on CUDA. It computes
+//!   in f64 and rounds to f32 in the end, and so does this: equal bits in 390 000 values, up to the
+//!   last bit of the platform's f64 logarithm and sine. The values in its documentation, of f32
+//!   arithmetic as on a GPU, lie up to 3·10⁻⁷ from these. All 64 bits of the seed count.
 //!
 //! ```
-//! let mut noise = croquis::random::Generator::new(0);
-//! let latents = noise.normal(4 * 64 * 64);
-//! assert!((latents[0] + 1.1258).abs() < 1e-4); // torch: -1.1258
+//! use croquis::random::{Generator, RandomKind};
+//!
+//! let latents = Generator::new(0).normal(4 * 64 * 64);
+//! assert!((latents[0] + 1.1258).abs() < 1e-4); // torch on the CPU: -1.1258
+//! let latents = Generator::with_kind(RandomKind::Philox, 0).normal(4 * 64 * 64);
+//! assert!((latents[0] + 0.9247).abs() < 1e-4); // torch on CUDA: -0.9247
 //! ```
 
+mod kind;
 mod mt19937;
 mod normal;
+mod philox;
+mod torch;
 
-use std::f64::consts::TAU;
+pub use kind::RandomKind;
 
-use mt19937::Mt19937;
+use torch::Torch;
 
-/// Values that are transformed together.
-const BLOCK: usize = 16;
-
-/// A stream of normal deviates, fixed by its seed.
+/// A stream of normal deviates, fixed by its kind and its seed.
 #[derive(Clone, Debug)]
-pub struct Generator {
-    engine: Mt19937,
-    /// The second value of the last pair that [`Generator::next_pair`] drew.
-    spare: Option<f64>,
+pub struct Generator(State);
+
+#[derive(Clone, Debug)]
+enum State {
+    Torch(Box<Torch>),
+    /// `draws` counts the calls; it is the counter's first word.
+    Philox {
+        seed: u64,
+        draws: u32,
+    },
 }
 
 impl Generator {
-    /// A generator that starts from `seed`, of which PyTorch uses the low 32 bits.
+    /// PyTorch's generator on the CPU, from `seed`.
     pub fn new(seed: u64) -> Self {
-        Generator { engine: Mt19937::new(seed as u32), spare: None }
+        Generator::with_kind(RandomKind::Torch, seed)
     }
 
-    /// The next `n` standard normal deviates, N(0, 1).
+    /// A generator of a `kind` that starts from `seed`.
+    pub fn with_kind(kind: RandomKind, seed: u64) -> Self {
+        Generator(match kind {
+            RandomKind::Torch => State::Torch(Box::new(Torch::new(seed))),
+            RandomKind::Philox => State::Philox { seed, draws: 0 },
+        })
+    }
+
+    /// The next `n` standard normal deviates, N(0, 1): the values of a tensor in row-major order.
     ///
-    /// Two calls for `n` values differ from one for `2·n`: PyTorch draws per tensor, and small
-    /// tensors (`n < 16`) another way than large ones.
+    /// Two calls for `n` values differ from one for `2·n`: both rules draw per tensor.
     pub fn normal(&mut self, n: usize) -> Vec<f32> {
-        if n < BLOCK {
-            return (0..n).map(|_| self.next_normal() as f32).collect();
+        match &mut self.0 {
+            State::Torch(torch) => torch.normal(n),
+            State::Philox { seed, draws } => {
+                let draw = *draws;
+                *draws = draws.wrapping_add(1);
+                (0..n as u64).map(|index| philox::normal(*seed, draw, index)).collect()
+            }
         }
-        let mut values: Vec<f32> = (0..n).map(|_| self.uniform()).collect();
-        values.chunks_exact_mut(BLOCK).for_each(transform);
-        if !n.is_multiple_of(BLOCK) {
-            // The last block overlaps the one before, and is drawn anew.
-            let tail = &mut values[n - BLOCK..];
-            tail.fill_with(|| self.uniform());
-            transform(tail);
-        }
-        values
-    }
-
-    /// A uniform deviate in [0, 1): 24 random bits.
-    fn uniform(&mut self) -> f32 {
-        const BITS: u32 = 24;
-        (self.engine.next_u32() & ((1 << BITS) - 1)) as f32 / (1u32 << BITS) as f32
-    }
-
-    /// A uniform deviate in [0, 1): 53 random bits.
-    fn uniform_f64(&mut self) -> f64 {
-        const BITS: u64 = 53;
-        (self.engine.next_u64() & ((1 << BITS) - 1)) as f64 / (1u64 << BITS) as f64
-    }
-
-    /// A normal deviate in double precision; every second one was drawn before.
-    fn next_normal(&mut self) -> f64 {
-        if let Some(value) = self.spare.take() {
-            return value;
-        }
-        let [cosine, sine] = self.next_pair();
-        self.spare = Some(sine);
-        cosine
-    }
-
-    /// Two normal deviates by Box–Muller, √(−2·ln(1 − u₂))·(cos 2π·u₁, sin 2π·u₁).
-    fn next_pair(&mut self) -> [f64; 2] {
-        let (u1, u2) = (self.uniform_f64(), self.uniform_f64());
-        let radius = (-2.0 * (-u2).ln_1p()).sqrt();
-        let (sine, cosine) = (TAU * u1).sin_cos();
-        [radius * cosine, radius * sine]
-    }
-}
-
-/// Turns 16 uniform deviates into normal ones: value j makes a pair with value j + 8.
-fn transform(block: &mut [f32]) {
-    let (first, second) = block.split_at_mut(BLOCK / 2);
-    for (a, b) in first.iter_mut().zip(second) {
-        [*a, *b] = normal::box_muller(1.0 - *a, *b);
     }
 }

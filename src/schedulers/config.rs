@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::kind::SchedulerKind;
 use super::settings::Settings;
+use super::spacing::Spacing;
 use super::{Schedule, plan};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -27,9 +28,12 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone, Debug)]
 pub struct SchedulerConfig {
     keys: Keys,
-    /// How much noise DDIM adds, from 0 (none, the default) to 1 (as much as DDPM): η of
-    /// arXiv:2010.02502, equation 16. Not a key of the file; other samplers ignore it.
-    pub eta: f32,
+    /// The spacing that [`with_spacing`](SchedulerConfig::with_spacing) asked for.
+    spacing: Option<Spacing>,
+    /// How much noise DDIM adds, from 0 (none, its default) to 1 (as much as DDPM): η of
+    /// arXiv:2010.02502, equation 16. How much of TCD's way is noise, its γ (default 0.3). Not a
+    /// key of the file; other samplers ignore it.
+    pub eta: Option<f32>,
 }
 
 impl SchedulerConfig {
@@ -42,8 +46,8 @@ impl SchedulerConfig {
             Error::new(ErrorKind::Format, "scheduler_config.json: expected a JSON object")
                 .with_source(source)
         })?;
-        let config = SchedulerConfig { keys: Keys(keys), eta: 0.0 };
-        Settings::read(&config.keys, config.kind().unwrap_or(SchedulerKind::Ddim), 0.0)?;
+        let config = SchedulerConfig { keys: Keys(keys), spacing: None, eta: None };
+        Settings::read(&config.keys, config.kind().unwrap_or(SchedulerKind::Ddim), None)?;
         Ok(config)
     }
 
@@ -56,8 +60,17 @@ impl SchedulerConfig {
         let Some(name) = self.keys.get(key, "the name of a scheduler", Value::as_str)? else {
             return Err(key_error(ErrorKind::Config, key, "the name of a scheduler", "nothing"));
         };
-        let kind = SchedulerKind::ALL.into_iter().find(|kind| kind.class_name() == name);
-        kind.ok_or_else(|| {
+        let algorithm = self.keys.get("algorithm_type", "a word", Value::as_str)?;
+        // Of the kinds that share a class, this key tells.
+        let named = |kind: &SchedulerKind| {
+            kind.class_name() == name
+                && match kind {
+                    SchedulerKind::DpmSolver2M => algorithm != Some("sde-dpmsolver++"),
+                    SchedulerKind::DpmSolver2MKarras => false,
+                    _ => true,
+                }
+        };
+        SchedulerKind::ALL.into_iter().find(named).ok_or_else(|| {
             let mut names = SchedulerKind::ALL.map(SchedulerKind::class_name).to_vec();
             names.dedup();
             let expected = format!("one of {}", names.join(", "));
@@ -78,8 +91,53 @@ impl SchedulerConfig {
         plan(self, kind, steps, 0)
     }
 
+    /// A copy whose steps are spread as `spacing` says, whatever the file says: diffusers'
+    /// `timestep_spacing`, `use_karras_sigmas` and `use_exponential_sigmas`. The last two keep the
+    /// file's `timestep_spacing`, whose first and last noise levels are Euler's and Heun's ends.
+    ///
+    /// A schedule with a sampler that does not have the spacing
+    /// ([`SchedulerKind::spacings`]) is then refused with an error of kind `Argument`.
+    pub fn with_spacing(&self, spacing: Spacing) -> SchedulerConfig {
+        let mut config = SchedulerConfig { spacing: Some(spacing), ..self.clone() };
+        for key in ["karras_sigmas", "exponential_sigmas", "beta_sigmas", "lu_lambdas"] {
+            config.keys.set(&format!("use_{key}"), Value::Bool(false));
+        }
+        match spacing {
+            Spacing::Leading => config.keys.set("timestep_spacing", "leading".into()),
+            Spacing::Linspace => config.keys.set("timestep_spacing", "linspace".into()),
+            Spacing::Trailing => config.keys.set("timestep_spacing", "trailing".into()),
+            Spacing::Karras => config.keys.set("use_karras_sigmas", true.into()),
+            Spacing::Exponential => config.keys.set("use_exponential_sigmas", true.into()),
+        }
+        config
+    }
+
+    /// A copy for a network that predicts the noise (`epsilon`), the velocity (`v_prediction`) or
+    /// the image (`sample`), whatever the file says; an error of kind `Argument` if it is none of
+    /// them.
+    pub fn with_prediction(&self, prediction: &str) -> Result<SchedulerConfig> {
+        let names = ["epsilon", "v_prediction", "sample"];
+        if !names.contains(&prediction) {
+            let expected = names.join(", ");
+            let message = format!("prediction: expected one of {expected}, got {prediction:?}");
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        let mut config = self.clone();
+        config.keys.set("prediction_type", prediction.into());
+        Ok(config)
+    }
+
     /// The values that `kind` takes from this configuration; an error if it cannot do them.
     pub(super) fn settings(&self, kind: SchedulerKind) -> Result<Settings> {
+        if let Some(spacing) = self.spacing.filter(|spacing| !kind.spacings().contains(spacing)) {
+            let names: Vec<&str> = kind.spacings().iter().map(|spacing| spacing.name()).collect();
+            let expected = match names.is_empty() {
+                true => "none but its own, that of its distillation".to_owned(),
+                false => format!("one of {}", names.join(", ")),
+            };
+            let message = format!("{kind}: spacing: expected {expected}, got {spacing}");
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
         let settings = Settings::read(&self.keys, kind, self.eta)?;
         settings.require_supported(&self.keys, kind)?;
         Ok(settings)
@@ -91,6 +149,11 @@ impl SchedulerConfig {
 pub(super) struct Keys(Map<String, Value>);
 
 impl Keys {
+    /// Replaces or adds a key.
+    fn set(&mut self, key: &str, value: Value) {
+        self.0.insert(key.to_owned(), value);
+    }
+
     /// The value of a key that `read` accepts; otherwise an error that says what was `expected`.
     pub(super) fn get<'a, T>(
         &'a self,
@@ -257,7 +320,10 @@ mod tests {
             SchedulerConfig::from_json(r#"{"_class_name": "UniPC"}"#).and_then(|c| c.kind());
         assert_eq!(error.expect_err("unknown class").kind(), ErrorKind::Unsupported);
         let error = "plms".parse::<SchedulerKind>().expect_err("unknown name");
-        assert!(error.to_string().contains("dpm++2m-karras, lcm, ufogen, pndm"), "{error}");
+        assert!(
+            error.to_string().contains("dpm++2m-karras, dpm++2m-sde, dpm++sde, unipc"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -284,12 +350,16 @@ mod tests {
             for kind in SchedulerKind::ALL {
                 for steps in (1..70).chain([103, 250, 333, 499, 500, 501, 999, 1000]) {
                     let Ok(plan) = config.schedule_from(kind, steps) else {
-                        let few = kind == Lcm && steps > 50 || steps > 400;
+                        let few = matches!(kind, Lcm | Tcd) && steps > 50 || steps > 400;
                         assert!(few, "{kind} {spacing} {steps}");
                         continue;
                     };
-                    let again = usize::from(kind == Pndm && steps > 1);
-                    assert_eq!(plan.steps.len(), steps + again, "{kind} {spacing} {steps}");
+                    let more = match kind {
+                        Pndm => usize::from(steps > 1),
+                        Heun | DpmSolverSde => steps - 1,
+                        _ => 0,
+                    };
+                    assert_eq!(plan.steps.len(), steps + more, "{kind} {spacing} {steps}");
                     let image_to_image = plan.starting_at(0.5).map(|plan| plan.steps.len());
                     assert_eq!(image_to_image.is_ok(), steps > 1, "{kind} {spacing} {steps}");
                 }

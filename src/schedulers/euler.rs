@@ -9,8 +9,9 @@
 
 use super::betas;
 use super::settings::Settings;
-use super::spacing::{TimestepSpacing, interpolate, karras, timestep_of, timesteps};
+use super::sigmas::{interpolate, timestep_of};
 use super::step::{Next, Step};
+use super::timesteps::{TimestepSpacing, timesteps};
 
 pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Vec<Step> {
     let step = |(timestep, sigma, sigma_next): (f32, f32, f32)| {
@@ -38,11 +39,11 @@ pub(super) fn levels(settings: &Settings, steps: usize) -> Vec<(f32, f32, f32)> 
     let mut timesteps = timesteps(settings, steps);
     let mut sigmas: Vec<f64> =
         timesteps.iter().map(|&t| interpolate(&table, f64::from(t as f32))).collect();
-    if settings.use_karras_sigmas {
+    if let Some(spacing) = settings.sigma_spacing {
         let [lowest, highest] = settings.sigma_range;
         let highest = highest.or(sigmas.first().copied()).unwrap_or(f64::NAN);
         let lowest = lowest.or(sigmas.last().copied()).unwrap_or(f64::NAN);
-        sigmas = karras(highest, lowest, steps);
+        sigmas = spacing.sigmas(highest, lowest, steps);
         timesteps = sigmas.iter().map(|&sigma| timestep_of(sigma, &table)).collect();
     }
     let last = if settings.final_sigma_zero { 0.0 } else { f64::from(table[0]) };

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::spacing::Spacing;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A sampler: the rule that turns network outputs into the next sample.
@@ -17,12 +18,22 @@ pub enum SchedulerKind {
     Euler,
     /// Euler's method with part of the noise replaced in every step.
     EulerAncestral,
+    /// Heun's method, arXiv:2206.00364: two evaluations a step.
+    Heun,
     /// DPM-Solver++ (2M), arXiv:2211.01095.
     DpmSolver2M,
     /// DPM-Solver++ (2M) on the noise levels of arXiv:2206.00364, equation 5.
     DpmSolver2MKarras,
+    /// DPM-Solver++ (2M) with noise in every step.
+    DpmSolver2MSde,
+    /// DPM-Solver++ (SDE) of k-diffusion: two evaluations a step, with noise.
+    DpmSolverSde,
+    /// UniPC, arXiv:2302.04867.
+    UniPc,
     /// Latent consistency models, arXiv:2310.04378.
     Lcm,
+    /// Trajectory consistency distillation, arXiv:2402.19159.
+    Tcd,
     /// UFOGen, arXiv:2311.09257: one step, or a few that noise the predicted image again.
     UfoGen,
     /// Pseudo linear multistep (PLMS) of PNDM, arXiv:2202.09778.
@@ -33,8 +44,22 @@ use SchedulerKind::*;
 
 impl SchedulerKind {
     /// Every sampler.
-    pub const ALL: [SchedulerKind; 9] =
-        [Ddim, Ddpm, Euler, EulerAncestral, DpmSolver2M, DpmSolver2MKarras, Lcm, UfoGen, Pndm];
+    pub const ALL: [SchedulerKind; 14] = [
+        Ddim,
+        Ddpm,
+        Euler,
+        EulerAncestral,
+        Heun,
+        DpmSolver2M,
+        DpmSolver2MKarras,
+        DpmSolver2MSde,
+        DpmSolverSde,
+        UniPc,
+        Lcm,
+        Tcd,
+        UfoGen,
+        Pndm,
+    ];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -43,26 +68,48 @@ impl SchedulerKind {
             Ddpm => "ddpm",
             Euler => "euler",
             EulerAncestral => "euler-ancestral",
+            Heun => "heun",
             DpmSolver2M => "dpm++2m",
             DpmSolver2MKarras => "dpm++2m-karras",
+            DpmSolver2MSde => "dpm++2m-sde",
+            DpmSolverSde => "dpm++sde",
+            UniPc => "unipc",
             Lcm => "lcm",
+            Tcd => "tcd",
             UfoGen => "ufogen",
             Pndm => "pndm",
         }
     }
 
-    /// The `_class_name` in a `scheduler_config.json`. Both DPM-Solver++ variants share one, and
-    /// `UFOGenScheduler` is our own: diffusers has none.
+    /// The `_class_name` in a `scheduler_config.json`. The variants of DPM-Solver++ (2M) share one,
+    /// and `UFOGenScheduler` is our own: diffusers has none.
     pub fn class_name(self) -> &'static str {
         match self {
             Ddim => "DDIMScheduler",
             Ddpm => "DDPMScheduler",
             Euler => "EulerDiscreteScheduler",
             EulerAncestral => "EulerAncestralDiscreteScheduler",
-            DpmSolver2M | DpmSolver2MKarras => "DPMSolverMultistepScheduler",
+            Heun => "HeunDiscreteScheduler",
+            DpmSolver2M | DpmSolver2MKarras | DpmSolver2MSde => "DPMSolverMultistepScheduler",
+            DpmSolverSde => "DPMSolverSDEScheduler",
+            UniPc => "UniPCMultistepScheduler",
             Lcm => "LCMScheduler",
+            Tcd => "TCDScheduler",
             UfoGen => "UFOGenScheduler",
             Pndm => "PNDMScheduler",
+        }
+    }
+
+    /// The spacings that the sampler can follow, as in diffusers. Consistency models have their
+    /// own, that of their distillation.
+    pub fn spacings(self) -> &'static [Spacing] {
+        match self {
+            Euler | Heun | DpmSolver2M | DpmSolver2MSde | DpmSolverSde | UniPc => &Spacing::ALL,
+            DpmSolver2MKarras => &[Spacing::Karras],
+            Ddim | Ddpm | EulerAncestral | UfoGen | Pndm => {
+                &[Spacing::Leading, Spacing::Linspace, Spacing::Trailing]
+            }
+            Lcm | Tcd => &[],
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<V
 }
 
 /// Evenly spread among the timesteps that the model was distilled on.
-fn timesteps(settings: &Settings, steps: usize) -> Result<Vec<usize>> {
+pub(super) fn timesteps(settings: &Settings, steps: usize) -> Result<Vec<usize>> {
     let (train, distilled) = (settings.num_train_timesteps, settings.original_inference_steps);
     if distilled > train {
         let message = format!("original_inference_steps: expected 1 to {train}, got {distilled}");

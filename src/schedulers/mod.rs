@@ -14,18 +14,26 @@ mod config;
 mod ddim;
 mod ddpm;
 mod dpm_solver;
+mod dpm_solver_sde;
 mod euler;
 mod euler_ancestral;
+mod heun;
 mod kind;
 mod lcm;
+mod multistep;
 mod pndm;
 mod settings;
+mod sigmas;
 mod spacing;
 mod step;
+mod tcd;
+mod timesteps;
 mod ufogen;
+mod unipc;
 
 pub use config::SchedulerConfig;
 pub use kind::SchedulerKind;
+pub use spacing::Spacing;
 pub use step::{HISTORY, History, Keep, Next, Step};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -35,7 +43,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct Schedule {
     /// The first sample is this times noise z ~ N(0, 1) (diffusers' `init_noise_sigma`).
     pub initial_scale: f32,
-    /// The steps, in order. One network evaluation each; PNDM has one more than was asked for.
+    /// The steps, in order. One network evaluation each; PNDM has one more than was asked for,
+    /// Heun and DPM++ SDE have twice as many less one.
     pub steps: Vec<Step>,
     /// The request, to plan again from a later start.
     request: (SchedulerConfig, SchedulerKind, usize),
@@ -89,10 +98,14 @@ fn plan(
         SchedulerKind::Ddpm => ddpm::steps(&settings, steps, start),
         SchedulerKind::Euler => Ok(euler::steps(&settings, steps, start)),
         SchedulerKind::EulerAncestral => Ok(euler_ancestral::steps(&settings, steps, start)),
-        SchedulerKind::DpmSolver2M | SchedulerKind::DpmSolver2MKarras => {
-            dpm_solver::steps(&settings, steps, start)
-        }
+        SchedulerKind::Heun => Ok(heun::steps(&settings, steps, start)),
+        SchedulerKind::DpmSolver2M
+        | SchedulerKind::DpmSolver2MKarras
+        | SchedulerKind::DpmSolver2MSde => dpm_solver::steps(&settings, kind, steps, start),
+        SchedulerKind::DpmSolverSde => Ok(dpm_solver_sde::steps(&settings, steps, start)),
+        SchedulerKind::UniPc => unipc::steps(&settings, steps, start),
         SchedulerKind::Lcm => lcm::steps(&settings, steps, start),
+        SchedulerKind::Tcd => tcd::steps(&settings, steps, start),
         SchedulerKind::UfoGen => ufogen::steps(&settings, steps, start),
         SchedulerKind::Pndm => pndm::steps(&settings, steps, start),
     };
@@ -103,16 +116,18 @@ fn plan(
     }
     if let Some(i) = planned.iter().position(|step| !step.is_finite()) {
         let message = format!(
-            "{kind}: step {} of {steps} is not finite: this sampler cannot use the model's \
+            "{kind}: evaluation {} of {} is not finite: this sampler cannot use the model's \
              prediction_type, betas or timestep_spacing with so many steps",
-            i + 1 + start
+            i + 1,
+            planned.len()
         );
         return Err(Error::new(ErrorKind::Config, message));
     }
     let initial_scale = match kind {
-        SchedulerKind::Euler | SchedulerKind::EulerAncestral => {
-            euler::initial_scale(&settings, steps)
-        }
+        SchedulerKind::Euler
+        | SchedulerKind::EulerAncestral
+        | SchedulerKind::Heun
+        | SchedulerKind::DpmSolverSde => euler::initial_scale(&settings, steps),
         _ => 1.0,
     };
     Ok(Schedule { initial_scale, steps: planned, request: (config.clone(), kind, steps) })

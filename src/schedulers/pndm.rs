@@ -15,8 +15,8 @@
 
 use super::betas::alphas_cumprod;
 use super::settings::Settings;
-use super::spacing::{indices, timesteps};
 use super::step::{HISTORY, Keep, Next, Step};
+use super::timesteps::{indices, timesteps};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The weights of the newest output and of those before it.

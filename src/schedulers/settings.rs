@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::betas::BetaSchedule;
 use super::config::Keys;
 use super::kind::SchedulerKind::{self, *};
-use super::spacing::TimestepSpacing;
+use super::sigmas::SigmaSpacing;
+use super::spacing::Spacing;
+use super::timesteps::TimestepSpacing;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What the network predicts, where x = α·x₀ + σ·ε.
@@ -39,11 +41,16 @@ impl Prediction {
     }
 }
 
-/// The correction term of a second-order DPM-Solver++ (arXiv:2211.01095, appendix B).
+/// The variant of a multistep solver. Each solver takes its default for those of another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum SolverType {
-    Midpoint,
+    /// The correction term of a second-order DPM-Solver++ (arXiv:2211.01095, appendix B); its
+    /// default is the midpoint's.
     Heun,
+    /// The B(h) of UniPC (arXiv:2302.04867); its default is `bh2`.
+    Bh1,
+    /// The default of any solver.
+    Other,
 }
 
 /// The variance of DDPM's noise (arXiv:2006.11239, section 3.2).
@@ -73,7 +80,8 @@ pub(super) struct Settings {
     pub(super) clip: Option<f32>,
     pub(super) set_alpha_to_one: bool,
     pub(super) variance: Variance,
-    pub(super) use_karras_sigmas: bool,
+    /// Instead of the timesteps' noise levels: `use_karras_sigmas`, `use_exponential_sigmas`.
+    pub(super) sigma_spacing: Option<SigmaSpacing>,
     /// `sigma_min` and `sigma_max`.
     pub(super) sigma_range: [Option<f64>; 2],
     /// Whether `final_sigmas_type` is `zero`, not `sigma_min`.
@@ -91,22 +99,25 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Reads the values for `kind`; an error of kind `Config` if one is impossible.
-    pub(super) fn read(keys: &Keys, kind: SchedulerKind, eta: f32) -> Result<Settings> {
-        let consistency = matches!(kind, Lcm | UfoGen);
-        let sigma_space = matches!(kind, Euler | EulerAncestral | DpmSolver2M | DpmSolver2MKarras);
+    pub(super) fn read(keys: &Keys, kind: SchedulerKind, eta: Option<f32>) -> Result<Settings> {
+        let consistency = matches!(kind, Lcm | Tcd | UfoGen);
+        let second_order = matches!(kind, Heun | DpmSolverSde);
+        let by_timestep = consistency || matches!(kind, Ddim | Ddpm | Pndm);
         let train = keys.count("num_train_timesteps", 1000, 1, 1_000_000)?;
-        let (start, end) = if consistency { (0.00085, 0.012) } else { (0.0001, 0.02) };
+        let latent = consistency || second_order;
+        let (start, end) = if latent { (0.00085, 0.012) } else { (0.0001, 0.02) };
+        let sigma_spacing = sigma_spacing(keys, kind)?;
         let fraction = |key, default| -> Result<f64> {
             Ok(keys.number(key, [1e-9, 0.999_999_999])?.unwrap_or(default))
         };
         let positive = |key| keys.number(key, [1e-9, 1e9]);
         let clip_range = positive("clip_sample_range")?.unwrap_or(1.0) as f32;
         let clips = keys.flag("clip_sample", matches!(kind, Ddim | Ddpm))?
-            && matches!(kind, Ddim | Ddpm | Lcm | UfoGen);
+            && matches!(kind, Ddim | Ddpm | Heun | Lcm | UfoGen);
         let spacing = match kind {
             UfoGen => TimestepSpacing::Trailing,
-            _ if sigma_space => TimestepSpacing::Linspace,
-            _ => TimestepSpacing::Leading,
+            _ if by_timestep => TimestepSpacing::Leading,
+            _ => TimestepSpacing::Linspace,
         };
         Ok(Settings {
             num_train_timesteps: train,
@@ -121,8 +132,9 @@ impl Settings {
                 ],
             )?,
             trained_betas: keys.fractions("trained_betas", train)?,
-            // PNDM has no such key.
-            rescale_betas_zero_snr: keys.flag("rescale_betas_zero_snr", false)? && kind != Pndm,
+            // Those have no such key.
+            rescale_betas_zero_snr: keys.flag("rescale_betas_zero_snr", false)?
+                && !(second_order || kind == Pndm),
             prediction: keys.choice(
                 "prediction_type",
                 Prediction::Epsilon,
@@ -156,35 +168,40 @@ impl Settings {
                     ("learned_range", Variance::Other),
                 ],
             )?,
-            use_karras_sigmas: kind == DpmSolver2MKarras
-                || keys.flag("use_karras_sigmas", false)? && kind != EulerAncestral,
-            sigma_range: [positive("sigma_min")?, positive("sigma_max")?],
+            sigma_spacing,
+            sigma_range: match (kind, sigma_spacing) {
+                // As diffusers, which looks at these keys in the other cases.
+                (DpmSolverSde, Some(SigmaSpacing::Karras)) => [None, None],
+                _ => [positive("sigma_min")?, positive("sigma_max")?],
+            },
             final_sigma_zero: keys.choice(
                 "final_sigmas_type",
                 true,
                 &[("zero", true), ("sigma_min", false)],
-            )? || kind == EulerAncestral,
+            )? || second_order
+                || kind == EulerAncestral,
             solver_order: keys.count("solver_order", 2, 1, 3)?,
             solver_type: keys.choice(
                 "solver_type",
-                SolverType::Midpoint,
+                SolverType::Other,
                 &[
-                    ("midpoint", SolverType::Midpoint),
+                    ("midpoint", SolverType::Other),
                     ("heun", SolverType::Heun),
-                    // Of other multistep solvers; diffusers takes midpoint for them.
-                    ("logrho", SolverType::Midpoint),
-                    ("bh1", SolverType::Midpoint),
-                    ("bh2", SolverType::Midpoint),
+                    ("logrho", SolverType::Other),
+                    ("bh1", SolverType::Bh1),
+                    ("bh2", SolverType::Other),
                 ],
             )?,
             lower_order_final: keys.flag("lower_order_final", true)?,
             euler_at_final: keys.flag("euler_at_final", false)?,
+            // UniPC has no such key.
             lambda_min_clipped: keys
                 .number("lambda_min_clipped", [-1e9, 1e9])?
+                .filter(|_| kind != UniPc)
                 .unwrap_or(f64::NEG_INFINITY),
             original_inference_steps: keys.count("original_inference_steps", 50, 1, 1_000_000)?,
             timestep_scaling: positive("timestep_scaling")?.unwrap_or(10.0) as f32,
-            eta,
+            eta: eta.unwrap_or(if kind == Tcd { 0.3 } else { 0.0 }),
         })
     }
 
@@ -193,39 +210,50 @@ impl Settings {
     pub(super) fn require_supported(&self, keys: &Keys, kind: SchedulerKind) -> Result<()> {
         let off = |key: &str| keys.require(key, json!(false), json!(false));
         let is = |key: &str, word: &str| keys.require(key, json!(word), json!(word));
-        if matches!(kind, Ddim | Ddpm | DpmSolver2M | DpmSolver2MKarras | Lcm | UfoGen) {
+        if !matches!(kind, Euler | EulerAncestral | Heun | DpmSolverSde | Tcd | Pndm) {
             off("thresholding")?;
         }
-        if matches!(kind, EulerAncestral | Pndm) && self.prediction == Prediction::Sample {
+        if matches!(kind, EulerAncestral | DpmSolverSde | Pndm)
+            && self.prediction == Prediction::Sample
+        {
             is("prediction_type", "epsilon")?;
         }
+        if kind.spacings().contains(&Spacing::Karras) {
+            off("use_beta_sigmas")?;
+        }
         match kind {
-            Ddim if !(0.0..=1.0).contains(&self.eta) => {
-                let message = format!("ddim: eta: expected a number from 0 to 1, got {}", self.eta);
+            Ddim | Tcd if !(0.0..=1.0).contains(&self.eta) => {
+                let message =
+                    format!("{kind}: eta: expected a number from 0 to 1, got {}", self.eta);
                 return Err(Error::new(ErrorKind::Argument, message));
             }
-            Ddpm | DpmSolver2M | DpmSolver2MKarras if self.variance == Variance::Other => {
-                is("variance_type", "fixed_small")?;
-            }
+            Ddpm if self.variance == Variance::Other => is("variance_type", "fixed_small")?,
             Euler => {
-                ["use_exponential_sigmas", "use_beta_sigmas"]
-                    .iter()
-                    .try_for_each(|key| off(key))?;
                 is("interpolation_type", "linear")?;
                 if self.prediction == Prediction::Velocity {
                     is("timestep_type", "discrete")?;
                 }
             }
-            DpmSolver2M | DpmSolver2MKarras => {
-                let flags = ["exponential_sigmas", "beta_sigmas", "lu_lambdas", "flow_sigmas"];
-                flags.iter().try_for_each(|key| off(&format!("use_{key}")))?;
-                // Diffusers takes DPM-Solver++ where the file of another solver says DEIS.
-                if keys.get("algorithm_type", "a word", Value::as_str)? != Some("deis") {
+            DpmSolver2M | DpmSolver2MKarras | DpmSolver2MSde => {
+                off("use_lu_lambdas")?;
+                off("use_flow_sigmas")?;
+                if self.variance == Variance::Other {
+                    is("variance_type", "fixed_small")?;
+                }
+                // Which of the two is the kind's choice. Diffusers takes DPM-Solver++ where the
+                // file of another solver says DEIS.
+                let algorithm = keys.get("algorithm_type", "a word", Value::as_str)?;
+                if !matches!(algorithm, Some("deis" | "sde-dpmsolver++")) {
                     is("algorithm_type", "dpmsolver++")?;
                 }
                 if self.solver_order == 3 {
                     keys.require("solver_order", json!(2), json!(2))?;
                 }
+            }
+            UniPc => {
+                off("use_flow_sigmas")?;
+                keys.require("predict_x0", json!(true), json!(true))?;
+                keys.require("disable_corrector", json!([]), json!([]))?;
             }
             // Not diffusers' default: a configuration that does not speak of it gets PLMS, which
             // every Stable Diffusion asks for.
@@ -241,5 +269,25 @@ impl Settings {
             [first, ..] if !self.set_alpha_to_one => *first,
             _ => 1.0,
         }
+    }
+}
+
+/// Which noise levels the file or the kind asks for, where the sampler can have others than those
+/// of its timesteps.
+fn sigma_spacing(keys: &Keys, kind: SchedulerKind) -> Result<Option<SigmaSpacing>> {
+    let karras = keys.flag("use_karras_sigmas", false)?;
+    let exponential = keys.flag("use_exponential_sigmas", false)?;
+    if kind == DpmSolver2MKarras {
+        return Ok(Some(SigmaSpacing::Karras));
+    }
+    match (kind.spacings().contains(&Spacing::Karras), karras, exponential) {
+        (true, true, true) => {
+            // The error for both: they exclude each other.
+            keys.require("use_exponential_sigmas", json!(false), json!(false))?;
+            Ok(None)
+        }
+        (true, true, false) => Ok(Some(SigmaSpacing::Karras)),
+        (true, false, true) => Ok(Some(SigmaSpacing::Exponential)),
+        (_, false, false) | (false, _, _) => Ok(None),
     }
 }

@@ -1,109 +1,64 @@
-//! Which of the training timesteps a run of n steps visits, and at which noise levels.
-//!
-//! The spacings are those of arXiv:2305.08891, table 2, in f64 as NumPy computes them.
+//! The names of the spacings.
 
-use super::settings::Settings;
+use std::fmt;
+use std::str::FromStr;
+
 use crate::error::{Error, ErrorKind, Result};
 
-/// The rule for the timesteps of a run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum TimestepSpacing {
-    /// `i·(N div n) + steps_offset`: never reaches the last training step.
+/// How the steps of a run are spread over the noise levels. Not every sampler knows every one:
+/// [`SchedulerKind::spacings`](super::SchedulerKind::spacings).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Spacing {
+    /// Equal strides from timestep 0 (and `steps_offset`) up: never reaches the last one.
     Leading,
-    /// `N − i·N/n − 1`: starts at the last training step.
-    Trailing,
-    /// From `N − 1` to 0, both included.
+    /// From the last timestep to the first, both included.
     Linspace,
+    /// Equal strides from the last timestep down: distilled models need it. Other programs call
+    /// theirs "SGM uniform"; its timesteps lie up to one from these.
+    Trailing,
+    /// The noise levels of arXiv:2206.00364, equation 5: dense where there is little noise.
+    Karras,
+    /// Noise levels of a constant ratio.
+    Exponential,
 }
 
-/// The timesteps of `steps` steps, descending, before rounding to whole ones where the spacing
-/// is linear.
-pub(super) fn timesteps(settings: &Settings, steps: usize) -> Vec<f64> {
-    spaced(settings, steps, steps, settings.num_train_timesteps)
-}
+use Spacing::*;
 
-/// Like [`timesteps`], below the training step `end`, with the stride of `count` steps where the
-/// spacing is leading or linear.
-pub(super) fn spaced(settings: &Settings, steps: usize, count: usize, end: usize) -> Vec<f64> {
-    let train = settings.num_train_timesteps;
-    let mut timesteps: Vec<f64> = match settings.timestep_spacing {
-        TimestepSpacing::Linspace => linspace(0.0, end as f64 - 1.0, count),
-        TimestepSpacing::Leading => {
-            let stride = end / count;
-            (0..count).map(|i| (i * stride + settings.steps_offset) as f64).collect()
+impl Spacing {
+    /// Every spacing.
+    pub const ALL: [Spacing; 5] = [Leading, Linspace, Trailing, Karras, Exponential];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Leading => "leading",
+            Linspace => "linspace",
+            Trailing => "sgm-uniform",
+            Karras => "karras",
+            Exponential => "exponential",
         }
-        TimestepSpacing::Trailing => {
-            // NumPy's arange multiplies by the difference of its first two values. For some n
-            // (61 of 1000) diffusers gets a timestep −1 after the n-th by rounding; not here.
-            let (end, stride) = (end as f64, train as f64 / steps as f64);
-            let difference = (end - stride) - end;
-            let mut all: Vec<f64> = (0..steps)
-                .map(|i| end + i as f64 * difference)
-                .take_while(|&t| t > 0.0)
-                .map(|t| t.round_ties_even() - 1.0)
-                .collect();
-            all.reverse();
-            all
-        }
-    };
-    timesteps.reverse();
-    timesteps
-}
-
-/// Timesteps as indices into the training steps; an error of kind `Argument` if one is not.
-pub(super) fn indices(settings: &Settings, timesteps: &[f64]) -> Result<Vec<usize>> {
-    let train = settings.num_train_timesteps;
-    let index = |&timestep: &f64| {
-        let t = timestep.round_ties_even();
-        if t >= 0.0 && t < train as f64 {
-            return Ok(t as usize);
-        }
-        let message = format!(
-            "scheduler: steps: {} of {train} training steps reach timestep {t} (expected 0 to {}): \
-             take fewer steps or a smaller steps_offset",
-            timesteps.len(),
-            train - 1,
-        );
-        Err(Error::new(ErrorKind::Argument, message))
-    };
-    timesteps.iter().map(index).collect()
-}
-
-/// `count` values from `start` to `end`, both included.
-pub(super) fn linspace(start: f64, end: f64, count: usize) -> Vec<f64> {
-    let last = count.saturating_sub(1);
-    let step = (end - start) / last.max(1) as f64;
-    let value = |i: usize| if i > 0 && i == last { end } else { start + i as f64 * step };
-    (0..count).map(value).collect()
-}
-
-/// The value of a table at a fractional index, linearly interpolated; its last value beyond it.
-pub(super) fn interpolate(table: &[f32], index: f64) -> f64 {
-    let low = index.floor().max(0.0) as usize;
-    match table.get(low..low + 2) {
-        Some(&[a, b]) => {
-            let (a, b) = (f64::from(a), f64::from(b));
-            (b - a) * (index - low as f64) + a
-        }
-        _ => table.last().map_or(f64::NAN, |&last| f64::from(last)),
     }
 }
 
-/// The noise levels (σmax^(1/ρ) + i/(n−1)·(σmin^(1/ρ) − σmax^(1/ρ)))^ρ with ρ = 7
-/// (Karras et al., arXiv:2206.00364, equation 5).
-pub(super) fn karras(sigma_max: f64, sigma_min: f64, count: usize) -> Vec<f64> {
-    const RHO: f64 = 7.0;
-    let (max, min) = (sigma_max.powf(1.0 / RHO), sigma_min.powf(1.0 / RHO));
-    linspace(0.0, 1.0, count).iter().map(|ramp| (max + ramp * (min - max)).powf(RHO)).collect()
+impl fmt::Display for Spacing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
-/// The fractional timestep whose noise level is `sigma`: ln σ is interpolated linearly.
-pub(super) fn timestep_of(sigma: f64, sigmas: &[f32]) -> f64 {
-    let log_sigma = sigma.max(1e-10).ln();
-    let log = |i: usize| sigmas.get(i).map_or(f32::NAN, |sigma| sigma.ln());
-    let below = (0..sigmas.len()).rev().find(|&i| f64::from(log(i)) <= log_sigma).unwrap_or(0);
-    let low = below.min(sigmas.len().saturating_sub(2));
-    let (a, b) = (log(low), log(low + 1));
-    let w = ((f64::from(a) - log_sigma) / f64::from(a - b)).clamp(0.0, 1.0);
-    (1.0 - w) * low as f64 + w * (low + 1) as f64
+impl FromStr for Spacing {
+    type Err = Error;
+
+    /// Reads a name of the command line, or `trailing`; the error, of kind `Argument`, lists them.
+    fn from_str(name: &str) -> Result<Self> {
+        let known = |spacing: &Spacing| {
+            name == spacing.name() || *spacing == Trailing && name == "trailing"
+        };
+        Spacing::ALL.into_iter().find(known).ok_or_else(|| {
+            let names = Spacing::ALL.map(Spacing::name).join(", ");
+            let message = format!("spacing: expected one of {names}, got {name:?}");
+            Error::new(ErrorKind::Argument, message)
+        })
+    }
 }

@@ -11,8 +11,8 @@
 
 use super::betas::alphas_cumprod;
 use super::settings::Settings;
-use super::spacing::{indices, timesteps};
 use super::step::{Next, Step};
+use super::timesteps::{indices, timesteps};
 use crate::error::Result;
 
 pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<Vec<Step>> {

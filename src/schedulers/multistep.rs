@@ -1,0 +1,78 @@
+//! The noise levels of the multistep solvers, DPM-Solver++ and UniPC.
+
+use super::betas;
+use super::betas::BetaSchedule;
+use super::kind::SchedulerKind;
+use super::settings::Settings;
+use super::sigmas::{SigmaSpacing, interpolate, timestep_of};
+use super::timesteps::{TimestepSpacing, indices, spaced};
+use crate::error::{Error, ErrorKind, Result};
+
+/// α, σ and λ = ln α − ln σ at a noise-to-signal ratio, where x = α·x₀ + σ·ε.
+#[derive(Clone, Copy)]
+pub(super) struct Level {
+    pub(super) alpha: f32,
+    pub(super) sigma: f32,
+    pub(super) lambda: f32,
+}
+
+impl Level {
+    fn at(ratio: f32) -> Level {
+        let alpha = 1.0 / (ratio * ratio + 1.0).sqrt();
+        let sigma = ratio * alpha;
+        Level { alpha, sigma, lambda: alpha.ln() - sigma.ln() }
+    }
+}
+
+/// The timesteps, and the levels between them: one more.
+pub(super) fn levels(
+    settings: &Settings,
+    kind: SchedulerKind,
+    steps: usize,
+) -> Result<(Vec<usize>, Vec<Level>)> {
+    let table = betas::sigmas(settings);
+    let lowest = table.first().map_or(f64::NAN, |&sigma| f64::from(sigma));
+    let (timesteps, mut ratios, mut last) = match settings.sigma_spacing {
+        Some(spacing) => {
+            let highest = table.last().map_or(f64::NAN, |&sigma| f64::from(sigma));
+            let [min, max] = settings.sigma_range;
+            let ratios = spacing.sigmas(max.unwrap_or(highest), min.unwrap_or(lowest), steps);
+            let cosine = settings.beta_schedule == BetaSchedule::SquaredCosine;
+            // As diffusers does it: Karras' are rounded, except for these betas and DPM-Solver++.
+            let rounded =
+                spacing == SigmaSpacing::Karras && !(cosine && kind != SchedulerKind::UniPc);
+            let whole = |t: f64| if rounded { t } else { t.floor() };
+            let found: Vec<f64> = ratios.iter().map(|&r| whole(timestep_of(r, &table))).collect();
+            let last = ratios.last().copied().filter(|_| kind == SchedulerKind::UniPc);
+            (indices(settings, &found)?, ratios, last.unwrap_or(lowest))
+        }
+        None => {
+            let timesteps = indices(settings, &timesteps(settings, &table, steps)?)?;
+            let ratios = timesteps.iter().map(|&t| interpolate(&table, t as f64)).collect();
+            (timesteps, ratios, lowest)
+        }
+    };
+    if settings.final_sigma_zero {
+        last = 0.0;
+    }
+    ratios.push(last);
+    Ok((timesteps, ratios.iter().map(|&ratio| Level::at(ratio as f32)).collect()))
+}
+
+/// The timesteps below which λ = −ln σ̄ is above its limit, spaced.
+fn timesteps(settings: &Settings, table: &[f32], steps: usize) -> Result<Vec<f64>> {
+    let above = |ratio: &&f32| f64::from(-ratio.ln()) >= settings.lambda_min_clipped;
+    let end = table.iter().filter(above).count();
+    if end == 0 {
+        let message =
+            format!("lambda_min_clipped: {} leaves no timestep", settings.lambda_min_clipped);
+        return Err(Error::new(ErrorKind::Config, message));
+    }
+    let count = match settings.timestep_spacing {
+        TimestepSpacing::Trailing => steps,
+        TimestepSpacing::Leading | TimestepSpacing::Linspace => steps + 1,
+    };
+    let mut timesteps = spaced(settings, steps, count, end);
+    timesteps.truncate(steps);
+    Ok(timesteps)
+}

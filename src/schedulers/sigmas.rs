@@ -1,0 +1,54 @@
+//! Noise levels σ beside the timesteps of training, in f64 as NumPy computes them.
+
+use super::timesteps::linspace;
+
+/// A rule for the noise levels of a run that does not go by timesteps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum SigmaSpacing {
+    /// (σmax^(1/ρ) + i/(n−1)·(σmin^(1/ρ) − σmax^(1/ρ)))^ρ with ρ = 7 (arXiv:2206.00364,
+    /// equation 5).
+    Karras,
+    /// ln σ is linear.
+    Exponential,
+}
+
+impl SigmaSpacing {
+    /// `count` noise levels from `sigma_max` to `sigma_min`, both included.
+    pub(super) fn sigmas(self, sigma_max: f64, sigma_min: f64, count: usize) -> Vec<f64> {
+        const RHO: f64 = 7.0;
+        match self {
+            SigmaSpacing::Karras => {
+                let (max, min) = (sigma_max.powf(1.0 / RHO), sigma_min.powf(1.0 / RHO));
+                let ramp = linspace(0.0, 1.0, count);
+                ramp.iter().map(|ramp| (max + ramp * (min - max)).powf(RHO)).collect()
+            }
+            SigmaSpacing::Exponential => {
+                let logs = linspace(sigma_max.ln(), sigma_min.ln(), count);
+                logs.iter().map(|log| log.exp()).collect()
+            }
+        }
+    }
+}
+
+/// The value of a table at a fractional index, linearly interpolated; its last value beyond it.
+pub(super) fn interpolate(table: &[f32], index: f64) -> f64 {
+    let low = index.floor().max(0.0) as usize;
+    match table.get(low..low + 2) {
+        Some(&[a, b]) => {
+            let (a, b) = (f64::from(a), f64::from(b));
+            (b - a) * (index - low as f64) + a
+        }
+        _ => table.last().map_or(f64::NAN, |&last| f64::from(last)),
+    }
+}
+
+/// The fractional timestep whose noise level is `sigma`: ln σ is interpolated linearly.
+pub(super) fn timestep_of(sigma: f64, sigmas: &[f32]) -> f64 {
+    let log_sigma = sigma.max(1e-10).ln();
+    let log = |i: usize| sigmas.get(i).map_or(f32::NAN, |sigma| sigma.ln());
+    let below = (0..sigmas.len()).rev().find(|&i| f64::from(log(i)) <= log_sigma).unwrap_or(0);
+    let low = below.min(sigmas.len().saturating_sub(2));
+    let (a, b) = (log(low), log(low + 1));
+    let w = ((f64::from(a) - log_sigma) / f64::from(a - b)).clamp(0.0, 1.0);
+    (1.0 - w) * low as f64 + w * (low + 1) as f64
+}

@@ -1,0 +1,78 @@
+//! Which of the training timesteps a run of n steps visits.
+//!
+//! The spacings are those of arXiv:2305.08891, table 2, in f64 as NumPy computes them.
+
+use super::settings::Settings;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The rule for the timesteps of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum TimestepSpacing {
+    /// `i·(N div n) + steps_offset`: never reaches the last training step.
+    Leading,
+    /// `N − i·N/n − 1`: starts at the last training step.
+    Trailing,
+    /// From `N − 1` to 0, both included.
+    Linspace,
+}
+
+/// The timesteps of `steps` steps, descending, before rounding to whole ones where the spacing
+/// is linear.
+pub(super) fn timesteps(settings: &Settings, steps: usize) -> Vec<f64> {
+    spaced(settings, steps, steps, settings.num_train_timesteps)
+}
+
+/// Like [`timesteps`], below the training step `end`, with the stride of `count` steps where the
+/// spacing is leading or linear.
+pub(super) fn spaced(settings: &Settings, steps: usize, count: usize, end: usize) -> Vec<f64> {
+    let train = settings.num_train_timesteps;
+    let mut timesteps: Vec<f64> = match settings.timestep_spacing {
+        TimestepSpacing::Linspace => linspace(0.0, end as f64 - 1.0, count),
+        TimestepSpacing::Leading => {
+            let stride = end / count;
+            (0..count).map(|i| (i * stride + settings.steps_offset) as f64).collect()
+        }
+        TimestepSpacing::Trailing => {
+            // NumPy's arange multiplies by the difference of its first two values. For some n
+            // (61 of 1000) diffusers gets a timestep −1 after the n-th by rounding; not here.
+            let (end, stride) = (end as f64, train as f64 / steps as f64);
+            let difference = (end - stride) - end;
+            let mut all: Vec<f64> = (0..steps)
+                .map(|i| end + i as f64 * difference)
+                .take_while(|&t| t > 0.0)
+                .map(|t| t.round_ties_even() - 1.0)
+                .collect();
+            all.reverse();
+            all
+        }
+    };
+    timesteps.reverse();
+    timesteps
+}
+
+/// Timesteps as indices into the training steps; an error of kind `Argument` if one is not.
+pub(super) fn indices(settings: &Settings, timesteps: &[f64]) -> Result<Vec<usize>> {
+    let train = settings.num_train_timesteps;
+    let index = |&timestep: &f64| {
+        let t = timestep.round_ties_even();
+        if t >= 0.0 && t < train as f64 {
+            return Ok(t as usize);
+        }
+        let message = format!(
+            "scheduler: steps: {} of {train} training steps reach timestep {t} (expected 0 to {}): \
+             take fewer steps or a smaller steps_offset",
+            timesteps.len(),
+            train - 1,
+        );
+        Err(Error::new(ErrorKind::Argument, message))
+    };
+    timesteps.iter().map(index).collect()
+}
+
+/// `count` values from `start` to `end`, both included.
+pub(super) fn linspace(start: f64, end: f64, count: usize) -> Vec<f64> {
+    let last = count.saturating_sub(1);
+    let step = (end - start) / last.max(1) as f64;
+    let value = |i: usize| if i > 0 && i == last { end } else { start + i as f64 * step };
+    (0..count).map(value).collect()
+}
