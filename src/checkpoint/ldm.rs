@@ -53,7 +53,10 @@ const IGNORED_STARTS: [&str; 17] = [
 /// The same by the ends of names: constants of CLIP, and its comparison with pictures.
 const IGNORED_ENDS: [&str; 3] = ["position_ids", "logit_scale", "attn_mask"];
 
-/// The autoencoder's encoder and decoder; [`vae`] turns the numbers of `up` around.
+/// Layers that a first text encoder has at most: Stable Diffusion 2's.
+const LAYERS: usize = 23;
+
+/// The autoencoder's encoder and decoder; [`Names::vae`] turns the numbers of `up` around.
 const VAE: [(&str, &str); 14] = [
     ("conv_in.*", "conv_in.*"),
     ("conv_out.*", "conv_out.*"),
@@ -122,6 +125,8 @@ pub struct Names {
     unet: BTreeMap<String, String>,
     /// Resolutions of the autoencoder.
     levels: usize,
+    /// Layers of the first text encoder that are used.
+    layers: usize,
 }
 
 impl Names {
@@ -141,7 +146,7 @@ impl Names {
         // A number that leaves no room for one more is damage, and fits no level.
         let levels = weights.names().filter_map(level).max();
         let levels = levels.and_then(|level| level.checked_add(1)).unwrap_or(0);
-        Names { bare, unet, levels }
+        Names { bare, unet, levels, layers: layers(weights) }
     }
 
     /// What becomes of a tensor of this name and shape.
@@ -166,7 +171,7 @@ impl Names {
         let names = match component {
             "unet" => whole(self.unet(inside)),
             "vae" => whole(self.vae(inside)),
-            _ if component == "text_encoder" && left_out(inside) => return Place::Ignored,
+            _ if component == "text_encoder" && self.left_out(inside) => return Place::Ignored,
             _ => text(inside, shape),
         };
         names.map_or(Place::Unknown, |names| Place::Component(component, names))
@@ -184,6 +189,15 @@ impl Names {
         let (layer, leaf) = inside.rsplit_once('.')?;
         let (_, layer) = RESNET.iter().find(|(ldm, _)| *ldm == layer)?;
         Some(format!("{ours}.{layer}.{leaf}"))
+    }
+
+    /// What diffusers leaves out of the first text encoder.
+    fn left_out(&self, name: &str) -> bool {
+        let name = name.strip_prefix("text_model.").unwrap_or(name);
+        let layer = ["transformer.resblocks.", "encoder.layers."]
+            .iter()
+            .find_map(|start| name.strip_prefix(start)?.split('.').next()?.parse::<usize>().ok());
+        name.starts_with("text_projection") || layer.is_some_and(|layer| layer >= self.layers)
     }
 
     fn vae(&self, name: &str) -> Option<String> {
@@ -207,13 +221,20 @@ impl Names {
     }
 }
 
-/// What diffusers leaves out of Stable Diffusion 2's text encoder: it stops before the last of
-/// the 24 layers, and needs no projection. The first encoder of the other models has neither.
-fn left_out(name: &str) -> bool {
-    let name = name.strip_prefix("text_model.").unwrap_or(name);
-    ["transformer.resblocks.23.", "encoder.layers.23.", "text_projection"]
-        .iter()
-        .any(|start| name.starts_with(start))
+/// How many layers of the first text encoder are used: Stable Diffusion 2 stops before the last of
+/// OpenCLIP's, and diffusers leaves that one out. Files that were converted back from diffusers do
+/// not have it, nor the projection by which a whole encoder is known.
+fn layers(weights: &Weights) -> usize {
+    let prefixes = ["cond_stage_model.model.", "conditioner.embedders.0.model."];
+    let inside = |name: &str| prefixes.iter().find_map(|p| Some(name.strip_prefix(p)?.to_string()));
+    let whole = weights.names().filter_map(inside).any(|name| name == "text_projection");
+    let layer = |name: &str| {
+        let layer =
+            inside(name)?.strip_prefix("transformer.resblocks.")?.split('.').next()?.parse();
+        layer.ok()
+    };
+    let last = weights.names().filter_map(layer).max().filter(|_| whole);
+    last.unwrap_or(LAYERS).min(LAYERS)
 }
 
 fn text(name: &str, shape: &[usize]) -> Option<Vec<(String, View)>> {
