@@ -28,7 +28,8 @@
 //! - [`models`]: CLIP, the UNets, the autoencoder, written as their papers write them.
 //! - [`graph`]: what models build and what is planned from it; plain data, made without a GPU.
 //! - [`kernels`]: every operation: formula, shape rule, launch and reference, beside its WGSL.
-//! - [`weights`] reads safetensors; [`tokenizer`], [`schedulers`] and [`random`] stand alone.
+//! - [`weights`] reads safetensors; [`prompt`], [`tokenizer`], [`schedulers`] and [`random`] stand
+//!   alone.
 //! - [`picture`], [`shape`] and [`error`]: what all of them speak of.
 //!
 //! # Features
@@ -55,6 +56,7 @@ pub mod graph;
 pub mod kernels;
 pub mod models;
 pub mod picture;
+pub mod prompt;
 pub mod random;
 pub mod schedulers;
 pub mod shape;
