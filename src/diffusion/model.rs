@@ -4,7 +4,7 @@ use super::codec::{Codec, Direction};
 use super::denoiser::{Denoiser, Sizes};
 use super::files::ModelFiles;
 use super::request::{Defaults, Request};
-use super::text::{TextEncoder, TextOptions};
+use super::text::{TextEncoder, TextOptions, TextualInversion};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Plan;
 use crate::kernels::Target;
@@ -116,7 +116,7 @@ impl Model {
     pub fn plans(&self, request: &Request, target: &Target) -> Result<Vec<(&'static str, Plan)>> {
         let settings = self.settings(request)?;
         let sizes = self.sizes(request, &settings)?;
-        let mut graphs = self.text.graphs(sizes.copies, sizes.tokens)?;
+        let mut graphs = self.text.graphs(&settings.texts(request), settings.text)?;
         let denoiser = self.denoiser.graphs(sizes)?;
         graphs.extend([("prepare", denoiser.prepare), ("step", denoiser.step)]);
         let decoder = self.codec.graph(Direction::Decode, sizes.height, sizes.width)?;
@@ -182,8 +182,16 @@ impl Model {
             return Err(Error::new(ErrorKind::Argument, message));
         }
         let skip = request.clip_skip.unwrap_or(1) - 1;
-        let text = TextOptions { skip, plain: request.plain_prompts };
+        let text = TextOptions { skip, plain: request.plain_prompts, negative: copies == 2 };
         Ok(Settings { height, width, steps, guidance_scale, copies, text, schedule })
+    }
+
+    /// Adds a word to the vocabulary of the prompts.
+    ///
+    /// # Errors
+    /// As [`TextEncoder::add_embedding`].
+    pub fn add_embedding(&mut self, embedding: &TextualInversion) -> Result<()> {
+        self.text.add_embedding(embedding)
     }
 
     /// Bytes of GPU memory that the components hold.
