@@ -28,8 +28,8 @@
 //! - [`models`]: CLIP, the UNets, the autoencoder, written as their papers write them.
 //! - [`graph`]: what models build and what is planned from it; plain data, made without a GPU.
 //! - [`kernels`]: every operation: formula, shape rule, launch and reference, beside its WGSL.
-//! - [`lora`] reads what changes weights, [`weights`] reads safetensors and GGUF; [`tokenizer`],
-//!   [`schedulers`] and [`random`] stand alone.
+//! - [`lora`] reads what changes weights, [`weights`] reads safetensors and GGUF; [`prompt`],
+//!   [`tokenizer`], [`schedulers`] and [`random`] stand alone.
 //! - [`picture`], [`shape`] and [`error`]: what all of them speak of.
 //!
 //! # Features
@@ -58,6 +58,7 @@ pub mod kernels;
 pub mod lora;
 pub mod models;
 pub mod picture;
+pub mod prompt;
 pub mod random;
 pub mod schedulers;
 pub mod shape;

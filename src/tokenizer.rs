@@ -4,6 +4,7 @@
 //! `CLIPTokenizer` (Radford et al. 2021, arXiv 2103.00020, section 2.4). Both ways to ship a
 //! vocabulary, `tokenizer.json` and `vocab.json` + `merges.txt`, build the same pipeline.
 
+mod clip;
 mod special;
 mod vocabulary;
 
@@ -13,9 +14,10 @@ use tokenizers::normalizers::{self, Lowercase, NFC};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer as Pipeline};
+use tokenizers::{AddedToken, Encoding, SplitDelimiterBehavior, Tokenizer as Pipeline};
 
 use crate::error::{Error, ErrorKind, Result};
+pub use clip::clip_merges;
 use special::SpecialTokens;
 use vocabulary::Vocabulary;
 
@@ -76,8 +78,11 @@ impl Tokenizer {
     /// `NotFound` if files are missing, `Format` naming the file if one is damaged,
     /// `Unsupported` if it is not CLIP's kind of vocabulary, `Argument` if `max_length < 3`.
     pub fn new(files: &TokenizerFiles<'_>, max_length: usize) -> Result<Self> {
-        let vocabulary = Vocabulary::read(files)?;
-        let special = SpecialTokens::read(files)?;
+        Self::build(Vocabulary::read(files)?, &SpecialTokens::read(files)?, max_length)
+    }
+
+    /// The tokenizer of a vocabulary; errors as [`new`](Tokenizer::new).
+    fn build(vocabulary: Vocabulary, special: &SpecialTokens, max_length: usize) -> Result<Self> {
         let max_length = max_length.min(special.model_max_length.unwrap_or(usize::MAX));
         if max_length < 3 {
             return Err(Error::new(
@@ -142,29 +147,67 @@ impl Tokenizer {
         self.vocab_size
     }
 
-    /// Turns a text of any length into one row of ids.
+    /// How many ids of a text fit into a row, beside start and end.
+    pub fn capacity(&self) -> usize {
+        self.max_length - 2
+    }
+
+    /// The same tokenizer with another padding; see [`Tokenizer::clip`] for what models use.
+    ///
+    /// # Errors
+    /// `Format` if `pad` is not a token of the vocabulary.
+    pub fn with_padding(mut self, pad: &str) -> Result<Self> {
+        let unusable = || {
+            let message = format!("tokenizer: the padding {pad:?} is not in the vocabulary");
+            Error::new(ErrorKind::Format, message)
+        };
+        self.pad = self.pipeline.token_to_id(pad).ok_or_else(unusable)?;
+        self.pipeline
+            .add_special_tokens([AddedToken::from(pad, true)])
+            .map_err(|error| unusable().with_source(error))?;
+        Ok(self)
+    }
+
+    /// The ids of a text of any length, without start, end and padding.
     ///
     /// # Errors
     /// `Format` if the vocabulary cannot express the text (only if it is damaged).
+    pub fn ids(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.tokens(text)?.get_ids().to_vec())
+    }
+
+    /// The row of [`max_length`](Tokenizer::max_length) ids that holds the first
+    /// [`capacity`](Tokenizer::capacity) of these: start, ids, end, padding.
+    pub fn row(&self, ids: &[u32]) -> Vec<u32> {
+        let mut row = Vec::with_capacity(self.max_length);
+        row.push(self.bos);
+        row.extend(ids.iter().take(self.capacity()));
+        row.push(self.eos);
+        row.resize(self.max_length, self.pad);
+        row
+    }
+
+    /// Turns a text into one row of ids; what does not fit is left out.
+    ///
+    /// # Errors
+    /// As [`ids`](Tokenizer::ids).
     pub fn encode(&self, text: &str) -> Result<Encoded> {
-        let tokens = self.pipeline.encode(text, false).map_err(|error| {
-            Error::new(ErrorKind::Format, "tokenizer: the vocabulary cannot express the text")
-                .with_source(error)
-        })?;
-        let kept = tokens.len().min(self.max_length - 2);
-        let truncated = tokens.get_offsets().get(kept).map(|&(start, _)| {
+        let tokens = self.tokens(text)?;
+        let truncated = tokens.get_offsets().get(self.capacity()).map(|&(start, _)| {
             // An offset inside a character moves to its start.
             let start = (0..=start).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
             text[start..].trim().to_string()
         });
-
-        let mut ids = Vec::with_capacity(self.max_length);
-        ids.push(self.bos);
-        ids.extend_from_slice(&tokens.get_ids()[..kept]);
-        ids.push(self.eos);
-        ids.resize(self.max_length, self.pad);
-        let eos_position = ids.iter().position(|&id| id == self.eos).unwrap_or(kept + 1);
+        let ids = self.row(tokens.get_ids());
+        let eos_position = ids.iter().position(|&id| id == self.eos).unwrap_or_default();
         Ok(Encoded { ids, eos_position, tokens: tokens.len(), truncated })
+    }
+
+    fn tokens(&self, text: &str) -> Result<Encoding> {
+        self.pipeline.encode(text, false).map_err(|error| {
+            Error::new(ErrorKind::Format, "tokenizer: the vocabulary cannot express the text")
+                .with_source(error)
+        })
     }
 }
 

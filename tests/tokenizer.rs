@@ -1,4 +1,5 @@
-//! The tokenizer against transformers' ids (`golden/tokenizer.json`), from both kinds of files.
+//! The tokenizer against transformers' ids: `golden/tokenizer.json` from both kinds of files,
+//! `golden/tokenizer_clip.safetensors` with CLIP's vocabulary.
 
 use std::path::PathBuf;
 
@@ -102,6 +103,59 @@ fn the_comparison_can_fail() {
     let tokenizer = Tokenizer::new(&folder.whole(), 77).unwrap();
     let wrong = differences(&tokenizer, &golden.texts, golden.pad + 1);
     assert!(wrong.len() > golden.texts.len() / 2);
+}
+
+/// The items of a golden file that stores them one after the other, and where each ends.
+fn items<T: bytemuck::Pod>(file: &safetensors::SafeTensors<'_>, name: &str) -> Vec<Vec<T>> {
+    let values: Vec<T> = bytemuck::pod_collect_to_vec(file.tensor(name).expect(name).data());
+    let ends = format!("{}_ends", name.trim_end_matches('s'));
+    let ends: Vec<u32> = bytemuck::pod_collect_to_vec(file.tensor(&ends).expect(&ends).data());
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let ranges = starts.zip(&ends);
+    ranges.map(|(start, &end)| values[start as usize..end as usize].to_vec()).collect()
+}
+
+#[test]
+fn ten_thousand_texts_in_clips_vocabulary() {
+    let bytes = std::fs::read(root().join("tests/golden/tokenizer_clip.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let texts = items::<u8>(&file, "texts");
+    let texts: Vec<_> = texts.into_iter().map(|text| String::from_utf8(text).unwrap()).collect();
+    assert_eq!(texts.len(), 10_000);
+    let rows = |name: &str| items::<u16>(&file, name);
+    let differences = |tokenizer: &Tokenizer, rows: &[Vec<u16>]| {
+        let mut wrong = Vec::new();
+        for (text, row) in texts.iter().zip(rows) {
+            let want: Vec<u32> = row.iter().copied().map(u32::from).collect();
+            let got = tokenizer.ids(text).unwrap();
+            if got != want {
+                wrong.push(format!("{text:?}\n  want {want:?}\n  got  {got:?}"));
+            }
+        }
+        wrong
+    };
+    let (ids, pad_ids) = (rows("ids"), rows("pad_ids"));
+    for (pad, rows) in [("<|endoftext|>", &ids), ("!", &pad_ids)] {
+        let wrong = differences(&Tokenizer::clip(pad, 77).unwrap(), rows);
+        let some = wrong.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
+        assert!(wrong.is_empty(), "padding {pad}: {} texts differ:\n{some}", wrong.len());
+    }
+    // The paddings differ where a text has "!" as a word, and nowhere else.
+    let tokenizer = Tokenizer::clip("<|endoftext|>", 77).unwrap();
+    let wrong = differences(&tokenizer, &pad_ids);
+    assert!(wrong.len() > 10 && wrong.len() < pad_ids.len() / 2, "{}", wrong.len());
+    let changed = differences(&tokenizer.with_padding("!").unwrap(), &pad_ids);
+    assert!(changed.is_empty(), "{}", changed.join("\n"));
+}
+
+#[test]
+fn clips_tokenizer_of_every_model() {
+    let cat = |pad| Tokenizer::clip(pad, 5).unwrap().encode("a cat").unwrap().ids;
+    assert_eq!(cat("<|endoftext|>"), [49_406, 320, 2368, 49_407, 49_407]);
+    let empty = Tokenizer::clip("!", 5).unwrap().encode("").unwrap();
+    assert_eq!((empty.ids, empty.eos_position), (vec![49_406, 49_407, 0, 0, 0], 1));
+    let error = Tokenizer::clip("<pad>", 77).err().expect("no such token");
+    assert!(error.to_string().contains("<pad>"), "{error}");
 }
 
 #[test]

@@ -29,3 +29,4 @@ pub use model::Model;
 pub use request::{Defaults, ImageToImage, Request};
 pub use run::{Generated, Progress, Run, Timings};
 pub use session::Diffusion;
+pub use text::{TextEmbeddings, TextEncoder, TextOptions, TextualInversion};

@@ -5,7 +5,7 @@ use super::denoiser::{Denoiser, SIZES, Sizes};
 use super::files::ModelFiles;
 use super::memory::{MemoryPlan, Stage};
 use super::request::{Defaults, Request};
-use super::text::{TextEncoder, TextOptions};
+use super::text::{TextEncoder, TextOptions, TextualInversion};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Plan;
 use crate::kernels::Target;
@@ -142,7 +142,7 @@ impl Model {
     pub fn plans(&self, request: &Request, target: &Target) -> Result<Vec<(&'static str, Plan)>> {
         let settings = self.settings(request)?;
         let sizes = self.sizes(request, &settings)?;
-        let mut graphs = self.text.graphs(sizes.copies, sizes.tokens)?;
+        let mut graphs = self.text.graphs(&settings.texts(request), settings.text)?;
         let denoiser = self.denoiser.graphs(sizes)?;
         let codec = |direction| self.codec.graph(direction, sizes.height, sizes.width);
         if request.image.is_some() {
@@ -236,7 +236,7 @@ impl Model {
             return Err(Error::new(ErrorKind::Argument, message));
         }
         let skip = request.clip_skip.unwrap_or(1) - 1;
-        let text = TextOptions { skip, plain: request.plain_prompts };
+        let text = TextOptions { skip, plain: request.plain_prompts, negative: copies == 2 };
         Ok(Settings { height, width, steps, guidance_scale, copies, text, schedule })
     }
 
@@ -279,6 +279,14 @@ impl Model {
             return Err(Error::new(ErrorKind::Argument, message));
         }
         Ok(())
+    }
+
+    /// Adds a word to the vocabulary of the prompts.
+    ///
+    /// # Errors
+    /// As [`TextEncoder::add_embedding`].
+    pub fn add_embedding(&mut self, embedding: &TextualInversion) -> Result<()> {
+        self.text.add_embedding(embedding)
     }
 
     /// Bytes of GPU memory that the components hold.

@@ -6,7 +6,7 @@ use super::memory::Bytes;
 use super::model::Model;
 use super::request::{Defaults, Request};
 use super::run::{Generated, Progress, Run};
-use super::text::TextOptions;
+use super::text::{TextOptions, TextualInversion};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Gpu;
 use crate::graph::Plan;
@@ -82,6 +82,14 @@ impl Diffusion {
     /// As [`Model::plans`].
     pub fn plans(&self, request: &Request) -> Result<Vec<(&'static str, Plan)>> {
         self.model.plans(request, self.gpu.target())
+    }
+
+    /// Adds a word to the vocabulary of the prompts (textual inversion).
+    ///
+    /// # Errors
+    /// As [`TextEncoder::add_embedding`](super::TextEncoder::add_embedding).
+    pub fn add_embedding(&mut self, embedding: &TextualInversion) -> Result<()> {
+        self.model.add_embedding(embedding)
     }
 
     /// Begins a picture: encodes the prompt and prepares the sampler.

@@ -19,10 +19,14 @@ pub struct ClipConfig {
     #[serde(default = "default_tokens")]
     pub max_position_embeddings: usize,
     num_attention_heads: usize,
+    /// How many of the layers in the file are the model's; `None` is all.
+    num_hidden_layers: Option<usize>,
     #[serde(default = "default_activation")]
     hidden_act: String,
     #[serde(default = "default_epsilon")]
     layer_norm_eps: f64,
+    /// CLIP's own where it is missing.
+    eos_token_id: Option<u32>,
 }
 
 fn default_tokens() -> usize {
@@ -35,6 +39,11 @@ fn default_epsilon() -> f64 {
     1e-5
 }
 
+/// CLIP's id of the end of a text.
+const EOS: u32 = 49_407;
+/// The end's id in configurations from before transformers 4.31, which is no id of theirs.
+const UNKNOWN_EOS: u32 = 2;
+
 impl ClipConfig {
     fn activation(&self) -> Option<Function> {
         match self.hidden_act.as_str() {
@@ -43,37 +52,127 @@ impl ClipConfig {
             _ => None,
         }
     }
+
+    /// Where in a row of ids the pooled embedding is taken: at the first end of text, as
+    /// transformers does. Configurations that do not know the end's id (2) take the largest id.
+    pub fn pooled_position(&self, ids: &[u32]) -> usize {
+        let wanted = match self.eos_token_id.unwrap_or(EOS) {
+            UNKNOWN_EOS => ids.iter().max().copied().unwrap_or_default(),
+            eos => eos,
+        };
+        ids.iter().position(|id| *id == wanted).unwrap_or_default()
+    }
+}
+
+/// What is read of an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// How many of the last layers the hidden state leaves out.
+    pub skip: usize,
+    /// Whether the final layer norm is applied to the hidden state.
+    pub norm: bool,
+    /// Whether the projection is read too.
+    pub projection: bool,
+}
+
+/// What an encoder says about its tokens.
+pub struct TextStates<'g> {
+    /// The hidden state `[B, T, D]`.
+    pub hidden: Tensor<'g>,
+    /// The last layer's state, normalised and projected, `[B, T, P]`. Pooled embeddings are its
+    /// rows at [`ClipConfig::pooled_position`].
+    pub projected: Option<Tensor<'g>>,
 }
 
 /// The encoder: embeddings `[B, T, D]` of tokens with their positions to the last hidden state
 /// after the final layer norm, `[B, T, D]`. [`embed`] makes the input on the host, so that the
 /// token table need not be on the GPU.
 pub fn text_encoder<'g>(m: &Scope<'g>, config: &ClipConfig, embeddings: Tensor<'g>) -> Tensor<'g> {
+    let reading = Reading { skip: 0, norm: true, projection: false };
+    text_states(m, config, embeddings, reading).hidden
+}
+
+/// The encoder up to the layers that `reading` needs; the weights of the others are not used.
+/// Arguments as those of [`text_encoder`].
+pub fn text_states<'g>(
+    m: &Scope<'g>,
+    config: &ClipConfig,
+    embeddings: Tensor<'g>,
+    reading: Reading,
+) -> TextStates<'g> {
     m.ignore("embeddings.");
-    m.ignore("text_projection.");
-    let Some(activation) = config.activation() else {
-        let message = format!(
-            "text_encoder/config.json: hidden_act: expected \"quick_gelu\" or \"gelu\", got {:?}",
-            config.hidden_act
-        );
-        m.fail(ErrorKind::Unsupported, message);
-        return embeddings;
+    let failed = |kind, message: String| {
+        m.fail(kind, message);
+        TextStates { hidden: embeddings, projected: None }
     };
+    let Some(activation) = config.activation() else {
+        let (path, got) = (m.path(), &config.hidden_act);
+        let expected = "expected \"quick_gelu\" or \"gelu\"";
+        let message = format!("{path}/config.json: hidden_act: {expected}, got {got:?}");
+        return failed(ErrorKind::Unsupported, message);
+    };
+    let layers = m.each("encoder.layers");
+    let count = config.num_hidden_layers.unwrap_or(layers.len());
+    if count > layers.len() {
+        let message = format!("encoder.layers: expected {count} layers, got {}", layers.len());
+        return failed(ErrorKind::Weights, message);
+    }
+    if reading.skip >= count {
+        let message = format!(
+            "clip skip: expected to leave out fewer than the {count} layers, got {}",
+            reading.skip
+        );
+        return failed(ErrorKind::Argument, message);
+    }
+
+    let hidden_layers = count - reading.skip;
+    let needed = if reading.projection { count } else { hidden_layers };
+    let mut last = embeddings;
+    let mut hidden = embeddings;
+    for (index, layer) in layers.iter().enumerate() {
+        if index >= needed {
+            m.ignore(&format!("encoder.layers.{index}."));
+            continue;
+        }
+        last = encoder_layer(layer, config, activation, last);
+        if index + 1 == hidden_layers {
+            hidden = last;
+        }
+    }
+    let norm = |state| {
+        m.layer_norm("final_layer_norm", state, config.layer_norm_eps)
+            .tap(&m.at("final_layer_norm"))
+    };
+    if !reading.norm && !reading.projection {
+        m.ignore("final_layer_norm.");
+    }
+    if reading.norm {
+        hidden = norm(hidden);
+    }
+    if !reading.projection {
+        m.ignore("text_projection.");
+    }
+    let projected = reading.projection.then(|| m.linear("text_projection", norm(last)));
+    TextStates { hidden, projected }
+}
+
+/// A layer: causal attention and a perceptron, each after a norm and added to its input.
+fn encoder_layer<'g>(
+    m: &Scope<'g>,
+    config: &ClipConfig,
+    activation: Function,
+    x: Tensor<'g>,
+) -> Tensor<'g> {
     let heads = config.num_attention_heads.max(1);
     let shape = AttentionShape { heads, causal: true, form: Form::Softmax };
-    let epsilon = config.layer_norm_eps;
-    let mut h = embeddings;
-    for m in m.each("encoder.layers") {
-        let n = m.layer_norm("layer_norm1", h, epsilon);
-        let attention = m.at("self_attn");
-        let q = attention.linear("q_proj", n);
-        let (k, v) = (attention.linear("k_proj", n), attention.linear("v_proj", n));
-        attention.mark();
-        h = h + attention.linear("out_proj", q.attend(k, v, shape));
-        let n = m.layer_norm("layer_norm2", h, epsilon);
-        h = (h + m.linear("mlp.fc2", m.linear("mlp.fc1", n).activation(activation))).tap(&m);
-    }
-    m.layer_norm("final_layer_norm", h, epsilon).tap(&m.at("final_layer_norm"))
+    let n = m.layer_norm("layer_norm1", x, config.layer_norm_eps);
+    let attention = m.at("self_attn");
+    let q = attention.linear("q_proj", n);
+    let (k, v) = (attention.linear("k_proj", n), attention.linear("v_proj", n));
+    attention.mark();
+    let h = x + attention.linear("out_proj", q.attend(k, v, shape));
+    let n = m.layer_norm("layer_norm2", h, config.layer_norm_eps);
+    (h + m.linear("mlp.fc2", m.linear("mlp.fc1", n).activation(activation))).tap(m)
 }
 
 /// Token plus position embeddings, `[ids.len(), D]` row-major: rows gathered on the host.
@@ -81,8 +180,35 @@ pub fn text_encoder<'g>(m: &Scope<'g>, config: &ClipConfig, embeddings: Tensor<'
 /// # Errors
 /// `Weights` if a table is missing or has fewer rows than the ids need.
 pub fn embed(weights: &Weights, ids: &[u32]) -> Result<Vec<f32>> {
+    embed_with_vectors(weights, ids, &[])
+}
+
+/// [`embed`] with vectors `[D]` in place of the token embeddings at some positions (textual
+/// inversion: Gal et al., arXiv 2208.01618).
+///
+/// # Errors
+/// As [`embed`]; `Weights` if a vector is of another width.
+pub fn embed_with_vectors(
+    weights: &Weights,
+    ids: &[u32],
+    vectors: &[(usize, &[f32])],
+) -> Result<Vec<f32>> {
     let token_rows = ids.iter().map(|id| *id as usize);
     let mut sum = gather(weights, TOKENS, token_rows)?;
+    let width = sum.len() / ids.len().max(1);
+    for &(position, vector) in vectors {
+        match sum.chunks_exact_mut(width.max(1)).nth(position) {
+            Some(row) if row.len() == vector.len() => row.copy_from_slice(vector),
+            _ => {
+                let (got, count) = (vector.len(), ids.len());
+                let message = format!(
+                    "expected a vector of width {width} at one of {count} positions, got one of \
+                     width {got} at {position}"
+                );
+                return Err(Error::new(ErrorKind::Weights, message));
+            }
+        }
+    }
     let positions = gather(weights, POSITIONS, 0..ids.len())?;
     sum.iter_mut().zip(positions).for_each(|(sum, position)| *sum += position);
     Ok(sum)
@@ -94,7 +220,7 @@ fn gather(
     rows: impl ExactSizeIterator<Item = usize>,
 ) -> Result<Vec<f32>> {
     let Some(&[count, width]) = weights.shape(name) else {
-        let message = format!("text_encoder: the table {name} of two dimensions is missing");
+        let message = format!("the table {name} of two dimensions is missing");
         return Err(Error::new(ErrorKind::Weights, message));
     };
     let values = weights.values(name)?;
@@ -102,8 +228,8 @@ fn gather(
     for (row, out) in rows.zip(gathered.chunks_exact_mut(width)) {
         if row >= count {
             let message = format!(
-                "text_encoder: {name} has {count} rows, and row {row} was asked for; tokenizer and text \
-                 encoder do not belong together"
+                "{name} has {count} rows, and row {row} was asked for; tokenizer and text encoder do \
+                 not belong together"
             );
             return Err(Error::new(ErrorKind::Weights, message));
         }

@@ -1,0 +1,162 @@
+//! Prompts with weights, as AUTOMATIC1111's stable-diffusion-webui writes them.
+//!
+//! | Written | Means |
+//! | --- | --- |
+//! | `(word)` | weight × 1.1, once for each bracket |
+//! | `(word:1.3)` | weight × 1.3 |
+//! | `[word]` | weight ÷ 1.1 |
+//! | `\(` `\)` `\[` `\]` `\\` | the character itself; a backslash before another one vanishes |
+//! | `BREAK` | the text after it begins another chunk |
+//!
+//! A bracket that nothing closes reaches to the end, one that nothing opens is text. What is between
+//! `:` and `)` and is no number is text. Prompt editing (`[a:b:0.5]`, `[a|b]`) and `AND` are not
+//! understood: their characters are read as above.
+//!
+//! The results are those of `parse_prompt_attention` (webui's `modules/prompt_parser.py`), but for
+//! `BREAK` inside brackets: there it becomes a word of negative weight, here it is a break too.
+
+/// The factor of one round bracket; one over it is that of a square bracket.
+const BRACKET: f64 = 1.1;
+
+/// A part of a prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// Words of one weight. They are tokenised without their neighbours.
+    Text {
+        /// The words, brackets and weights removed.
+        text: String,
+        /// How much they count: 1 is as much as in a prompt without weights.
+        weight: f64,
+    },
+    /// The end of a chunk.
+    Break,
+}
+
+/// The parts of a prompt; at least one. Neighbouring texts differ in their weights, which are finite.
+pub fn parse(prompt: &str) -> Vec<Part> {
+    let mut parser = Parser::default();
+    let mut rest = prompt;
+    while let Some(first) = rest.chars().next() {
+        let mut length = first.len_utf8();
+        match first {
+            '\\' => {
+                let escaped = rest[1..].chars().next().filter(|c| r"()[]\".contains(*c));
+                parser.parts.push(text(escaped.map_or_else(String::new, String::from)));
+                length += escaped.map_or(0, char::len_utf8);
+            }
+            '(' => parser.round.push(parser.parts.len()),
+            '[' => parser.square.push(parser.parts.len()),
+            ')' if !parser.round.is_empty() => parser.close_round(BRACKET),
+            ']' if !parser.square.is_empty() => parser.close_square(),
+            ':' if !parser.round.is_empty()
+                && let Some((factor, end)) = factor(rest) =>
+            {
+                parser.close_round(factor);
+                length = end;
+            }
+            ':' | ')' | ']' => parser.parts.push(text(first)),
+            _ => {
+                length = rest.find(['\\', '(', ')', '[', ']', ':']).unwrap_or(rest.len());
+                parser.words(&rest[..length]);
+            }
+        }
+        rest = &rest[length..];
+    }
+    parser.finish()
+}
+
+fn text(text: impl Into<String>) -> Part {
+    Part::Text { text: text.into(), weight: 1.0 }
+}
+
+/// The number of `:1.3)` and where the rest begins.
+fn factor(text: &str) -> Option<(f64, usize)> {
+    let number = &text[1..];
+    let end = number.find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c))?;
+    let value: f64 = number[..end].parse().ok()?;
+    (number[end..].starts_with(')') && value.is_finite()).then_some((value, 1 + end + 1))
+}
+
+#[derive(Default)]
+struct Parser {
+    parts: Vec<Part>,
+    /// Which part is the first inside each open bracket.
+    round: Vec<usize>,
+    square: Vec<usize>,
+}
+
+impl Parser {
+    /// Text without brackets, in which `BREAK` may be a word.
+    fn words(&mut self, words: &str) {
+        for (index, piece) in split_at_breaks(words).into_iter().enumerate() {
+            if index > 0 {
+                self.parts.push(Part::Break);
+            }
+            self.parts.push(text(piece));
+        }
+    }
+
+    fn close_round(&mut self, factor: f64) {
+        let first = self.round.pop();
+        self.multiply(first, factor);
+    }
+
+    fn close_square(&mut self) {
+        let first = self.square.pop();
+        self.multiply(first, 1.0 / BRACKET);
+    }
+
+    /// Multiplies the weights of all parts from `first` on.
+    fn multiply(&mut self, first: Option<usize>, factor: f64) {
+        for part in self.parts.iter_mut().skip(first.unwrap_or(usize::MAX)) {
+            if let Part::Text { weight, .. } = part {
+                *weight = (*weight * factor).clamp(f64::MIN, f64::MAX);
+            }
+        }
+    }
+
+    /// Closes what is open, and joins neighbours of one weight.
+    fn finish(mut self) -> Vec<Part> {
+        while let Some(first) = self.round.pop() {
+            self.multiply(Some(first), BRACKET);
+        }
+        while !self.square.is_empty() {
+            self.close_square();
+        }
+        let mut joined: Vec<Part> = Vec::new();
+        for part in self.parts {
+            match (joined.last_mut(), part) {
+                (Some(Part::Text { text, weight }), Part::Text { text: more, weight: same })
+                    if *weight == same =>
+                {
+                    text.push_str(&more);
+                }
+                (_, part) => joined.push(part),
+            }
+        }
+        if joined.is_empty() {
+            joined.push(text(""));
+        }
+        joined
+    }
+}
+
+/// The pieces between words `BREAK`, without the spaces around those.
+fn split_at_breaks(words: &str) -> Vec<&str> {
+    const BREAK: &str = "BREAK";
+    let in_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut pieces = Vec::new();
+    let (mut start, mut search) = (0, 0);
+    while let Some(at) = words[search..].find(BREAK).map(|at| search + at) {
+        search = at + BREAK.len();
+        let (before, after) = (&words[start..at], &words[search..]);
+        let alone = !words[..at].ends_with(in_word) && !after.starts_with(in_word);
+        if alone {
+            pieces.push(if pieces.is_empty() { before } else { before.trim_start() }.trim_end());
+            start = search;
+        }
+    }
+    let last = &words[start..];
+    pieces.push(if pieces.is_empty() { last } else { last.trim_start() });
+    pieces
+}
