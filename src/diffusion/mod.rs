@@ -4,20 +4,25 @@
 //! the sampler; [`Run::step`] advances it, so that a caller can show progress, look at the latents
 //! or stop; [`Run::finish`] decodes the picture. [`Diffusion::generate`] does all three.
 
+mod autoencoder;
 mod codec;
 mod component;
 mod denoiser;
 mod files;
 mod latents;
 mod model;
+mod preview;
 mod request;
 mod run;
 mod session;
 mod text;
+mod tiles;
 
+pub use autoencoder::Autoencoder;
 pub use files::ModelFiles;
 pub use latents::{to_channels_first, to_channels_last};
 pub use model::Model;
 pub use request::{Defaults, ImageToImage, Request};
 pub use run::{Generated, Progress, Run, Timings};
 pub use session::Diffusion;
+pub use tiles::Tiling;

@@ -1,6 +1,6 @@
 //! A model's configurations and weights, ready for any device.
 
-use super::codec::{Codec, Direction};
+use super::codec::Codec;
 use super::denoiser::{Denoiser, Sizes};
 use super::files::ModelFiles;
 use super::request::{Defaults, Request};
@@ -16,6 +16,8 @@ pub struct Model {
     pub(super) text: TextEncoder,
     pub(super) denoiser: Denoiser,
     pub(super) codec: Codec,
+    /// What previews are decoded by, if not by `codec`.
+    pub(super) preview: Option<Codec>,
     scheduler: SchedulerConfig,
     defaults: Defaults,
     name: String,
@@ -79,7 +81,7 @@ impl Model {
                 return Err(Error::new(ErrorKind::Weights, message));
             }
             let name = files.name().to_string();
-            Ok(Model { text, denoiser, codec, scheduler, defaults, name })
+            Ok(Model { text, denoiser, codec, preview: None, scheduler, defaults, name })
         };
         // Errors about a file name its folder already.
         opened().map_err(|error: Error| match error.to_string().contains(files.name()) {
@@ -108,7 +110,8 @@ impl Model {
     }
 
     /// The plans of a request by name, computed without a GPU: `text_encoder`, `prepare`
-    /// (what a prompt needs once), `step`, `decoder`.
+    /// (what a prompt needs once), `step`, `decoder` (of a tile, where the picture is decoded in
+    /// tiles).
     ///
     /// # Errors
     /// `Argument` for an impossible request; `Weights`, `Shape` or `Memory` if the model's weights
@@ -119,9 +122,12 @@ impl Model {
         let mut graphs = self.text.graphs(sizes.copies, sizes.tokens)?;
         let denoiser = self.denoiser.graphs(sizes)?;
         graphs.extend([("prepare", denoiser.prepare), ("step", denoiser.step)]);
-        let decoder = self.codec.graph(Direction::Decode, sizes.height, sizes.width)?;
-        graphs.push(("decoder", decoder));
-        graphs.iter().map(|(name, graph)| Ok((*name, Plan::new(graph, target)?))).collect()
+        let mut plans = graphs
+            .iter()
+            .map(|(name, graph)| Ok((*name, Plan::new(graph, target)?)))
+            .collect::<Result<Vec<_>>>()?;
+        plans.push(("decoder", self.codec.decoder_plan(target, [sizes.height, sizes.width])?));
+        Ok(plans)
     }
 
     /// The sizes of the denoiser's programs.
@@ -188,7 +194,8 @@ impl Model {
 
     /// Bytes of GPU memory that the components hold.
     pub(super) fn bytes(&self) -> u64 {
-        self.text.bytes() + self.denoiser.bytes() + self.codec.bytes()
+        let preview = self.preview.as_ref().map_or(0, Codec::bytes);
+        self.text.bytes() + self.denoiser.bytes() + self.codec.bytes() + preview
     }
 
     /// Forgets what is on the GPU.
@@ -196,5 +203,6 @@ impl Model {
         self.text.unload();
         self.denoiser.unload();
         self.codec.unload();
+        self.preview.iter_mut().for_each(Codec::unload);
     }
 }

@@ -102,7 +102,7 @@ impl<'d> Run<'d> {
         diffusion.model.codec.check(&gpu, sizes.height, sizes.width)?;
         let texts = settings.texts(request);
         let texts = diffusion.model.text.encode(&gpu, &texts, settings.text).await?;
-        let notes = texts.notes;
+        let mut notes = texts.notes;
         let text_time = started.elapsed();
 
         let programs = diffusion.model.denoiser.programs(&gpu, sizes).await?;
@@ -120,10 +120,12 @@ impl<'d> Run<'d> {
             }
             Some(image) => {
                 // diffusers draws the encoder's noise first, then the sampler's.
-                let posterior = to_channels_last(&random.normal(count), channels);
-                let latents =
-                    diffusion.model.codec.encode(&gpu, &image.picture, &posterior).await?;
-                let latents = to_channels_first(&latents, channels);
+                let codec = &mut diffusion.model.codec;
+                let draws = if codec.draws_noise() { count } else { 0 };
+                let posterior = to_channels_last(&random.normal(draws), channels);
+                let encoded = codec.encode(&gpu, &image.picture, &posterior).await?;
+                notes.extend(encoded.note);
+                let latents = to_channels_first(&encoded.value, channels);
                 let noise = request.latents.clone().unwrap_or_else(|| random.normal(count));
                 let [signal, level] = settings.schedule.steps[0].noising;
                 latents.iter().zip(noise).map(|(x, z)| signal * x + level * z).collect::<Vec<_>>()
@@ -191,13 +193,25 @@ impl<'d> Run<'d> {
     }
 
     /// What the sampler expects the picture to become: the image predicted in the last step,
-    /// decoded. Before the first step it is noise.
+    /// decoded, by the [preview decoder](Diffusion::set_preview_decoder) if there is one. Before the
+    /// first step it is noise.
     ///
     /// # Errors
     /// As [`finish`](Run::finish).
     pub async fn preview(&mut self) -> Result<Picture> {
         let predicted = self.state_item(PREDICTED).await?;
-        self.diffusion.decode(&predicted, self.sizes.height, self.sizes.width).await
+        self.diffusion.preview(&predicted, self.sizes.height, self.sizes.width).await
+    }
+
+    /// The [`preview`](Run::preview) by a colour for each latent instead of a decoder: an eighth of
+    /// the size, at next to no cost. `None` where the colours of the model's latents are not known;
+    /// see [`Diffusion::preview_fast`].
+    ///
+    /// # Errors
+    /// `Device` if the GPU failed.
+    pub async fn preview_fast(&self) -> Result<Option<Picture>> {
+        let predicted = self.state_item(PREDICTED).await?;
+        Ok(self.diffusion.preview_fast(&predicted, self.sizes.height, self.sizes.width))
     }
 
     /// Latents `[C, h, w]` from the state that the last step left; the first sample before there
@@ -231,10 +245,11 @@ impl<'d> Run<'d> {
         let (height, width) = (self.sizes.height, self.sizes.width);
         let last = to_channels_last(&latents, self.diffusion.model.denoiser.channels);
         let gpu = self.diffusion.gpu.clone();
-        let picture = self.diffusion.model.codec.decode(&gpu, &last, height, width).await?;
+        let decoded = self.diffusion.model.codec.decode(&gpu, &last, height, width).await?;
+        self.notes.extend(decoded.note);
         self.timings.decode = started.elapsed();
         Ok(Generated {
-            picture,
+            picture: decoded.value,
             latents,
             seed: self.seed,
             scheduler: self.settings.schedule.kind(),

@@ -8,6 +8,7 @@ pub mod clip;
 mod config;
 pub mod mobile;
 pub mod presets;
+pub mod tiny_autoencoder;
 pub mod unet;
 
 pub use config::parse_config;
