@@ -298,3 +298,54 @@ impl Codec {
 fn byte(value: f32) -> u8 {
     ((0.5 * value + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codec(config: &str, xl: bool) -> Codec {
+        let mut header = br#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#.to_vec();
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.append(&mut header);
+        file.extend([0; 4]);
+        let weights = crate::weights::Weights::from_bytes("vae", file).unwrap();
+        Codec::new(Autoencoder::from_parts("config.json", config, weights).unwrap(), xl)
+    }
+
+    #[test]
+    fn only_stable_diffusion_xl_is_kept_from_16_bits() {
+        let silent = r#"{"block_out_channels": [8]}"#;
+        let overflows = r#"{"block_out_channels": [8], "force_upcast": true}"#;
+        let repaired = r#"{"block_out_channels": [8], "force_upcast": false}"#;
+        let table = [
+            (silent, false, Storage::F16),
+            (overflows, false, Storage::F16),
+            (silent, true, Storage::F32),
+            (overflows, true, Storage::F32),
+            (repaired, true, Storage::F16),
+        ];
+        for (config, xl, expected) in table {
+            let target = codec(config, xl).target(&Target::webgpu(Storage::F16));
+            assert_eq!(target.storage, expected, "{config} {xl}");
+        }
+    }
+
+    #[test]
+    fn configurations_that_cannot_be_used_are_refused_by_key() {
+        let weights = codec(r#"{"block_out_channels": [8]}"#, false).component.weights;
+        let table = [
+            (r#"{"_class_name": "VQModel"}"#, "_class_name"),
+            (r#"{"block_out_channels": [8], "latents_mean": [1.0]}"#, "latents_mean"),
+            (r#"{"block_out_channels": [8], "latents_std": [1, 1, 0, 1]}"#, "latents_std"),
+            (r#"{"block_out_channels": [8], "scaling_factor": 0.0}"#, "scaling_factor"),
+            (r#"{"_class_name": "AutoencoderTiny", "act_fn": "silu"}"#, "act_fn"),
+            (r#"{"_class_name": "AutoencoderTiny", "num_decoder_blocks": []}"#, "num_decoder"),
+            (r#"{"_class_name": "AutoencoderTiny"}"#, "tiny autoencoder"),
+        ];
+        for (config, expected) in table {
+            let refused = Autoencoder::from_parts("config.json", config, weights.clone());
+            let message = refused.err().expect(config).to_string();
+            assert!(message.contains(expected), "{config}: {message}");
+        }
+    }
+}

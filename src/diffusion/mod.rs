@@ -7,6 +7,7 @@
 mod autoencoder;
 mod codec;
 mod component;
+mod decoding;
 mod denoiser;
 mod files;
 mod latents;

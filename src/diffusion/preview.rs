@@ -1,11 +1,7 @@
 //! Looks at a picture in the making that cost little: a small decoder, or a colour for each latent.
 
-use super::autoencoder::Autoencoder;
-use super::codec::Codec;
-use super::model::Model;
 use super::session::Diffusion;
-use super::tiles::Tiling;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::picture::Picture;
 
 /// Colours of four-channel latents: red, green and blue in [-1, 1] are a row for each channel, and
@@ -47,97 +43,7 @@ fn colours(latents: &[f32], height: usize, width: usize, table: &Colours) -> Opt
     Picture::new(width, height, rgb.collect()).ok()
 }
 
-impl Model {
-    /// Decodes and encodes by another autoencoder than the model's own, such as TAESD.
-    ///
-    /// # Errors
-    /// `Argument` if its latents are not of the model's kind.
-    pub fn set_autoencoder(&mut self, autoencoder: Autoencoder) -> Result<()> {
-        let mut codec = self.companion(autoencoder)?;
-        codec.tiling = self.codec.tiling;
-        codec.budget_bytes = self.codec.budget_bytes;
-        self.codec = codec;
-        Ok(())
-    }
-
-    /// Decodes previews by another autoencoder than the model's own, such as TAESD; `None` takes
-    /// the model's own.
-    ///
-    /// # Errors
-    /// `Argument` if its latents are not of the model's kind.
-    pub fn set_preview_decoder(&mut self, autoencoder: Option<Autoencoder>) -> Result<()> {
-        self.preview = autoencoder.map(|autoencoder| self.companion(autoencoder)).transpose()?;
-        Ok(())
-    }
-
-    /// Chooses whether pictures are decoded and encoded in tiles, and of what size.
-    ///
-    /// # Errors
-    /// `Argument` if tiles are shorter than two latents.
-    pub fn set_tiling(&mut self, tiling: Tiling) -> Result<()> {
-        let least = 2 * self.codec.pixels_per_latent();
-        if let Tiling::Always(pixels) = tiling
-            && pixels < least
-        {
-            let message = format!("tiles: expected sides of at least {least} pixels, got {pixels}");
-            return Err(Error::new(ErrorKind::Argument, message));
-        }
-        self.codec.tiling = tiling;
-        Ok(())
-    }
-
-    /// Bounds the buffers, beside the weights, that decoding or encoding takes at once; beyond, it
-    /// goes in tiles. `None` is no bound but the device's.
-    pub fn set_codec_budget(&mut self, bytes: Option<u64>) {
-        self.codec.budget_bytes = bytes.unwrap_or(u64::MAX);
-    }
-
-    /// The codec of an autoencoder for the latents of this model.
-    fn companion(&self, autoencoder: Autoencoder) -> Result<Codec> {
-        let codec = Codec::new(autoencoder, self.codec.xl);
-        let describe = |codec: &Codec| {
-            let (channels, side) = (codec.channels(), codec.pixels_per_latent());
-            format!("{channels} channels for {side}x{side} pixels")
-        };
-        let (expected, got) = (describe(&self.codec), describe(&codec));
-        if got != expected {
-            let message = format!("the autoencoder's latents: expected {expected}, got {got}");
-            return Err(Error::new(ErrorKind::Argument, message));
-        }
-        Ok(codec)
-    }
-}
-
 impl Diffusion {
-    /// See [`Model::set_autoencoder`].
-    ///
-    /// # Errors
-    /// As [`Model::set_autoencoder`].
-    pub fn set_autoencoder(&mut self, autoencoder: Autoencoder) -> Result<()> {
-        self.model.set_autoencoder(autoencoder)
-    }
-
-    /// See [`Model::set_preview_decoder`].
-    ///
-    /// # Errors
-    /// As [`Model::set_preview_decoder`].
-    pub fn set_preview_decoder(&mut self, autoencoder: Option<Autoencoder>) -> Result<()> {
-        self.model.set_preview_decoder(autoencoder)
-    }
-
-    /// See [`Model::set_tiling`].
-    ///
-    /// # Errors
-    /// As [`Model::set_tiling`].
-    pub fn set_tiling(&mut self, tiling: Tiling) -> Result<()> {
-        self.model.set_tiling(tiling)
-    }
-
-    /// See [`Model::set_codec_budget`].
-    pub fn set_codec_budget(&mut self, bytes: Option<u64>) {
-        self.model.set_codec_budget(bytes);
-    }
-
     /// The picture of latents `[C, h, w]` by the preview decoder, if there is one, else by the
     /// model's own.
     ///

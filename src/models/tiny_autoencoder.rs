@@ -74,8 +74,8 @@ impl TinyAutoencoderConfig {
     /// `Config` or `Unsupported`, by key.
     pub fn check(&self, file: &str) -> Result<()> {
         let levels = [
-            ("num_encoder_blocks", &self.num_encoder_blocks),
             ("num_decoder_blocks", &self.num_decoder_blocks),
+            ("num_encoder_blocks", &self.num_encoder_blocks),
         ];
         for (key, blocks) in levels {
             let same = blocks.len() == self.num_decoder_blocks.len();

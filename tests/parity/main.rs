@@ -11,6 +11,7 @@ mod blocks;
 mod emoji;
 mod limits;
 mod runs;
+mod tiles;
 mod unets;
 
 use serde_json::Value;
