@@ -224,7 +224,7 @@ impl Network {
     }
 
     /// A picture `[H, W, 3]` as the encoder reads it.
-    pub(super) fn from_picture(&self, picture: &Picture) -> Vec<f32> {
+    pub(super) fn image_of(&self, picture: &Picture) -> Vec<f32> {
         match self {
             Network::Variational(_) => picture.to_unit_range(),
             Network::Tiny(_) => picture.rgb().iter().map(|b| f32::from(*b) / 255.0).collect(),

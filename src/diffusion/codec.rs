@@ -149,7 +149,7 @@ impl Codec {
         let side = self.pixels_per_latent();
         let size = [picture.height() / side, picture.width() / side];
         let tiles = self.tiles(gpu.target(), Direction::Encode, size)?;
-        let image = self.network.from_picture(picture);
+        let image = self.network.image_of(picture);
         let moments = self.run(&gpu, Direction::Encode, &tiles, &image).await?;
         let value = self.network.sample(moments, noise);
         Ok(Coded { value, note: self.note(Direction::Encode, &tiles) })
