@@ -1,37 +1,59 @@
-//! The autoencoder around the latents: pictures out of them, and into them.
+//! The autoencoder around the latents: pictures out of them, and into them, whole or in tiles.
+//!
+//! 16-bit storage overflows in the autoencoder of Stable Diffusion XL; its configuration says
+//! `force_upcast`. As in diffusers' XL pipelines, such an autoencoder runs with storage f32 whatever
+//! the rest of the model has. diffusers ignores the key in its other pipelines, and so do we: it is
+//! `true` by default there, also for autoencoders that need no such care.
 
+use super::autoencoder::{Autoencoder, Direction, Network};
 use super::component::Component;
 use super::files::ModelFiles;
-use crate::error::{ErrorKind, Result};
+use super::tiles::{Mosaic, Tiles, Tiling};
+use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::{Gpu, Program};
-use crate::graph::passes::fuse;
-use crate::graph::{Builder, Graph, Plan, Scope};
-use crate::kernels::model_input::ModelInput;
-use crate::kernels::pixels::Pixels;
-use crate::models::autoencoder::{AutoencoderConfig, decode, encode};
-use crate::models::parse_config;
+use crate::graph::Plan;
+use crate::kernels::Target;
 use crate::picture::Picture;
-use crate::shape::TensorType;
+use crate::shape::Storage;
 use std::sync::Arc;
+
+/// The shortest side of a tile that is chosen here, in latents: below, a tile sees too little of
+/// the picture for its tones to fit its neighbours'.
+const SMALLEST: usize = 16;
 
 /// The autoencoder of a model.
 pub(super) struct Codec {
-    config: AutoencoderConfig,
-    component: Component<(Direction, usize, usize)>,
+    network: Network,
+    component: Component<(Direction, [usize; 2])>,
+    /// Whether the model is one of Stable Diffusion XL's family.
+    pub xl: bool,
+    /// How pictures are divided.
+    pub tiling: Tiling,
+    /// The most bytes that buffers of one program may take.
+    pub budget_bytes: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    Decode,
-    Encode,
+/// A result, and what the user should know about how it was made.
+pub(super) struct Coded<T> {
+    pub value: T,
+    pub note: Option<String>,
 }
 
 impl Codec {
     pub(super) fn open(files: &ModelFiles) -> Result<Codec> {
         let file = "vae/config.json";
-        let config: AutoencoderConfig = parse_config(file, &files.text(file)?)?;
-        config.check()?;
-        Ok(Codec { config, component: Component::new(files.weights("vae")?) })
+        let text = files.text(file)?;
+        let autoencoder = Autoencoder::from_parts(file, &text, files.weights("vae")?)?;
+        // The models with a second text encoder are those that diffusers runs by XL pipelines.
+        let xl = files.read("text_encoder_2/config.json")?.is_some();
+        Ok(Codec::new(autoencoder, xl))
+    }
+
+    /// The codec of an autoencoder.
+    pub(super) fn new(autoencoder: Autoencoder, xl: bool) -> Codec {
+        let Autoencoder { network, weights } = autoencoder;
+        let component = Component::new(weights);
+        Codec { network, component, xl, tiling: Tiling::Auto, budget_bytes: u64::MAX }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -44,74 +66,45 @@ impl Codec {
 
     /// Channels of the latents.
     pub(super) fn channels(&self) -> usize {
-        self.config.latent_channels
+        self.network.channels()
     }
 
     /// Pixels along one side of a latent.
     pub(super) fn pixels_per_latent(&self) -> usize {
-        self.config.pixels_per_latent()
+        self.network.pixels_per_latent()
     }
 
-    /// The decoder's graph from f32 `latents` `[1, h, w, L]` to `image` `[1, H, W, 3]` in about
-    /// [-1, 1] and its `pixels`, or the encoder's from `image` to `moments` `[1, h, w, 2·L]`.
-    /// Height and width are the latents'.
-    pub(super) fn graph(&self, direction: Direction, height: usize, width: usize) -> Result<Graph> {
-        let builder = Builder::new();
-        let m = Scope::new(&builder, "vae", &self.component.weights);
-        match direction {
-            Direction::Decode => {
-                let shape = TensorType::f32([1, height, width, self.config.latent_channels]);
-                let latents = builder.input("latents", shape);
-                let unscale = ModelInput { copies: 1, scale: 1.0 / self.config.scaling_factor };
-                let latents = builder.apply(unscale, &[Some(latents), None]);
-                let image = decode(&m, &self.config, latents);
-                builder.output("image", image);
-                m.mark();
-                builder.output("pixels", builder.apply(Pixels {}, &[Some(image)]));
-            }
-            Direction::Encode => {
-                let pixels = self.pixels_per_latent();
-                let shape = TensorType::real([1, height * pixels, width * pixels, 3]);
-                let image = builder.input("image", shape);
-                let moments = encode(&m, &self.config, image);
-                let (got, expected) = (moments.channels(), 2 * self.config.latent_channels);
-                if got != expected {
-                    let message = format!("moments: expected {expected} channels, got {got}");
-                    m.fail(ErrorKind::Weights, message);
-                }
-                builder.output("moments", moments);
-            }
-        }
-        Ok(fuse(builder.finish()?))
+    /// Whether [`encode`](Codec::encode) takes noise.
+    pub(super) fn draws_noise(&self) -> bool {
+        self.network.draws_noise()
+    }
+
+    /// The plan that decodes pictures of this size, or one tile of them. Sizes are the latents'.
+    ///
+    /// # Errors
+    /// `Weights`, or `Memory` if it does not fit in tiles either.
+    pub(super) fn decoder_plan(&self, target: &Target, size: [usize; 2]) -> Result<Plan> {
+        let target = self.target(target);
+        let tiles = self.tiles(&target, Direction::Decode, size)?;
+        self.plan(&target, Direction::Decode, tiles.size())
+    }
+
+    /// The plan that encodes pictures of this size, or one tile of them. Sizes are the latents'.
+    ///
+    /// # Errors
+    /// As [`decoder_plan`](Codec::decoder_plan).
+    pub(super) fn encoder_plan(&self, target: &Target, size: [usize; 2]) -> Result<Plan> {
+        let target = self.target(target);
+        let tiles = self.tiles(&target, Direction::Encode, size)?;
+        self.plan(&target, Direction::Encode, tiles.size())
     }
 
     /// Checks that pictures of this size can be decoded, before work is put into their latents.
     ///
     /// # Errors
-    /// `Weights` or `Memory`, as decoding would meet them.
+    /// As decoding would meet them: `Weights` or `Memory`.
     pub(super) fn check(&self, gpu: &Gpu, height: usize, width: usize) -> Result<()> {
-        if self.component.program(&(Direction::Decode, height, width)).is_some() {
-            return Ok(());
-        }
-        let graph = self.graph(Direction::Decode, height, width)?;
-        Plan::new(&graph, gpu.target()).map(|_| ())
-    }
-
-    async fn program(
-        &mut self,
-        gpu: &Gpu,
-        direction: Direction,
-        height: usize,
-        width: usize,
-    ) -> Result<Arc<Program>> {
-        let key = (direction, height, width);
-        match self.component.program(&key) {
-            Some(program) => Ok(program),
-            None => {
-                let graph = self.graph(direction, height, width)?;
-                self.component.compile(gpu, key, &graph, &[]).await
-            }
-        }
+        self.tiles(&self.target(gpu.target()), Direction::Decode, [height, width]).map(|_| ())
     }
 
     /// The picture of latents `[h, w, L]`.
@@ -121,14 +114,23 @@ impl Codec {
         latents: &[f32],
         height: usize,
         width: usize,
-    ) -> Result<Picture> {
-        let program = self.program(gpu, Direction::Decode, height, width).await?;
-        program.write("latents", latents)?;
-        program.run();
-        let pixels = program.read_u32("pixels").await?;
-        let rgb = pixels.iter().flat_map(|rgba| rgba.to_le_bytes().into_iter().take(3)).collect();
+    ) -> Result<Coded<Picture>> {
+        let gpu = self.gpu(gpu)?;
+        let tiles = self.tiles(gpu.target(), Direction::Decode, [height, width])?;
+        let rgb = if tiles.is_whole() && self.network.makes_pixels() {
+            let program = self.program(&gpu, Direction::Decode, tiles.size()).await?;
+            program.write("latents", &self.network.unscale(latents))?;
+            program.run();
+            let pixels = program.read_u32("pixels").await?;
+            pixels.iter().flat_map(|rgba| rgba.to_le_bytes().into_iter().take(3)).collect()
+        } else {
+            let latents = self.network.unscale(latents);
+            let image = self.run(&gpu, Direction::Decode, &tiles, &latents).await?;
+            self.network.to_unit_range(image).iter().map(|value| byte(*value)).collect()
+        };
         let side = self.pixels_per_latent();
-        Picture::new(width * side, height * side, rgb)
+        let value = Picture::new(width * side, height * side, rgb)?;
+        Ok(Coded { value, note: self.note(Direction::Decode, &tiles) })
     }
 
     /// The decoded image of latents before rounding to bytes: `[H, W, 3]` in about [-1, 1].
@@ -139,35 +141,221 @@ impl Codec {
         height: usize,
         width: usize,
     ) -> Result<Vec<f32>> {
-        let program = self.program(gpu, Direction::Decode, height, width).await?;
-        program.write("latents", latents)?;
-        program.run();
-        program.read("image").await
+        let gpu = self.gpu(gpu)?;
+        let tiles = self.tiles(gpu.target(), Direction::Decode, [height, width])?;
+        let latents = self.network.unscale(latents);
+        let image = self.run(&gpu, Direction::Decode, &tiles, &latents).await?;
+        Ok(self.network.to_unit_range(image))
     }
 
     /// Latents `[h, w, L]` of a picture `[H, W, 3]` in [-1, 1], scaled for the UNet: mean +
-    /// deviation · `noise`. Height and width are the latents'.
+    /// deviation · `noise`. The size is the latents'.
     pub(super) async fn encode(
         &mut self,
         gpu: &Gpu,
         pixels: &[f32],
-        [height, width]: [usize; 2],
+        size: [usize; 2],
         noise: &[f32],
+    ) -> Result<Coded<Vec<f32>>> {
+        let gpu = self.gpu(gpu)?;
+        let tiles = self.tiles(gpu.target(), Direction::Encode, size)?;
+        let image = self.network.image_of(pixels);
+        let moments = self.run(&gpu, Direction::Encode, &tiles, &image).await?;
+        let value = self.network.sample(moments, noise);
+        Ok(Coded { value, note: self.note(Direction::Encode, &tiles) })
+    }
+
+    /// One direction of the network on every tile: `[H, W, C]` to `[H, W, C]`.
+    async fn run(
+        &mut self,
+        gpu: &Gpu,
+        direction: Direction,
+        tiles: &Tiles,
+        values: &[f32],
     ) -> Result<Vec<f32>> {
-        let program = self.program(gpu, Direction::Encode, height, width).await?;
-        program.write("image", pixels)?;
-        program.run();
-        let moments = program.read("moments").await?;
-        let channels = self.config.latent_channels;
-        let sampled = moments
-            .chunks_exact(2 * channels)
-            .zip(noise.chunks_exact(channels))
-            .flat_map(|(moments, noise)| {
-                let (mean, log_variance) = moments.split_at(channels);
-                let deviations = log_variance.iter().map(|v| (0.5 * v.clamp(-30.0, 20.0)).exp());
-                let values = mean.iter().zip(deviations).zip(noise).map(|((m, d), z)| m + d * z);
-                values.map(|value| value * self.config.scaling_factor).collect::<Vec<_>>()
-            });
-        Ok(sampled.collect())
+        let program = self.program(gpu, direction, tiles.size()).await?;
+        let (side, latents) = (self.pixels_per_latent(), self.channels());
+        let [from, to] = match direction {
+            Direction::Decode => [("latents", latents, 1), ("image", 3, side)],
+            Direction::Encode => [("image", 3, side), ("moments", self.network.moments(), 1)],
+        };
+        let expected = tiles.rows.len * tiles.columns.len * from.1 * from.2 * from.2;
+        if values.len() != expected {
+            let message = format!("{}: expected {expected} values, got {}", from.0, values.len());
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        let mut mosaic = Mosaic::new(tiles, to.1, to.2);
+        for row in 0..tiles.rows.starts.len() {
+            for column in 0..tiles.columns.starts.len() {
+                program.write(from.0, &tiles.crop(values, from.1, from.2, [row, column]))?;
+                program.run();
+                mosaic.add([row, column], &program.read(to.0).await?);
+            }
+        }
+        Ok(mosaic.finish())
+    }
+
+    /// The program for tiles of a size.
+    async fn program(
+        &mut self,
+        gpu: &Gpu,
+        direction: Direction,
+        size: [usize; 2],
+    ) -> Result<Arc<Program>> {
+        let key = (direction, size);
+        match self.component.program(&key) {
+            Some(program) => Ok(program),
+            None => {
+                let graph = self.network.graph(&self.component.weights, direction, size)?;
+                self.component.compile(gpu, key, &graph, &[]).await
+            }
+        }
+    }
+
+    /// The device with the storage type that this autoencoder runs with.
+    fn gpu(&self, gpu: &Gpu) -> Result<Gpu> {
+        let storage = self.target(gpu.target()).storage;
+        if storage == gpu.target().storage { Ok(gpu.clone()) } else { gpu.with_storage(storage) }
+    }
+
+    fn target(&self, target: &Target) -> Target {
+        let upcast = match &self.network {
+            Network::Variational(config) => self.xl && config.force_upcast,
+            Network::Tiny(_) => false,
+        };
+        let storage = if upcast { Storage::F32 } else { target.storage };
+        Target { storage, ..target.clone() }
+    }
+
+    /// The tiles of a picture, which is one where that fits and tiles are not asked for.
+    ///
+    /// # Errors
+    /// `Memory` if neither the picture nor the smallest tiles fit.
+    fn tiles(&self, target: &Target, direction: Direction, size: [usize; 2]) -> Result<Tiles> {
+        let [height, width] = size;
+        let of = |longest| Tiles::new(height, width, longest);
+        let whole = of(height.max(width));
+        let fits = |tiles: &Tiles| match self.component.program(&(direction, tiles.size())) {
+            Some(_) => Ok(()),
+            None => self.plan(target, direction, tiles.size()).map(|_| ()),
+        };
+        match self.tiling {
+            Tiling::Never => fits(&whole).map(|()| whole),
+            Tiling::Always(pixels) => {
+                let tiles = of((pixels / self.pixels_per_latent()).max(1));
+                fits(&tiles).map(|()| tiles)
+            }
+            Tiling::Auto => {
+                let Err(error) = fits(&whole) else { return Ok(whole) };
+                let smallest = of(SMALLEST);
+                if error.kind() != ErrorKind::Memory || smallest == whole {
+                    return Err(error);
+                }
+                fits(&smallest).map_err(|error| {
+                    let pixels = self.pixels_per_latent();
+                    let [height, width] = smallest.size().map(|latents| latents * pixels);
+                    error.context(format!("not even tiles of {width}x{height} pixels fit"))
+                })?;
+                // Shorter sides never need more memory: halve the interval between what fits and
+                // what does not.
+                let (mut fitting, mut failing) = (SMALLEST, height.max(width));
+                while failing - fitting > 1 {
+                    let middle = fitting.midpoint(failing);
+                    match fits(&of(middle)) {
+                        Ok(()) => fitting = middle,
+                        Err(_) => failing = middle,
+                    }
+                }
+                Ok(of(fitting))
+            }
+        }
+    }
+
+    fn plan(&self, target: &Target, direction: Direction, size: [usize; 2]) -> Result<Plan> {
+        let graph = self.network.graph(&self.component.weights, direction, size)?;
+        let plan = Plan::new(&graph, target)?;
+        let (bytes, budget) = (plan.activation_bytes(), self.budget_bytes);
+        if bytes > budget {
+            let [height, width] = size.map(|latents| latents * self.pixels_per_latent());
+            let message = format!(
+                "vae: {width}x{height} pixels at once take {bytes} bytes beside the weights, more \
+                 than the {budget} allowed; choose a smaller picture"
+            );
+            return Err(Error::new(ErrorKind::Memory, message));
+        }
+        Ok(plan)
+    }
+
+    /// What the user should know about a picture that was made in tiles.
+    fn note(&self, direction: Direction, tiles: &Tiles) -> Option<String> {
+        if tiles.is_whole() {
+            return None;
+        }
+        let what = match direction {
+            Direction::Decode => "decoded",
+            Direction::Encode => "encoded",
+        };
+        let (columns, rows) = (tiles.columns.starts.len(), tiles.rows.starts.len());
+        let [height, width] = tiles.size().map(|latents| latents * self.pixels_per_latent());
+        Some(format!(
+            "{what} in {columns}x{rows} tiles of {width}x{height} pixels, an approximation: tones \
+             may differ a little from those of the picture {what} whole"
+        ))
+    }
+}
+
+/// A value of an image in [-1, 1] as a byte, as the kernel `pixels` rounds it.
+fn byte(value: f32) -> u8 {
+    ((0.5 * value + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codec(config: &str, xl: bool) -> Codec {
+        let mut header = br#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#.to_vec();
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.append(&mut header);
+        file.extend([0; 4]);
+        let weights = crate::weights::Weights::from_bytes("vae", file).unwrap();
+        Codec::new(Autoencoder::from_parts("config.json", config, weights).unwrap(), xl)
+    }
+
+    #[test]
+    fn only_stable_diffusion_xl_is_kept_from_16_bits() {
+        let silent = r#"{"block_out_channels": [8]}"#;
+        let overflows = r#"{"block_out_channels": [8], "force_upcast": true}"#;
+        let repaired = r#"{"block_out_channels": [8], "force_upcast": false}"#;
+        let table = [
+            (silent, false, Storage::F16),
+            (overflows, false, Storage::F16),
+            (silent, true, Storage::F32),
+            (overflows, true, Storage::F32),
+            (repaired, true, Storage::F16),
+        ];
+        for (config, xl, expected) in table {
+            let target = codec(config, xl).target(&Target::webgpu(Storage::F16));
+            assert_eq!(target.storage, expected, "{config} {xl}");
+        }
+    }
+
+    #[test]
+    fn configurations_that_cannot_be_used_are_refused_by_key() {
+        let weights = codec(r#"{"block_out_channels": [8]}"#, false).component.weights;
+        let table = [
+            (r#"{"_class_name": "VQModel"}"#, "_class_name"),
+            (r#"{"block_out_channels": [8], "latents_mean": [1.0]}"#, "latents_mean"),
+            (r#"{"block_out_channels": [8], "latents_std": [1, 1, 0, 1]}"#, "latents_std"),
+            (r#"{"block_out_channels": [8], "scaling_factor": 0.0}"#, "scaling_factor"),
+            (r#"{"_class_name": "AutoencoderTiny", "act_fn": "silu"}"#, "act_fn"),
+            (r#"{"_class_name": "AutoencoderTiny", "num_decoder_blocks": []}"#, "num_decoder"),
+            (r#"{"_class_name": "AutoencoderTiny"}"#, "tiny autoencoder"),
+        ];
+        for (config, expected) in table {
+            let refused = Autoencoder::from_parts("config.json", config, weights.clone());
+            let message = refused.err().expect(config).to_string();
+            assert!(message.contains(expected), "{config}: {message}");
+        }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Initial {
     pub masked: Option<Vec<f32>>,
     /// What keeps the rest of a picture, for a network that does not know of masks.
     pub blend: Option<Blend>,
+    /// What the user should know of the encoding.
+    pub notes: Vec<String>,
 }
 
 /// A picture of which a part is kept by noising it anew in every step (Lugmayr et al., RePaint,
@@ -66,15 +68,16 @@ pub(super) async fn initial(
     let scaled = |noise: &[f32]| -> Vec<f32> {
         noise.iter().map(|value| value * settings.schedule.initial_scale).collect()
     };
+    let mut notes = Vec::new();
     let Some(ImageToImage { picture, strength, mask }) = &request.image else {
-        return Ok(Initial { sample: scaled(&noise(random)), masked: None, blend: None });
+        return Ok(Initial { sample: scaled(&noise(random)), masked: None, blend: None, notes });
     };
 
     let pixels = picture.to_unit_range();
     let from_noise = mask.is_some() && *strength == 1.0;
     let mut image = Vec::new();
     if !(from_noise && inpainting) {
-        image = encode(codec, gpu, &pixels, sizes, random).await?;
+        image = encode(codec, gpu, &pixels, sizes, random, &mut notes).await?;
     }
     let noise = noise(random);
     let sample = match from_noise {
@@ -84,23 +87,23 @@ pub(super) async fn initial(
             image.iter().zip(&noise).map(|(x, z)| signal * x + level * z).collect()
         }
     };
-    let Some(mask) = mask else { return Ok(Initial { sample, masked: None, blend: None }) };
+    let Some(mask) = mask else { return Ok(Initial { sample, masked: None, blend: None, notes }) };
 
     let side = codec.pixels_per_latent();
     let anew = binary(&mask.coverage());
     let latent_mask = at_latents(&anew, picture.width(), side);
     if !inpainting {
         // diffusers encodes the masked picture here too, and draws for it.
-        random.normal(count);
+        random.normal(if codec.draws_noise() { count } else { 0 });
         let blend = Blend { image, noise, mask: latent_mask };
-        return Ok(Initial { sample, masked: None, blend: Some(blend) });
+        return Ok(Initial { sample, masked: None, blend: Some(blend), notes });
     }
     let kept: Vec<f32> =
         pixels.iter().enumerate().map(|(i, value)| value * (1.0 - anew[i / 3])).collect();
-    let kept = encode(codec, gpu, &kept, sizes, random).await?;
+    let kept = encode(codec, gpu, &kept, sizes, random, &mut notes).await?;
     let masked = latent_mask.iter().zip(kept.chunks_exact(channels));
     let masked = masked.flat_map(|(mask, kept)| [*mask].into_iter().chain(kept.iter().copied()));
-    Ok(Initial { sample, masked: Some(masked.collect()), blend: None })
+    Ok(Initial { sample, masked: Some(masked.collect()), blend: None, notes })
 }
 
 /// The latents of a picture, a sample of the encoder's posterior.
@@ -110,9 +113,12 @@ async fn encode(
     pixels: &[f32],
     sizes: Sizes,
     random: &mut Generator,
+    notes: &mut Vec<String>,
 ) -> Result<Vec<f32>> {
     let channels = codec.channels();
-    let noise = random.normal(channels * sizes.height * sizes.width);
-    let noise = to_channels_last(&noise, channels);
-    codec.encode(gpu, pixels, [sizes.height, sizes.width], &noise).await
+    let draws = if codec.draws_noise() { channels * sizes.height * sizes.width } else { 0 };
+    let noise = to_channels_last(&random.normal(draws), channels);
+    let encoded = codec.encode(gpu, pixels, [sizes.height, sizes.width], &noise).await?;
+    notes.extend(encoded.note.filter(|note| !notes.contains(note)));
+    Ok(encoded.value)
 }

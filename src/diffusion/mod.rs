@@ -4,10 +4,12 @@
 //! the sampler; [`Run::step`] advances it, so that a caller can show progress, look at the latents
 //! or stop; [`Run::finish`] decodes the picture. [`Diffusion::generate`] does all three.
 
+mod autoencoder;
 mod codec;
 mod component;
 mod conditions;
 mod control;
+mod decoding;
 mod denoiser;
 mod files;
 mod initial;
@@ -15,11 +17,14 @@ mod latents;
 mod mask;
 mod memory;
 mod model;
+mod preview;
 mod request;
 mod run;
 mod session;
 mod text;
+mod tiles;
 
+pub use autoencoder::Autoencoder;
 pub use control::{Control, ControlNet};
 pub use files::ModelFiles;
 pub use latents::{to_channels_first, to_channels_last};
@@ -30,3 +35,4 @@ pub use request::{Defaults, ImageToImage, Request};
 pub use run::{Generated, Progress, Run, Timings};
 pub use session::Diffusion;
 pub use text::{TextEmbeddings, TextEncoder, TextOptions, TextualInversion};
+pub use tiles::Tiling;

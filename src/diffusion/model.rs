@@ -1,6 +1,6 @@
 //! A model's configurations and weights, ready for any device.
 
-use super::codec::{Codec, Direction};
+use super::codec::Codec;
 use super::denoiser::{Denoiser, SIZES, Sizes};
 use super::files::ModelFiles;
 use super::memory::{MemoryPlan, Stage};
@@ -17,6 +17,8 @@ pub struct Model {
     pub(super) text: TextEncoder,
     pub(super) denoiser: Denoiser,
     pub(super) codec: Codec,
+    /// What previews are decoded by, if not by `codec`.
+    pub(super) preview: Option<Codec>,
     scheduler: SchedulerConfig,
     defaults: Defaults,
     name: String,
@@ -104,7 +106,7 @@ impl Model {
                 return Err(Error::new(ErrorKind::Weights, message));
             }
             let name = files.name().to_string();
-            Ok(Model { text, denoiser, codec, scheduler, defaults, name })
+            Ok(Model { text, denoiser, codec, preview: None, scheduler, defaults, name })
         };
         // Errors about a file name its folder already.
         opened().map_err(|error: Error| match error.to_string().contains(files.name()) {
@@ -134,7 +136,7 @@ impl Model {
 
     /// The plans of a request by name, computed without a GPU: `text_encoder` (and
     /// `text_encoder_2`), `encoder` for a picture to start from, `prepare` (what a prompt needs
-    /// once), `step`, `decoder`.
+    /// once), `step`, `decoder`; the latter and `encoder` of a tile, where there are tiles.
     ///
     /// # Errors
     /// `Argument` for an impossible request; `Weights`, `Shape` or `Memory` if the model's weights
@@ -144,13 +146,17 @@ impl Model {
         let sizes = self.sizes(request, &settings)?;
         let mut graphs = self.text.graphs(&settings.texts(request), settings.text)?;
         let denoiser = self.denoiser.graphs(sizes)?;
-        let codec = |direction| self.codec.graph(direction, sizes.height, sizes.width);
-        if request.image.is_some() {
-            graphs.push(("encoder", codec(Direction::Encode)?));
-        }
         graphs.extend([("prepare", denoiser.prepare), ("step", denoiser.step)]);
-        graphs.push(("decoder", codec(Direction::Decode)?));
-        graphs.iter().map(|(name, graph)| Ok((*name, Plan::new(graph, target)?))).collect()
+        let mut plans = graphs
+            .iter()
+            .map(|(name, graph)| Ok((*name, Plan::new(graph, target)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let size = [sizes.height, sizes.width];
+        if request.image.is_some() {
+            plans.push(("encoder", self.codec.encoder_plan(target, size)?));
+        }
+        plans.push(("decoder", self.codec.decoder_plan(target, size)?));
+        Ok(plans)
     }
 
     /// What a request needs of a device's memory, stage by stage, computed without a GPU.
@@ -291,7 +297,8 @@ impl Model {
 
     /// Bytes of GPU memory that the components hold.
     pub(super) fn bytes(&self) -> u64 {
-        self.text.bytes() + self.denoiser.bytes() + self.codec.bytes()
+        let preview = self.preview.as_ref().map_or(0, Codec::bytes);
+        self.text.bytes() + self.denoiser.bytes() + self.codec.bytes() + preview
     }
 
     /// Forgets what is on the GPU.
@@ -309,6 +316,7 @@ impl Model {
         }
         if next != Some(Part::Codec) {
             self.codec.unload();
+            self.preview.iter_mut().for_each(Codec::unload);
         }
     }
 }

@@ -244,7 +244,7 @@ impl Diffusion {
         width: usize,
     ) -> Result<Picture> {
         let latents = self.latents_in(latents, height, width)?;
-        self.model.codec.decode(&self.gpu, &latents, height, width).await
+        Ok(self.model.codec.decode(&self.gpu, &latents, height, width).await?.value)
     }
 
     /// The image of latents `[C, h, w]` before rounding to bytes: `[H, W, 3]` in about [-1, 1].
@@ -261,7 +261,12 @@ impl Diffusion {
         self.model.codec.decode_raw(&self.gpu, &latents, height, width).await
     }
 
-    fn latents_in(&self, latents: &[f32], height: usize, width: usize) -> Result<Vec<f32>> {
+    pub(super) fn latents_in(
+        &self,
+        latents: &[f32],
+        height: usize,
+        width: usize,
+    ) -> Result<Vec<f32>> {
         let channels = self.model.denoiser.channels;
         let count = height.checked_mul(width).and_then(|pixels| pixels.checked_mul(channels));
         if latents.is_empty() || count != Some(latents.len()) {

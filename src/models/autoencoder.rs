@@ -21,10 +21,18 @@ pub struct AutoencoderConfig {
     pub latent_channels: usize,
     /// Widths of the levels; each level but the last halves height and width.
     pub block_out_channels: Vec<usize>,
+    /// Whether Stable Diffusion XL's driver has to keep 16-bit storage away from it, where the
+    /// activations of the original weights overflow. `false` for weights that were repaired.
+    #[serde(default = "default_upcast")]
+    pub force_upcast: bool,
     #[serde(default = "default_groups")]
     norm_num_groups: usize,
     #[serde(default)]
     shift_factor: Option<f32>,
+    #[serde(default)]
+    latents_mean: Option<Vec<f32>>,
+    #[serde(default)]
+    latents_std: Option<Vec<f32>>,
 }
 
 fn default_scaling() -> f32 {
@@ -36,17 +44,20 @@ fn default_latents() -> usize {
 fn default_groups() -> usize {
     32
 }
+fn default_upcast() -> bool {
+    true
+}
 
 impl AutoencoderConfig {
-    /// Checks what the decoder relies on.
+    /// Checks what the decoder relies on; `file` names the configuration in messages.
     ///
     /// # Errors
-    /// `Config` or `Unsupported`, by key.
-    pub fn check(&self) -> Result<()> {
+    /// `Config`, by key.
+    pub fn check(&self, file: &str) -> Result<()> {
         if self.block_out_channels.is_empty() || self.block_out_channels.len() > 8 {
             return Err(Error::new(
                 ErrorKind::Config,
-                "vae/config.json: block_out_channels: expected 1 to 8 levels",
+                format!("{file}: block_out_channels: expected 1 to 8 levels"),
             ));
         }
         if self.norm_num_groups == 0
@@ -54,14 +65,22 @@ impl AutoencoderConfig {
         {
             return Err(Error::new(
                 ErrorKind::Config,
-                "vae/config.json: norm_num_groups and scaling_factor must not be 0",
+                format!("{file}: norm_num_groups and scaling_factor must not be 0"),
             ));
         }
-        if self.shift_factor.is_some_and(|shift| shift != 0.0) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "vae/config.json: shift_factor: expected none, got a value",
-            ));
+        let channels = self.latent_channels;
+        for (key, values) in
+            [("latents_mean", &self.latents_mean), ("latents_std", &self.latents_std)]
+        {
+            let Some(values) = values else { continue };
+            let usable = |v: &f32| v.is_finite() && (*v != 0.0 || key == "latents_mean");
+            if values.len() != channels || !values.iter().all(usable) {
+                let message = format!(
+                    "{file}: {key}: expected {channels} finite numbers (deviations not 0), one for \
+                     each of the latent_channels, got {values:?}"
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
         }
         Ok(())
     }
@@ -70,9 +89,42 @@ impl AutoencoderConfig {
     pub fn pixels_per_latent(&self) -> usize {
         1 << (self.block_out_channels.len() - 1)
     }
+
+    /// Latents `[…, L]` of the UNet as [`decode`] reads them:
+    /// z·`latents_std`/`scaling_factor` + `latents_mean` + `shift_factor`, where the last three of
+    /// the four are 1, 0 and 0 unless the configuration names them.
+    pub fn unscale(&self, latents: &mut [f32]) {
+        let shift = self.shift_factor.unwrap_or(0.0);
+        for pixel in latents.chunks_exact_mut(self.latent_channels.max(1)) {
+            for (channel, value) in pixel.iter_mut().enumerate() {
+                let [mean, deviation] = self.distribution(channel);
+                *value = *value * deviation / self.scaling_factor + (mean + shift);
+            }
+        }
+    }
+
+    /// The inverse of [`unscale`](AutoencoderConfig::unscale): latents `[…, L]` that were sampled
+    /// from what [`encode`] makes, as the UNet reads them.
+    pub fn scale(&self, latents: &mut [f32]) {
+        let shift = self.shift_factor.unwrap_or(0.0);
+        for pixel in latents.chunks_exact_mut(self.latent_channels.max(1)) {
+            for (channel, value) in pixel.iter_mut().enumerate() {
+                let [mean, deviation] = self.distribution(channel);
+                *value = (*value - (mean + shift)) * self.scaling_factor / deviation;
+            }
+        }
+    }
+
+    /// Mean and standard deviation of a channel, where the configuration has them.
+    fn distribution(&self, channel: usize) -> [f32; 2] {
+        let value = |values: &Option<Vec<f32>>, otherwise| {
+            values.as_ref().and_then(|values| values.get(channel).copied()).unwrap_or(otherwise)
+        };
+        [value(&self.latents_mean, 0.0), value(&self.latents_std, 1.0)]
+    }
 }
 
-/// Latents `[N, h, w, L]`, already divided by the scaling factor, to a picture `[N, H, W, 3]`
+/// Latents `[N, h, w, L]`, already [unscaled](AutoencoderConfig::unscale), to a picture `[N, H, W, 3]`
 /// in about [-1, 1].
 pub fn decode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, latents: Tensor<'g>) -> Tensor<'g> {
     m.ignore("encoder.");
@@ -94,7 +146,7 @@ pub fn decode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, latents: Tensor<'g>
 }
 
 /// A picture `[N, H, W, 3]` in [-1, 1] to the mean and log-variance of its latents,
-/// `[N, h, w, 2·L]`; not yet multiplied by the scaling factor.
+/// `[N, h, w, 2·L]`; not yet [scaled](AutoencoderConfig::scale).
 pub fn encode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, image: Tensor<'g>) -> Tensor<'g> {
     m.ignore("decoder.");
     m.ignore("post_quant_conv.");

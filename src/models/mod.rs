@@ -9,6 +9,7 @@ mod config;
 pub mod controlnet;
 pub mod mobile;
 pub mod presets;
+pub mod tiny_autoencoder;
 pub mod unet;
 
 pub use config::{ClassName, parse_config};

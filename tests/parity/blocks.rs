@@ -73,7 +73,7 @@ pub fn upload(gpu: &Gpu, weights: &Weights, graph: &Graph) -> GpuWeights {
 }
 
 /// Runs a graph of one phase and reads its outputs in the order of computation.
-fn run(
+pub fn run(
     gpu: &Gpu,
     weights: &Weights,
     graph: &Graph,

@@ -1,9 +1,9 @@
 //! The whole pipeline within the limits of devices that are not here.
 
 use crate::{bytes, common, emoji};
-use croquis::diffusion::{Diffusion, ModelFiles, Request};
+use croquis::diffusion::{Diffusion, Model, ModelFiles, Request, Tiling};
 use croquis::gpu::LimitProfile;
-use croquis::kernels::DeviceClass;
+use croquis::kernels::{DeviceClass, Target};
 use croquis::shape::Storage;
 use safetensors::SafeTensors;
 
@@ -45,7 +45,36 @@ fn a_picture_that_cannot_be_decoded_is_refused_before_the_first_step() {
     let gpu = common::limited(common::adapters()[0], Storage::F32, LimitProfile::WebGpu).unwrap();
     let mut diffusion = Diffusion::open(&gpu, &ModelFiles::embedded()).unwrap();
     let request = Request::new("a red apple").size(1184, 1192);
-    let error = gpu.block_on(diffusion.start(&request)).err().expect("it does not fit");
+    let refused = |diffusion: &mut Diffusion, expected: &[&str]| {
+        let error = gpu.block_on(diffusion.start(&request)).err().expect("it does not fit");
+        assert_eq!(error.kind(), croquis::ErrorKind::Memory);
+        let message = error.to_string();
+        assert!(expected.iter().all(|part| message.contains(part)), "{message}");
+    };
+    diffusion.set_tiling(Tiling::Never).unwrap();
+    refused(&mut diffusion, &["vae.decoder"]);
+    // Nor does it where not even the smallest tiles fit.
+    diffusion.set_tiling(Tiling::Auto).unwrap();
+    diffusion.set_codec_budget(Some(10_000));
+    refused(&mut diffusion, &["not even tiles of 128x128 pixels fit", "10000 allowed"]);
+}
+
+#[test]
+fn a_picture_that_cannot_be_decoded_whole_is_planned_in_tiles() {
+    let mut model = Model::open(&ModelFiles::embedded()).unwrap();
+    let request = Request::new("a red apple").size(1184, 1192);
+    let decoder = |model: &Model| {
+        let plans = model.plans(&request, &Target::webgpu(Storage::F32)).unwrap();
+        let (_, decoder) = plans.into_iter().find(|(name, _)| *name == "decoder").unwrap();
+        decoder.inputs[0].tensor.shape.dims().to_vec()
+    };
+    // 149x148 latents: two tiles of the whole width, which share 23 rows.
+    assert_eq!(decoder(&model), [1, 86, 148, 8]);
+    model.set_tiling(Tiling::Always(512)).unwrap();
+    assert_eq!(decoder(&model), [1, 60, 60, 8]);
+    model.set_tiling(Tiling::Never).unwrap();
+    let error = model.plans(&request, &Target::webgpu(Storage::F32)).err().unwrap();
     assert_eq!(error.kind(), croquis::ErrorKind::Memory);
-    assert!(error.to_string().contains("vae.decoder"), "{error}");
+    let error = model.set_tiling(Tiling::Always(15)).err().unwrap();
+    assert_eq!(error.kind(), croquis::ErrorKind::Argument);
 }

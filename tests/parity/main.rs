@@ -6,10 +6,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod autoencoders;
 mod blocks;
 mod emoji;
 mod limits;
 mod runs;
+mod tiles;
 mod unets;
 
 use serde_json::Value;
