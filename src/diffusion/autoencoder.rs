@@ -7,7 +7,6 @@ use crate::kernels::pixels::Pixels;
 use crate::models::autoencoder::{self, AutoencoderConfig};
 use crate::models::parse_config;
 use crate::models::tiny_autoencoder::{self, TinyAutoencoderConfig, diffusers_names};
-use crate::picture::Picture;
 use crate::shape::TensorType;
 use crate::weights::Weights;
 use serde::Deserialize;

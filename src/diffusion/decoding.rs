@@ -115,8 +115,9 @@ impl Diffusion {
                 format!("picture: expected multiples of {side} pixels, got {width}x{height}");
             return Err(Error::new(ErrorKind::Argument, message));
         }
-        let noise = vec![0.0; (width / side) * (height / side) * channels];
-        let encoded = codec.encode(&self.gpu, picture, &noise).await?;
+        let size = [height / side, width / side];
+        let noise = vec![0.0; size[0] * size[1] * channels];
+        let encoded = codec.encode(&self.gpu, &picture.to_unit_range(), size, &noise).await?;
         Ok(to_channels_first(&encoded.value, channels))
     }
 }
