@@ -10,12 +10,12 @@
 //!
 //! The results agree with diffusers 0.42, given the same network outputs and noise: relative to the
 //! largest value of a step, within 2·10⁻⁶, and within 5·10⁻⁶ for Euler and Heun from σ in the
-//! thousands (10⁻⁴ for the step down from σ = 4096, `rescale_betas_zero_snr`). Not its to compare:
+//! thousands (10⁻⁴ for the step down from σ = 4096, `rescale_betas_zero_snr`). The exceptions:
 //!
 //! - UFOGen, which diffusers lacks, follows the paper's equations.
 //! - DPM++ SDE draws its noise step by step from the run's generator, with the law of a Brownian
 //!   path, where diffusers draws it from a tree of seeds of its own: another picture by design.
-//! - TCD's default of γ is its paper's and its step function's, 0.3; diffusers' pipelines pass 0.
+//! - TCD's default of γ is that of diffusers' step function, 0.3; its pipelines pass 0 unasked.
 //! - UniPC of type `bh1`, which ends in NaN at σ = 0 there, ends in the predicted image here.
 
 mod betas;
