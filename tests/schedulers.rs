@@ -3,15 +3,16 @@
 //! Agreement is within `TOLERANCE` of the largest value of a step. Diffusers evaluates each step
 //! as a chain of f32 operations and this crate as one sum of products, so single steps differ by a
 //! few ulps (6·10⁻⁸), more where x₀ = (x − √(1−ᾱ)·ε)/√ᾱ cancels, and runs accumulate it. Measured:
-//! 2·10⁻⁶ at most.
+//! 2·10⁻⁶ at most, 5·10⁻⁶ for Euler and Heun from σ in the thousands.
 //!
 //! The exception is Euler's first step from σ = 4096 (`rescale_betas_zero_snr`): a sample of
 //! thousands becomes one below 20, and diffusers subtracts where this crate multiplies by σ'/σ.
 
 use std::collections::BTreeMap;
 
+use croquis::error::ErrorKind;
 use croquis::random::Generator;
-use croquis::schedulers::{History, Keep, Schedule, SchedulerConfig, SchedulerKind};
+use croquis::schedulers::{History, Keep, Next, Schedule, SchedulerConfig, SchedulerKind, Spacing};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -130,15 +131,18 @@ fn run(golden: &Golden, case: &Case, tamper: &dyn Fn(&mut Schedule), report: &mu
 
 #[test]
 fn agree_with_diffusers() {
-    let (golden, mut report) = (golden(), Report::default());
-    for case in &golden.cases {
-        run(&golden, case, &|_| {}, &mut report);
-    }
-    println!("{} cases, worst error {} of its tolerance", golden.cases.len(), report.worst);
-    assert!(report.failures.is_empty(), "{}", report.failures.join("\n"));
+    let golden = golden();
+    let mut failures = Vec::new();
     for kind in SchedulerKind::ALL {
-        assert!(golden.cases.iter().any(|case| case.kind == kind.name()), "no case for {kind}");
+        let mut report = Report::default();
+        let cases = || golden.cases.iter().filter(|case| case.kind == kind.name());
+        cases().for_each(|case| run(&golden, case, &|_| {}, &mut report));
+        let count = cases().count();
+        assert!(count > 0, "no case for {kind}");
+        println!("{kind}: {count} cases, worst error {} of its tolerance", report.worst);
+        failures.append(&mut report.failures);
     }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 type Tamper = fn(&mut Schedule);
@@ -171,6 +175,89 @@ fn a_wrong_coefficient_is_detected() {
         run(&golden, case(kind), &without_noise, &mut report);
         assert!(!report.failures.is_empty(), "{name}: not detected");
     }
+}
+
+/// Of the samplers with more than one coefficient to get wrong, each non-zero one of a late step.
+#[test]
+fn every_coefficient_is_compared() {
+    let golden = golden();
+    for kind in ["heun", "dpm++2m-sde", "dpm++sde", "unipc", "tcd"] {
+        let long = |case: &&Case| case.kind == kind && case.config == "sd15" && case.steps == 12;
+        let case = golden.cases.iter().find(long).unwrap();
+        let steps = schedule(&golden, case).unwrap().steps;
+        let at = steps.len() - 4;
+        let coefficients: [fn(&mut Next) -> &mut f32; 6] = [
+            |next| &mut next.sample,
+            |next| &mut next.output,
+            |next| &mut next.original,
+            |next| &mut next.noise,
+            |next| &mut next.history[0],
+            |next| &mut next.history[1],
+        ];
+        for (i, coefficient) in coefficients.into_iter().enumerate() {
+            let mut report = Report::default();
+            let value = *coefficient(&mut steps[at].next.clone());
+            run(
+                &golden,
+                case,
+                &|plan| *coefficient(&mut plan.steps[at].next) *= 1.001,
+                &mut report,
+            );
+            assert_eq!(report.failures.is_empty(), value == 0.0, "{kind}: coefficient {i} {value}");
+        }
+    }
+}
+
+/// A spacing asked for is the keys of the file that mean it; a prediction too.
+#[test]
+fn spacings_are_keys_of_the_file() {
+    let plan = |config: &SchedulerConfig, kind| config.schedule_from(kind, 6).unwrap().steps;
+    let golden = golden();
+    let read = |change: &str| {
+        let mut keys = golden.configs["sd15"].clone();
+        let change: Map<String, Value> = serde_json::from_str(change).unwrap();
+        keys.extend(change);
+        SchedulerConfig::from_json(&Value::Object(keys).to_string()).unwrap()
+    };
+    let keys = [
+        r#"{"timestep_spacing": "leading"}"#,
+        r#"{"timestep_spacing": "linspace"}"#,
+        r#"{"timestep_spacing": "trailing"}"#,
+        r#"{"use_karras_sigmas": true}"#,
+        r#"{"use_exponential_sigmas": true}"#,
+    ];
+    // The file's own spacing does not matter.
+    let files = ["{}", keys[2], keys[3], keys[4], r#"{"use_beta_sigmas": true}"#];
+    for kind in SchedulerKind::ALL {
+        for (spacing, keys) in Spacing::ALL.into_iter().zip(keys) {
+            assert_eq!(spacing.name().parse::<Spacing>().unwrap(), spacing);
+            if !kind.spacings().contains(&spacing) {
+                let error = read("{}").with_spacing(spacing).schedule_from(kind, 6).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
+                let got = format!("got {spacing}");
+                assert!(error.to_string().contains(&got), "{error}");
+                continue;
+            }
+            for file in files {
+                let change = if file == files[1] && !keys.contains("timestep") {
+                    keys.replace('}', r#", "timestep_spacing": "trailing"}"#)
+                } else {
+                    keys.to_owned()
+                };
+                let got = plan(&read(file).with_spacing(spacing), kind);
+                assert_eq!(got, plan(&read(&change), kind), "{kind} {spacing} over {file}");
+            }
+        }
+        let velocity = read(r#"{"prediction_type": "v_prediction"}"#);
+        let got = plan(&read("{}").with_prediction("v_prediction").unwrap(), kind);
+        assert_eq!(got, plan(&velocity, kind), "{kind}");
+        assert_ne!(got, plan(&read("{}"), kind), "{kind}");
+    }
+    assert_eq!("trailing".parse::<Spacing>().unwrap(), Spacing::Trailing);
+    let error = "beta".parse::<Spacing>().unwrap_err();
+    assert!(error.to_string().contains("sgm-uniform, karras, exponential, got"), "{error}");
+    let error = read("{}").with_prediction("flow").unwrap_err();
+    assert!(error.to_string().contains("v_prediction, sample, got \"flow\""), "{error}");
 }
 
 /// No step reads a slot before one was kept there, whatever the sampler, step count and start.

@@ -1,7 +1,8 @@
-//! Reading a `scheduler_config.json`.
+//! A model's scheduler configuration.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::keys::{Keys, key_error};
 use super::kind::SchedulerKind;
 use super::settings::Settings;
 use super::spacing::Spacing;
@@ -42,11 +43,7 @@ impl SchedulerConfig {
     /// An error of kind `Format` if it is not a JSON object; of kind `Config` if a value is
     /// impossible: it names the key, what was expected and what was found.
     pub fn from_json(text: &str) -> Result<SchedulerConfig> {
-        let keys = serde_json::from_str(&without_infinities(text)).map_err(|source| {
-            Error::new(ErrorKind::Format, "scheduler_config.json: expected a JSON object")
-                .with_source(source)
-        })?;
-        let config = SchedulerConfig { keys: Keys(keys), spacing: None, eta: None };
+        let config = SchedulerConfig { keys: Keys::from_json(text)?, spacing: None, eta: None };
         Settings::read(&config.keys, config.kind().unwrap_or(SchedulerKind::Ddim), None)?;
         Ok(config)
     }
@@ -144,114 +141,6 @@ impl SchedulerConfig {
     }
 }
 
-/// The keys of the file; the `get`s return `None` where the key is missing or `null`.
-#[derive(Clone, Debug)]
-pub(super) struct Keys(Map<String, Value>);
-
-impl Keys {
-    /// Replaces or adds a key.
-    fn set(&mut self, key: &str, value: Value) {
-        self.0.insert(key.to_owned(), value);
-    }
-
-    /// The value of a key that `read` accepts; otherwise an error that says what was `expected`.
-    pub(super) fn get<'a, T>(
-        &'a self,
-        key: &str,
-        expected: &str,
-        read: impl Fn(&'a Value) -> Option<T>,
-    ) -> Result<Option<T>> {
-        match self.0.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => read(value)
-                .map(Some)
-                .ok_or_else(|| key_error(ErrorKind::Config, key, expected, &value.to_string())),
-        }
-    }
-
-    /// A truth value.
-    pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool> {
-        Ok(self.get(key, "true or false", Value::as_bool)?.unwrap_or(default))
-    }
-
-    /// A number between `low` and `high`, both included.
-    pub(super) fn number(&self, key: &str, [low, high]: [f64; 2]) -> Result<Option<f64>> {
-        let inside = |value: &Value| value.as_f64().filter(|x| (low..=high).contains(x));
-        self.get(key, &format!("a number from {low} to {high}"), inside)
-    }
-
-    /// A whole number between `low` and `high`, both included.
-    pub(super) fn count(
-        &self,
-        key: &str,
-        default: usize,
-        low: usize,
-        high: usize,
-    ) -> Result<usize> {
-        let whole = |value: &Value| value.as_u64().and_then(|x| usize::try_from(x).ok());
-        let inside = |value: &Value| whole(value).filter(|x| (low..=high).contains(x));
-        let expected = format!("a whole number from {low} to {high}");
-        Ok(self.get(key, &expected, inside)?.unwrap_or(default))
-    }
-
-    /// One of several words.
-    pub(super) fn choice<T: Copy>(&self, key: &str, default: T, words: &[(&str, T)]) -> Result<T> {
-        let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
-        let read = |value: &Value| {
-            let word = value.as_str()?;
-            words.iter().find(|(name, _)| *name == word).map(|(_, choice)| *choice)
-        };
-        Ok(self.get(key, &format!("one of {}", names.join(", ")), read)?.unwrap_or(default))
-    }
-
-    /// A list of `count` numbers in (0, 1).
-    pub(super) fn fractions(&self, key: &str, count: usize) -> Result<Option<Vec<f32>>> {
-        let fraction = |value: &Value| value.as_f64().filter(|&x| x > 0.0 && x < 1.0);
-        let read = |value: &Value| {
-            let list: Option<Vec<f32>> =
-                value.as_array()?.iter().map(|value| Some(fraction(value)? as f32)).collect();
-            list.filter(|list| list.len() == count)
-        };
-        self.get(key, &format!("a list of {count} numbers between 0 and 1"), read)
-    }
-
-    /// An error of kind `Unsupported` unless the key has the one value that is supported.
-    pub(super) fn require(&self, key: &str, supported: Value, default: Value) -> Result<()> {
-        let value = self.0.get(key).filter(|value| !value.is_null());
-        if *value.unwrap_or(&default) == supported {
-            return Ok(());
-        }
-        let got = value.map_or_else(|| format!("nothing, which means {default}"), Value::to_string);
-        let expected = supported.to_string();
-        Err(key_error(ErrorKind::Unsupported, key, &expected, &got))
-    }
-}
-
-fn key_error(kind: ErrorKind, key: &str, expected: &str, got: &str) -> Error {
-    Error::new(kind, format!("scheduler_config.json: {key}: expected {expected}, got {got}"))
-}
-
-/// The text with `null` for `Infinity`, `-Infinity` and `NaN` outside strings: Python writes them
-/// (`lambda_min_clipped` is −∞ by default), JSON has no such numbers.
-fn without_infinities(text: &str) -> String {
-    let mut valid = String::with_capacity(text.len());
-    for (i, part) in text.split('"').enumerate() {
-        if i > 0 {
-            valid.push('"');
-        }
-        match i % 2 {
-            // Outside. An escaped quote would miscount, but no key or word here has one.
-            0 => {
-                valid += &["-Infinity", "Infinity", "NaN"]
-                    .iter()
-                    .fold(part.to_owned(), |part, word| part.replace(word, "null"))
-            }
-            _ => valid += part,
-        }
-    }
-    valid
-}
-
 #[cfg(test)]
 mod tests {
     use super::{SchedulerConfig, SchedulerKind, SchedulerKind::*};
@@ -309,6 +198,21 @@ mod tests {
             (Ddim, "", 0, ErrorKind::Argument),
             (Euler, "", 1001, ErrorKind::Argument),
             (Lcm, "", 51, ErrorKind::Argument),
+            (Tcd, "", 51, ErrorKind::Argument),
+            (Heun, r#", "use_beta_sigmas": true"#, 5, ErrorKind::Unsupported),
+            (
+                Heun,
+                r#", "use_karras_sigmas": true, "use_exponential_sigmas": true"#,
+                5,
+                ErrorKind::Unsupported,
+            ),
+            (DpmSolverSde, r#", "prediction_type": "sample""#, 5, ErrorKind::Unsupported),
+            (DpmSolver2MSde, r#", "solver_order": 3"#, 5, ErrorKind::Unsupported),
+            (UniPc, r#", "predict_x0": false"#, 5, ErrorKind::Unsupported),
+            (UniPc, r#", "disable_corrector": [0]"#, 5, ErrorKind::Unsupported),
+            (UniPc, r#", "thresholding": true"#, 5, ErrorKind::Unsupported),
+            // The second order would divide by the infinite λ of σ = 0.
+            (UniPc, r#", "lower_order_final": false"#, 5, ErrorKind::Config),
         ];
         for (kind, more, steps, expected) in cases {
             let text = NAMED.replace('}', &format!("{more}}}"));
@@ -332,6 +236,39 @@ mod tests {
         let config = SchedulerConfig::from_json(&text).expect(&text);
         assert_eq!(config.schedule(5).map(|plan| plan.steps.len()).ok(), Some(5));
         assert_eq!(config.kind().ok(), Some(Ddim));
+    }
+
+    #[test]
+    fn noise_of_dpm_solver_is_a_kind() {
+        let text = |algorithm: &str| {
+            let class = r#"{"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "#;
+            format!("{class}{algorithm:?}}}")
+        };
+        let cases = [("dpmsolver++", DpmSolver2M), ("sde-dpmsolver++", DpmSolver2MSde)];
+        for (algorithm, kind) in cases {
+            let config = SchedulerConfig::from_json(&text(algorithm)).expect(algorithm);
+            assert_eq!(config.kind().ok(), Some(kind));
+            // Asked for by name, either reads the other's file.
+            for (_, kind) in cases {
+                let noisy = config.schedule_from(kind, 5).expect(algorithm).steps[0].draws_noise;
+                assert_eq!(noisy, kind == DpmSolver2MSde);
+            }
+        }
+        let other = SchedulerConfig::from_json(&text("sde-dpmsolver")).and_then(|c| c.schedule(5));
+        assert_eq!(other.expect_err("another algorithm").kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn noise_is_limited() {
+        let mut config = SchedulerConfig::from_json(NAMED).expect(NAMED);
+        for eta in [-0.1, 1.1, f32::NAN] {
+            config.eta = Some(eta);
+            for kind in [Ddim, Tcd] {
+                let error = config.schedule_from(kind, 5).expect_err("eta");
+                assert_eq!(error.kind(), ErrorKind::Argument, "{kind}: {error}");
+            }
+            assert!(config.schedule_from(Euler, 5).is_ok());
+        }
     }
 
     /// Not diffusers' default, which this crate does not have.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::betas::BetaSchedule;
-use super::config::Keys;
+use super::keys::Keys;
 use super::kind::SchedulerKind::{self, *};
 use super::sigmas::SigmaSpacing;
 use super::spacing::Spacing;
