@@ -12,6 +12,7 @@ pub mod ldm;
 mod pattern;
 mod pickle;
 mod sampling;
+mod tokenizer;
 
 pub use blocks::UnetLayout;
 pub use family::{Family, Task};
@@ -83,7 +84,7 @@ impl Checkpoint {
         }
         let kind = weights.get("unet").map(Family::of_unet).transpose()?;
         let sampling = match kind {
-            Some((family, _)) => Some(Sampling::of(family, &file, &BTreeMap::new())?),
+            Some((family, _)) => Some(Sampling::of(family, &file)?),
             None => None,
         };
         let texts = texts(&weights, kind, sampling)?;
@@ -133,6 +134,10 @@ fn texts(
             let config = config::text_encoder(component, part, family)?;
             put(format!("{component}/config.json"), config);
         }
+    }
+    if weights.contains_key("text_encoder") || weights.contains_key("text_encoder_2") {
+        let files = tokenizer::files(family).into_iter();
+        texts.extend(files.map(|(name, text)| (format!("tokenizer/{name}"), text)));
     }
     Ok(texts)
 }

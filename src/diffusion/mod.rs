@@ -13,6 +13,7 @@ mod model;
 mod request;
 mod run;
 mod session;
+mod summary;
 mod text;
 
 pub use files::ModelFiles;
@@ -21,3 +22,4 @@ pub use model::Model;
 pub use request::{Defaults, ImageToImage, Request};
 pub use run::{Generated, Progress, Run, Timings};
 pub use session::Diffusion;
+pub use summary::{ComponentSummary, Summary};
