@@ -24,6 +24,9 @@ use crate::weights::{View, Weights};
 use ldm::{Names, Place};
 use std::collections::BTreeMap;
 
+/// What tensors of a file become, by their names in it.
+type NewNames = BTreeMap<String, Vec<(String, View)>>;
+
 /// The parts of a checkpoint in one file.
 #[derive(Clone)]
 pub struct Checkpoint {
@@ -56,8 +59,7 @@ impl Checkpoint {
     fn sort(file: Weights) -> Result<Checkpoint> {
         family::refuse_foreign(&file)?;
         let names = Names::of(&file);
-        let mut moved: BTreeMap<&'static str, BTreeMap<String, Vec<(String, View)>>> =
-            BTreeMap::new();
+        let mut moved: BTreeMap<&'static str, NewNames> = BTreeMap::new();
         let mut unknown = Vec::new();
         for name in file.names() {
             match names.place(name, file.shape(name).unwrap_or_default()) {
