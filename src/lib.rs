@@ -23,6 +23,7 @@
 //! From the top down; each uses only those below it, and only [`gpu`] names wgpu.
 //!
 //! - [`diffusion`]: from a [`Request`](diffusion::Request) to a [`Picture`](picture::Picture).
+//! - [`checkpoint`]: single files of other programs as the parts of a diffusers folder.
 //! - [`doctor`]: the self-check of a device.
 //! - [`gpu`]: devices, weights in their memory, plans ready to run.
 //! - [`models`]: CLIP, the UNets, the autoencoder, written as their papers write them.

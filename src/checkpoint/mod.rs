@@ -12,6 +12,7 @@ pub mod ldm;
 mod pattern;
 mod pickle;
 mod sampling;
+mod tokenizer;
 
 pub use blocks::UnetLayout;
 pub use family::{Family, Task};
@@ -22,6 +23,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::weights::{View, Weights};
 use ldm::{Names, Place};
 use std::collections::BTreeMap;
+
+/// What tensors of a file become, by their names in it.
+type NewNames = BTreeMap<String, Vec<(String, View)>>;
 
 /// The parts of a checkpoint in one file.
 #[derive(Clone)]
@@ -55,8 +59,7 @@ impl Checkpoint {
     fn sort(file: Weights) -> Result<Checkpoint> {
         family::refuse_foreign(&file)?;
         let names = Names::of(&file);
-        let mut moved: BTreeMap<&'static str, BTreeMap<String, Vec<(String, View)>>> =
-            BTreeMap::new();
+        let mut moved: BTreeMap<&'static str, NewNames> = BTreeMap::new();
         let mut unknown = Vec::new();
         for name in file.names() {
             match names.place(name, file.shape(name).unwrap_or_default()) {
@@ -83,7 +86,7 @@ impl Checkpoint {
         }
         let kind = weights.get("unet").map(Family::of_unet).transpose()?;
         let sampling = match kind {
-            Some((family, _)) => Some(Sampling::of(family, &file, &BTreeMap::new())?),
+            Some((family, _)) => Some(Sampling::of(family, &file)?),
             None => None,
         };
         let texts = texts(&weights, kind, sampling)?;
@@ -133,6 +136,10 @@ fn texts(
             let config = config::text_encoder(component, part, family)?;
             put(format!("{component}/config.json"), config);
         }
+    }
+    if weights.contains_key("text_encoder") || weights.contains_key("text_encoder_2") {
+        let files = tokenizer::files(family).into_iter();
+        texts.extend(files.map(|(name, text)| (format!("tokenizer/{name}"), text)));
     }
     Ok(texts)
 }

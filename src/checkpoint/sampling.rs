@@ -3,7 +3,6 @@
 use super::family::Family;
 use crate::error::{Error, ErrorKind, Result};
 use crate::weights::Weights;
-use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// What a UNet predicts.
@@ -33,11 +32,11 @@ impl Sampling {
     /// metadata come first, then the marks that trainers leave as tensors `v_pred` and `ztsnr`,
     /// then for 2.x the number of training steps, by which diffusers knows 2-base. What is left of
     /// 2.x predicts velocities.
-    pub fn of(
-        family: Family,
-        weights: &Weights,
-        metadata: &BTreeMap<String, String>,
-    ) -> Result<Sampling> {
+    ///
+    /// # Errors
+    /// `Format` if the metadata name a prediction that nobody has.
+    pub fn of(family: Family, weights: &Weights) -> Result<Sampling> {
+        let metadata = weights.metadata();
         let marked = |mark: &str| weights.shape(mark).is_some();
         // Of 2.x, Stability's later code (generative-models) wrote SD-Turbo only.
         let sgm = weights.names().any(|name| name.starts_with("conditioner.embedders.0.model."));
@@ -46,7 +45,9 @@ impl Sampling {
         let told = keys.iter().find_map(|key| metadata.get(*key));
         let base = metadata.get("global_step").is_some_and(|steps| steps == "875000");
         let prediction = match told {
-            Some(word) => word.parse()?,
+            Some(word) => word.parse().map_err(|error: Error| {
+                Error::new(ErrorKind::Format, format!("metadata: {error}"))
+            })?,
             None if marked("v_pred") => Prediction::Velocity,
             None if family == Family::Sd2 && !base && !turbo => Prediction::Velocity,
             None => Prediction::Epsilon,

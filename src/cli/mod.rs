@@ -5,6 +5,7 @@
 
 mod devices;
 mod doctor;
+mod inspect;
 mod latents;
 mod options;
 mod output;
@@ -31,6 +32,8 @@ enum Command {
     Txt2img(txt2img::Arguments),
     /// List the GPUs of this machine, best first
     Devices(devices::Arguments),
+    /// Show what a model's files hold: family, components, types, memory
+    Inspect(inspect::Arguments),
     /// Print what would run for a picture: kernels, work and memory of every phase
     Plan(plan::Arguments),
     /// Check every kernel and the embedded model on this machine
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
     let result: Result<ExitCode> = match Cli::parse().command {
         Command::Txt2img(arguments) => txt2img::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Devices(arguments) => devices::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Inspect(arguments) => inspect::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Doctor(arguments) => doctor::run(&arguments),
     };

@@ -13,8 +13,9 @@ use std::path::PathBuf;
 /// The model and what it is asked for.
 #[derive(Args)]
 pub struct ModelOptions {
-    /// Folder of a diffusers model; without it the embedded model draws
-    #[arg(long, value_name = "DIR")]
+    /// Folder of a diffusers model, or a file (.safetensors, .gguf); without it the embedded model
+    /// draws
+    #[arg(long, value_name = "FILE|DIR")]
     pub model: Option<PathBuf>,
     /// Sampling steps [default: the model's]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -42,7 +43,7 @@ impl ModelOptions {
     /// The model's files.
     pub fn files(&self) -> Result<ModelFiles> {
         match &self.model {
-            Some(folder) => ModelFiles::folder(folder),
+            Some(path) => ModelFiles::open(path),
             None => embedded(),
         }
     }

@@ -240,6 +240,15 @@ impl ModelFiles {
         folder.weights()
     }
 
+    /// A component's weights, or `None` if there are none at all.
+    pub(super) fn present(&self, component: &str) -> Result<Option<Weights>> {
+        match self.weights(component) {
+            Ok(weights) => Ok(Some(weights)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The names of the files in a component's folder, sorted.
     fn list(&self, component: &str) -> Vec<String> {
         match &self.place {

@@ -21,6 +21,7 @@ mod preview;
 mod request;
 mod run;
 mod session;
+mod summary;
 mod text;
 mod tiles;
 
@@ -34,5 +35,6 @@ pub use model::Model;
 pub use request::{Defaults, ImageToImage, Request};
 pub use run::{Generated, Progress, Run, Timings};
 pub use session::Diffusion;
+pub use summary::{ComponentSummary, Summary};
 pub use text::{TextEmbeddings, TextEncoder, TextOptions, TextualInversion};
 pub use tiles::Tiling;

@@ -1,7 +1,7 @@
 //! Files whose headers were changed at random: an error or a model, never a panic, and never more
 //! memory than the file explains.
 
-use crate::{Shapes, header, list, shrunk};
+use crate::{Shapes, divided, header, list};
 use croquis::diffusion::{Model, ModelFiles};
 use croquis::weights::Source;
 use std::time::{Duration, Instant};
@@ -75,7 +75,7 @@ fn change(shapes: &mut Shapes, random: &mut Random) {
 fn damaged_files_are_refused_or_opened() {
     let seconds = std::env::var("CROQUIS_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let until = Instant::now() + Duration::from_secs(seconds.unwrap_or(3));
-    let models = ["ldm-sd15", "ldm-sd21", "ldm-sdxl"].map(|name| shrunk(&list(name)));
+    let models = ["ldm-sd15", "ldm-sd21", "ldm-sdxl"].map(|name| divided(&list(name), 100));
     // One buffer of zeros for the data of all of them.
     let room = models.iter().map(|shapes| header(shapes).1 as usize).max().unwrap_or(0);
     let mut random = Random(0x5eed);
@@ -99,7 +99,10 @@ fn damaged_files_are_refused_or_opened() {
         match ModelFiles::single_file("damaged", Source::from(bytes)) {
             Ok(files) => {
                 opened += 1;
-                models_opened += usize::from(Model::open(&files).is_ok());
+                // Reading CLIP's vocabulary takes most of the time.
+                if random.below(8) == 0 {
+                    models_opened += usize::from(Model::open(&files).is_ok());
+                }
             }
             Err(error) => {
                 refused += 1;
@@ -107,9 +110,7 @@ fn damaged_files_are_refused_or_opened() {
             }
         }
     }
+    println!("{opened} opened ({models_opened} as models), {refused} refused");
     // The changes must reach both sides.
-    assert!(
-        opened > 5 && refused > 5,
-        "{opened} opened ({models_opened} whole), {refused} refused"
-    );
+    assert!(opened > 5 && refused > 5, "{opened} opened, {refused} refused");
 }

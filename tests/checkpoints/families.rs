@@ -79,15 +79,6 @@ fn configurations_are_the_published_ones() {
 
 #[test]
 fn relatives_are_named_and_refused() {
-    let width = |name: &str, axis: usize, size: usize| {
-        move |file: &mut Shapes, of: &str| {
-            let found: Vec<String> = file.keys().filter(|key| key.ends_with(of)).cloned().collect();
-            assert!(!found.is_empty(), "{of}");
-            for key in found {
-                file.get_mut(&key).expect("a shape")[axis] = size;
-            }
-        }
-    };
     let cases = [
         ("sdxl", "attn2.to_k.weight", 1, 1280, "refiner"),
         ("sdxl", "attn2.to_k.weight", 1, 1024, "unCLIP"),
@@ -97,7 +88,8 @@ fn relatives_are_named_and_refused() {
     ];
     for (model, name, axis, size, found) in cases {
         let mut file = shrunk(&list(&format!("ldm-{model}")));
-        width(name, axis, size)(&mut file, name);
+        let changed = file.iter_mut().filter(|(key, _)| key.ends_with(name));
+        assert!(changed.map(|(_, shape)| shape[axis] = size).count() > 0, "{name}");
         let error = open(&file).err().expect(found);
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.to_string().starts_with("a.safetensors: "), "{error}");
@@ -115,12 +107,8 @@ fn relatives_are_named_and_refused() {
     ] {
         let error = open(&Shapes::from([(name.into(), vec![2, 2])])).err().expect(found);
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-        assert!(
-            error.to_string().contains(&format!("found {found}")) || {
-                error.to_string().contains(&format!("found a {found}"))
-                    || error.to_string().contains(&format!("found an {found}"))
-            }
-        );
+        let message = error.to_string();
+        assert!(message.contains("found ") && message.contains(found), "{found}: {message}");
     }
     let error = open(&Shapes::from([("x.weight".into(), vec![2])])).err().expect("no model");
     assert_eq!(error.kind(), ErrorKind::Format);

@@ -4,6 +4,7 @@
 mod damaged;
 mod families;
 mod folders;
+mod golden;
 mod names;
 mod single;
 
@@ -71,9 +72,17 @@ fn zeros(shapes: &Shapes) -> Vec<u8> {
     bytes
 }
 
-/// A smaller model: every size but those of kernels and latents divided by ten.
+/// A smaller model: every size but those of kernels, latents and positions divided by ten.
 fn shrunk(shapes: &Shapes) -> Shapes {
-    let size =
-        |size: &usize| if *size > 77 { size.div_ceil(10).next_multiple_of(6) } else { *size };
+    divided(shapes, 10)
+}
+
+/// The same with another divisor; what was a multiple of six, such as six sizes of a picture in
+/// XL's inputs or the rows of three matrices, stays one.
+fn divided(shapes: &Shapes, divisor: usize) -> Shapes {
+    let size = |&size: &usize| match size {
+        0..=77 => size,
+        _ => size.div_ceil(divisor).next_multiple_of(6),
+    };
     shapes.iter().map(|(name, shape)| (name.clone(), shape.iter().map(size).collect())).collect()
 }

@@ -72,7 +72,8 @@ fn every_tensor_of_the_original_layout_is_one_of_diffusers() {
 fn the_comparison_sees_what_is_wrong() {
     let (file, model) = (list("ldm-sd15"), list("diffusers-sd15"));
     let norm = "model.diffusion_model.input_blocks.4.1.norm.weight";
-    let edits: [(&str, fn(&mut Shapes, &str)); 3] = [
+    type Edit = fn(&mut Shapes, &str);
+    let edits: [(&str, Edit); 3] = [
         (norm, |file, name| drop(file.remove(name))),
         (norm, |file, name| drop(file.insert(name.into(), vec![641]))),
         ("first_stage_model.decoder.foo.weight", |file, name| {

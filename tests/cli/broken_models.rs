@@ -71,7 +71,7 @@ fn folders_that_are_no_models() {
     refuses(&["--model", text(&nowhere)], &[text(&nowhere), "no such folder", "expected"]);
     let file = fresh("a-file");
     fs::write(&file, "").expect("a file");
-    refuses(&["--model", text(&file)], &[text(&file), "this is a file", "expected a diffusers"]);
+    refuses(&["--model", text(&file)], &[text(&file), "truncated: expected at least 8 bytes"]);
     let empty = fresh("empty");
     fs::create_dir(&empty).expect("a folder");
     refuses(&["--model", text(&empty)], &[text(&empty), "model_index.json is missing"]);
@@ -81,8 +81,8 @@ fn folders_that_are_no_models() {
 fn missing_files() {
     let cases = [
         ("unet/config.json", "unet/config.json is missing"),
-        (UNET, "unet/ has no weights; expected unet/diffusion_pytorch_model.safetensors"),
-        ("text_encoder/model.safetensors", "text_encoder/ has no weights; expected"),
+        (UNET, "unet has no weights; expected diffusion_pytorch_model.safetensors"),
+        ("text_encoder/model.safetensors", "text_encoder has no weights; expected"),
         ("scheduler/scheduler_config.json", "scheduler/scheduler_config.json is missing"),
     ];
     for (file, words) in cases {
