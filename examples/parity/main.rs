@@ -8,6 +8,7 @@ mod common;
 mod modules;
 mod reference;
 mod report;
+mod text;
 
 use croquis::Result;
 use croquis::gpu::{DeviceOptions, Gpu};
@@ -72,7 +73,7 @@ fn compare(options: &Options) -> Result<Report> {
     let mut report = Report::new(&gpu, reference.family(), options.self_check);
     let wanted = |module: &str| options.only.as_deref().is_none_or(|only| only == module);
     if wanted("text") {
-        modules::text(&gpu, &reference, &mut report)?;
+        text::text_encoders(&gpu, &reference, &mut report)?;
     }
     if wanted("unet") {
         modules::unet_evaluation(&gpu, &reference, "unet", &mut report)?;
