@@ -1,0 +1,71 @@
+//! What `tests/golden/full_size.py` wrote: the model, values and how they were made.
+
+use croquis::diffusion::ModelFiles;
+use croquis::error::{Error, ErrorKind, Result};
+use croquis::weights::Weights;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// A folder with `model/`, `golden.safetensors` and `golden.json`.
+pub struct Reference {
+    folder: PathBuf,
+    values: Weights,
+    /// How the values were made.
+    pub description: Value,
+}
+
+impl Reference {
+    pub fn open(folder: impl AsRef<Path>) -> Result<Reference> {
+        let folder = folder.as_ref().to_path_buf();
+        let values = Weights::open(folder.join("golden.safetensors"))?;
+        let description = parse(&folder.join("golden.json"))?;
+        Ok(Reference { folder, values, description })
+    }
+
+    /// `sd15`, `sd21` or `sdxl`.
+    pub fn family(&self) -> &str {
+        self.description["family"].as_str().unwrap_or("unknown")
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.values.shape(name).is_some()
+    }
+
+    /// A tensor and its shape; pictures and latents in our order, `[N, H, W, C]`.
+    pub fn tensor(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        let values = self.values.read_f32(name)?;
+        Ok(match self.values.shape(name).unwrap_or_default() {
+            &[n, c, h, w] => (vec![n, h, w, c], crate::common::nhwc(&[n, c, h, w], &values)),
+            shape => (shape.to_vec(), values),
+        })
+    }
+
+    /// A tensor as it is in the file.
+    pub fn raw(&self, name: &str) -> Result<Vec<f32>> {
+        self.values.read_f32(name)
+    }
+
+    pub fn files(&self) -> Result<ModelFiles> {
+        ModelFiles::folder(self.folder.join("model"))
+    }
+
+    /// The path of a component's weights.
+    pub fn weights(&self, component: &str) -> PathBuf {
+        let text = component.starts_with("text");
+        let file = if text { "model" } else { "diffusion_pytorch_model" };
+        self.folder.join("model").join(component).join(format!("{file}.safetensors"))
+    }
+
+    /// A component's `config.json`.
+    pub fn config<C: DeserializeOwned>(&self, component: &str) -> Result<C> {
+        parse(&self.folder.join("model").join(component).join("config.json"))
+    }
+}
+
+fn parse<C: DeserializeOwned>(path: &Path) -> Result<C> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::new(ErrorKind::NotFound, file.clone()).with_source(error))?;
+    croquis::models::parse_config(&file, &text)
+}
