@@ -24,6 +24,7 @@
 //!
 //! - [`diffusion`]: from a [`Request`](diffusion::Request) to a [`Picture`](picture::Picture).
 //! - [`doctor`]: the self-check of a device.
+//! - [`hub`]: models by their names on the Hugging Face Hub.
 //! - [`gpu`]: devices, weights in their memory, plans ready to run.
 //! - [`models`]: CLIP, the UNets, the autoencoder, written as their papers write them.
 //! - [`graph`]: what models build and what is planned from it; plain data, made without a GPU.
@@ -35,6 +36,7 @@
 //!
 //! - `embedded` (default): the model emoji-64 inside the library, 30 MB.
 //! - `cli` (default): the command `croquis`; a library does not need it.
+//! - `hub`: [`hub`] downloads what its cache lacks; brings HTTP and TLS.
 //!
 //! # Platforms
 //!
@@ -52,6 +54,8 @@ pub mod doctor;
 pub mod error;
 pub mod gpu;
 pub mod graph;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod hub;
 pub mod kernels;
 pub mod models;
 pub mod picture;

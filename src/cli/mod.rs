@@ -5,6 +5,7 @@
 
 mod devices;
 mod doctor;
+mod hub;
 mod latents;
 mod options;
 mod output;
