@@ -4,6 +4,7 @@
 //! `CLIPTokenizer` (Radford et al. 2021, arXiv 2103.00020, section 2.4). Both ways to ship a
 //! vocabulary, `tokenizer.json` and `vocab.json` + `merges.txt`, build the same pipeline.
 
+mod clip;
 mod special;
 mod vocabulary;
 
@@ -16,6 +17,8 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer as Pipeline};
 
 use crate::error::{Error, ErrorKind, Result};
+pub(crate) use clip::byte_symbols;
+pub use clip::clip_merges;
 use special::SpecialTokens;
 use vocabulary::Vocabulary;
 
@@ -76,8 +79,11 @@ impl Tokenizer {
     /// `NotFound` if files are missing, `Format` naming the file if one is damaged,
     /// `Unsupported` if it is not CLIP's kind of vocabulary, `Argument` if `max_length < 3`.
     pub fn new(files: &TokenizerFiles<'_>, max_length: usize) -> Result<Self> {
-        let vocabulary = Vocabulary::read(files)?;
-        let special = SpecialTokens::read(files)?;
+        Self::build(Vocabulary::read(files)?, &SpecialTokens::read(files)?, max_length)
+    }
+
+    /// The tokenizer of a vocabulary; errors as [`new`](Tokenizer::new).
+    fn build(vocabulary: Vocabulary, special: &SpecialTokens, max_length: usize) -> Result<Self> {
         let max_length = max_length.min(special.model_max_length.unwrap_or(usize::MAX));
         if max_length < 3 {
             return Err(Error::new(

@@ -15,6 +15,14 @@ pub(super) struct SpecialTokens {
     pub(super) model_max_length: Option<usize>,
 }
 
+impl Default for SpecialTokens {
+    fn default() -> Self {
+        let [start, end] = ["<|startoftext|>", "<|endoftext|>"].map(String::from);
+        let (unk, pad) = (end.clone(), end.clone());
+        SpecialTokens { bos: start, eos: end, unk, pad, model_max_length: None }
+    }
+}
+
 impl SpecialTokens {
     pub(super) fn read(files: &TokenizerFiles<'_>) -> Result<Self> {
         let read = |file, json: Option<&[u8]>| -> Result<(&str, Map<String, Value>)> {
@@ -30,7 +38,7 @@ impl SpecialTokens {
         } else {
             [&map, &config]
         };
-        let token = |key: &str, default: &str| -> Result<String> {
+        let token = |key: &str, default: String| -> Result<String> {
             for (file, entries) in order {
                 match entries.get(key) {
                     None | Some(Value::Null) => {}
@@ -41,7 +49,7 @@ impl SpecialTokens {
                     }
                 }
             }
-            Ok(default.to_string())
+            Ok(default)
         };
         // A model without a limit says 1e30.
         let model_max_length = match config.1.get("model_max_length") {
@@ -59,11 +67,12 @@ impl SpecialTokens {
                 }
             },
         };
+        let default = SpecialTokens::default();
         Ok(SpecialTokens {
-            bos: token("bos_token", "<|startoftext|>")?,
-            eos: token("eos_token", "<|endoftext|>")?,
-            unk: token("unk_token", "<|endoftext|>")?,
-            pad: token("pad_token", "<|endoftext|>")?,
+            bos: token("bos_token", default.bos)?,
+            eos: token("eos_token", default.eos)?,
+            unk: token("unk_token", default.unk)?,
+            pad: token("pad_token", default.pad)?,
             model_max_length,
         })
     }
