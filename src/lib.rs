@@ -25,6 +25,7 @@
 //! - [`diffusion`]: from a [`Request`](diffusion::Request) to a [`Picture`](picture::Picture).
 //! - [`checkpoint`]: single files of other programs as the parts of a diffusers folder.
 //! - [`doctor`]: the self-check of a device.
+//! - [`hub`]: models by their names on the Hugging Face Hub.
 //! - [`gpu`]: devices, weights in their memory, plans ready to run.
 //! - [`models`]: CLIP, the UNets, the autoencoder, written as their papers write them.
 //! - [`graph`]: what models build and what is planned from it; plain data, made without a GPU.
@@ -37,6 +38,7 @@
 //!
 //! - `embedded` (default): the model emoji-64 inside the library, 30 MB.
 //! - `cli` (default): the command `croquis`; a library does not need it.
+//! - `hub`: [`hub`] downloads what its cache lacks; brings HTTP and TLS.
 //!
 //! # Platforms
 //!
@@ -55,6 +57,8 @@ pub mod doctor;
 pub mod error;
 pub mod gpu;
 pub mod graph;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod hub;
 pub mod kernels;
 pub mod lora;
 pub mod models;

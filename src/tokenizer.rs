@@ -17,6 +17,7 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, Encoding, SplitDelimiterBehavior, Tokenizer as Pipeline};
 
 use crate::error::{Error, ErrorKind, Result};
+pub(crate) use clip::byte_symbols;
 pub use clip::clip_merges;
 use special::SpecialTokens;
 use vocabulary::Vocabulary;

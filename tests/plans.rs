@@ -7,6 +7,7 @@ use croquis::graph::{Builder, Graph, Place, Plan, Scope, WeightIndex};
 use croquis::kernels::model_input::ModelInput;
 use croquis::kernels::scheduler_step::{SLOTS, SchedulerStep, slot};
 use croquis::kernels::{DeviceClass, Target};
+use croquis::models::mobile::MobileConfig;
 use croquis::models::parse_config;
 use croquis::models::presets::Preset;
 use croquis::models::unet::{Conditioning, Outline, UnetConfig, unet};
@@ -87,7 +88,9 @@ fn presets_of_mobile_diffusion_have_the_counts_of_their_definition() {
         let count: usize = shapes.values().map(|shape| shape.iter().product::<usize>()).sum();
         assert!((count as f64 / 1e6 - parameters).abs() < 0.01, "{name}: {count} parameters");
         let text = [77, preset.text_width];
-        let outline = preset.config().outline().unwrap();
+        let config: MobileConfig =
+            parse_config("config.json", &preset.config().to_string()).unwrap();
+        let outline = config.outline().unwrap();
         let phases = guided_step(&shapes, &outline, preset.latent_channels, text);
         let (step, prepare) =
             (plan(&phases.step, Storage::F16), plan(&phases.prepare, Storage::F16));

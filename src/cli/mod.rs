@@ -5,6 +5,7 @@
 
 mod devices;
 mod doctor;
+mod hub;
 mod inspect;
 mod latents;
 mod options;
@@ -12,6 +13,7 @@ mod output;
 mod parameters;
 mod plan;
 mod progress;
+mod synth;
 mod terminal;
 mod txt2img;
 
@@ -38,6 +40,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Check every kernel and the embedded model on this machine
     Doctor(doctor::Arguments),
+    /// Write a model folder with random weights, for measurements at full size
+    Synth(synth::Arguments),
 }
 
 /// Runs the command of this process.
@@ -48,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Synth(arguments) => synth::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
         let message = error.to_string();

@@ -1,5 +1,6 @@
 //! Options that several commands share.
 
+use super::hub;
 use super::terminal::say;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
@@ -13,10 +14,13 @@ use std::path::PathBuf;
 /// The model and what it is asked for.
 #[derive(Args)]
 pub struct ModelOptions {
-    /// Folder of a diffusers model, or a file (.safetensors, .gguf); without it the embedded model
-    /// draws
-    #[arg(long, value_name = "FILE|DIR")]
+    /// A model: a diffusers folder, a file (.safetensors, .gguf), or a name on the Hugging Face Hub
+    /// (org/name or org/name@revision); without it the embedded model draws
+    #[arg(long, value_name = "DIR|FILE|NAME")]
     pub model: Option<PathBuf>,
+    /// The weights to download where the hub has several [default: fp16 unless --storage f32]
+    #[arg(long, value_enum, value_name = "VARIANT")]
+    pub variant: Option<Variant>,
     /// Sampling steps [default: the model's]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<usize>,
@@ -34,17 +38,34 @@ pub struct ModelOptions {
     pub scheduler: Option<SchedulerKind>,
 }
 
+/// The weights of one model in several precisions.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Variant {
+    /// 16-bit floats: half the download
+    Fp16,
+    /// As published, mostly 32-bit floats
+    Full,
+}
+
 fn schedulers() -> impl TypedValueParser<Value = SchedulerKind> {
     PossibleValuesParser::new(SchedulerKind::ALL.map(SchedulerKind::name))
         .try_map(|name| name.parse::<SchedulerKind>())
 }
 
 impl ModelOptions {
-    /// The model's files.
-    pub fn files(&self) -> Result<ModelFiles> {
-        match &self.model {
-            Some(path) => ModelFiles::open(path),
-            None => embedded(),
+    /// The model's files. A name is only looked up on the hub where no such path exists.
+    pub fn files(&self, storage: StorageChoice) -> Result<ModelFiles> {
+        let Some(model) = &self.model else { return embedded() };
+        let repository = model.to_str().and_then(|name| name.parse().ok());
+        match repository.filter(|_| !model.exists()) {
+            Some(repository) => {
+                let half = match self.variant {
+                    Some(variant) => variant == Variant::Fp16,
+                    None => storage != StorageChoice::F32,
+                };
+                ModelFiles::open(hub::folder(&repository, half)?)
+            }
+            None => ModelFiles::open(model),
         }
     }
 
@@ -122,9 +143,9 @@ impl GpuOptions {
     }
 }
 
-/// The short name of a model: the last part of its folder.
+/// The short name of a model, by its folder.
 pub fn short_name(model: &Model) -> String {
     let path = std::path::Path::new(model.name());
     let whole = path.canonicalize().unwrap_or_else(|_| path.into());
-    whole.file_name().map_or_else(|| model.name().into(), |name| name.to_string_lossy().into())
+    hub::short_name(&whole).unwrap_or_else(|| model.name().into())
 }

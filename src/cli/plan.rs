@@ -34,7 +34,7 @@ enum Limits {
 
 /// Prints the plan of every phase and a summary.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let model = Model::open(&arguments.model.files()?)?;
+    let model = Model::open(&arguments.model.files(arguments.gpu.storage)?)?;
     let plans = model.plans(&arguments.model.request(""), &target(arguments)?)?;
     for (phase, plan) in &plans {
         print(format!("== {phase}\n{plan}"))?;

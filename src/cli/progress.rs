@@ -22,6 +22,27 @@ impl Meter {
         Meter(bar)
     }
 
+    /// A download whose size is not known yet.
+    #[cfg(feature = "hub")]
+    pub fn bytes() -> Meter {
+        let bar = ProgressBar::new(0);
+        let template = "{bar:32} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
+        bar.set_style(style(template));
+        Meter(bar)
+    }
+
+    /// A part of a download has come.
+    #[cfg(feature = "hub")]
+    pub fn transfer(&self, transfer: &croquis::hub::Transfer<'_>) {
+        if self.0.length() != Some(transfer.total_bytes) {
+            self.0.set_length(transfer.total_bytes);
+        }
+        if self.0.message() != transfer.file {
+            self.0.set_message(transfer.file.to_string());
+        }
+        self.0.set_position(transfer.bytes);
+    }
+
     /// A sampling step is done.
     pub fn step(&self, progress: &Progress) {
         let steps = progress.steps as u64;
@@ -46,6 +67,9 @@ impl Drop for Meter {
 }
 
 fn counted() -> ProgressStyle {
-    ProgressStyle::with_template("{bar:32} {pos}/{len}  {msg}  {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
+    style("{bar:32} {pos}/{len}  {msg}  {eta} left")
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         say("note: the file will be a PNG, whatever its name says");
     }
     let seeds = seeds(arguments)?;
-    let model = Model::open(&arguments.model.files()?)?;
+    let model = Model::open(&arguments.model.files(arguments.gpu.storage)?)?;
     let latents = arguments.latents.as_deref().map(Latents::open).transpose()?;
     let mut request = arguments.model.request(&arguments.prompt);
     request.negative_prompt = arguments.negative_prompt.clone();

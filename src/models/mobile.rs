@@ -31,22 +31,6 @@ pub struct MobileConfig {
 }
 
 impl MobileConfig {
-    /// The configuration of our reconstruction, for a size of latents and heads.
-    pub(super) fn reconstruction(sample_size: usize, in_channels: usize, head: usize) -> Self {
-        MobileConfig {
-            sample_size,
-            in_channels,
-            attention_head_dim: head,
-            attention_activation: "softmax".into(),
-            norm_num_groups: 32,
-            norm_eps: 1e-5,
-            transformer_norm_eps: 1e-6,
-            layer_norm_eps: 1e-5,
-            flip_sin_to_cos: true,
-            freq_shift: 0.0,
-        }
-    }
-
     /// The outline of this configuration.
     ///
     /// # Errors

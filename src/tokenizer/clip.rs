@@ -45,7 +45,7 @@ fn vocabulary() -> Vocabulary {
 
 /// The characters that stand for the 256 bytes: first the visible ones of Latin-1, which stand for
 /// themselves, then characters from U+0100 for the rest.
-fn byte_symbols() -> impl Iterator<Item = char> {
+pub(crate) fn byte_symbols() -> impl Iterator<Item = char> {
     let visible = ('!'..='~').chain('¡'..='¬').chain('®'..='ÿ');
     let count = visible.clone().count() as u32;
     visible.chain((0..256 - count).filter_map(|rest| char::from_u32(256 + rest)))

@@ -5,6 +5,7 @@ mod arguments;
 mod broken_models;
 mod commands;
 mod pictures;
+mod synth;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

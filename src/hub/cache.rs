@@ -1,0 +1,100 @@
+//! The cache of one repository, in `huggingface_hub`'s layout:
+//!
+//! ```text
+//! models--org--name/refs/main                  the commit that a branch or tag was at
+//! models--org--name/snapshots/COMMIT/unet/…    links to the blobs under the files' own names
+//! models--org--name/blobs/HASH                 the contents, and HASH.incomplete on the way
+//! .locks/models--org--name/HASH.lock           held by the process that downloads a blob
+//! ```
+
+use super::files::{INDEX, Selection, needs, select};
+use super::options::HubOptions;
+use super::repository::{Repository, is_plain};
+use crate::error::{Error, ErrorKind, Result};
+use std::fs;
+use std::io::ErrorKind as IoErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The folders of one repository.
+pub(super) struct Cache {
+    folder: PathBuf,
+    #[cfg_attr(not(feature = "hub"), allow(dead_code))]
+    pub locks: PathBuf,
+}
+
+impl Cache {
+    pub fn new(repository: &Repository, options: &HubOptions) -> Cache {
+        let name = format!("models--{}", repository.name().replace('/', "--"));
+        Cache { locks: options.cache.join(".locks").join(&name), folder: options.cache.join(name) }
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn snapshot(&self, commit: &str) -> PathBuf {
+        self.folder.join("snapshots").join(commit)
+    }
+
+    /// The file that says which commit a revision was at.
+    pub fn reference(&self, revision: &str) -> PathBuf {
+        self.folder.join("refs").join(revision)
+    }
+
+    /// The snapshot of a revision, if there is one, and what it has of the model.
+    pub fn look_up(
+        &self,
+        repository: &Repository,
+        options: &HubOptions,
+    ) -> Result<(Option<PathBuf>, Selection)> {
+        let snapshot = self.find(repository.revision())?;
+        let index = match &snapshot {
+            Some(snapshot) => read(&snapshot.join(INDEX))?,
+            None => None,
+        };
+        let needs = needs(index.as_deref(), options.half)
+            .map_err(|error| error.context(format!("model {repository}")))?;
+        // A link whose blob is gone counts as missing.
+        let has = |file: &str| snapshot.as_ref().is_some_and(|folder| folder.join(file).is_file());
+        let selection = select(needs, has);
+        Ok((snapshot, selection))
+    }
+
+    /// The snapshot of a branch or a tag by its reference, or of a commit.
+    fn find(&self, revision: &str) -> Result<Option<PathBuf>> {
+        let reference = read(&self.reference(revision))?.map(String::from_utf8);
+        let commit = match reference {
+            Some(Ok(commit)) if is_plain(commit.trim()) => commit.trim().to_string(),
+            Some(_) => {
+                let file = self.reference(revision);
+                let message = format!(
+                    "{}: expected the name of a commit; remove the file and try again",
+                    file.display()
+                );
+                return Err(Error::new(ErrorKind::Format, message));
+            }
+            None => revision.to_string(),
+        };
+        Ok(Some(self.snapshot(&commit)).filter(|snapshot| snapshot.is_dir()))
+    }
+}
+
+/// A small file of the cache, or `None` if there is none.
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        // A branch may be a folder of branches.
+        Err(error)
+            if matches!(
+                error.kind(),
+                IoErrorKind::NotFound | IoErrorKind::IsADirectory | IoErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => {
+            let message = format!("{} cannot be read", path.display());
+            Err(Error::new(ErrorKind::Io, message).with_source(error))
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A whole model from the hub into the cache.
+
+use super::blob::{Blob, create_folder, disk};
+use super::cache::Cache;
+use super::client::{Client, Entry, Listing};
+use super::files::{INDEX, Need, needs, select};
+use super::locate;
+use super::options::HubOptions;
+use super::repository::Repository;
+use crate::error::{Error, ErrorKind, Result};
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// How far a download is.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Transfer<'a> {
+    /// The file that is being downloaded, by its path in the repository.
+    pub file: &'a str,
+    /// Bytes of all files that are in the cache.
+    pub bytes: u64,
+    /// Bytes of all files that the model needs.
+    pub total_bytes: u64,
+}
+
+/// The folder of a model in the cache, after downloading what the cache lacks. A snapshot that is
+/// complete is used as it is, and with [`offline`](HubOptions::offline) nothing else.
+///
+/// Blocks. `on_progress` is called every few hundred kilobytes, and stops the download with
+/// `Break`; a download that was stopped or broken goes on where it was the next time. Large files
+/// are verified by their SHA-256 and others by their size, and get their names only then.
+///
+/// # Errors
+/// As [`locate`]; `Argument` if the model needs a token (`HF_TOKEN`), `NotFound` if the hub has no
+/// such model or it lacks files, `Io` if the network or the disk fails, `Format` if what comes is
+/// not what was announced, `Cancelled`.
+pub fn fetch(
+    repository: &Repository,
+    options: &HubOptions,
+    mut on_progress: impl FnMut(&Transfer<'_>) -> ControlFlow<()>,
+) -> Result<PathBuf> {
+    match locate(repository, options) {
+        Err(error) if error.kind() == ErrorKind::NotFound && !options.offline => {}
+        located => return located,
+    }
+    let named = |error: Error| error.context(format!("model {repository}"));
+    let client = Client::new(options);
+    let listing = client.list(repository).map_err(named)?;
+    let cache = Cache::new(repository, options);
+    let snapshot = cache.snapshot(&listing.commit);
+    let job = Job { repository, client, cache, listing, snapshot };
+    // The list of components comes first, since it tells the rest.
+    let index = job.index(&mut on_progress).map_err(named)?;
+    let wanted = needs(index.as_deref(), options.half).map_err(named)?;
+    let selection = select(wanted, |file| job.listing.files.contains_key(file));
+    if !selection.missing.is_empty() {
+        return Err(job.incomplete(&selection.missing));
+    }
+    job.files(&selection.files, &mut on_progress).map_err(named)?;
+    locate(repository, options)
+}
+
+/// A download of one commit.
+struct Job<'a> {
+    repository: &'a Repository,
+    client: Client<'a>,
+    cache: Cache,
+    listing: Listing,
+    snapshot: PathBuf,
+}
+
+type OnProgress<'p> = &'p mut dyn FnMut(&Transfer<'_>) -> ControlFlow<()>;
+
+impl Job<'_> {
+    /// Downloads the list of components, if the repository has one, and notes the commit.
+    fn index(&self, on_progress: OnProgress<'_>) -> Result<Option<Vec<u8>>> {
+        if !self.listing.files.contains_key(INDEX) {
+            return Ok(None);
+        }
+        self.files(&[INDEX.to_string()], on_progress)?;
+        let reference = self.cache.reference(self.repository.revision());
+        if self.repository.revision() != self.listing.commit {
+            write_whole(&reference, &self.listing.commit)?;
+        }
+        let file = self.snapshot.join(INDEX);
+        fs::read(&file).map(Some).map_err(|error| disk(&file, error))
+    }
+
+    /// Downloads files one after the other.
+    fn files(&self, paths: &[String], on_progress: OnProgress<'_>) -> Result<()> {
+        let entries: Vec<(&String, &Entry)> =
+            paths.iter().filter_map(|path| self.listing.files.get_key_value(path)).collect();
+        let total_bytes =
+            entries.iter().fold(0u64, |sum, (_, entry)| sum.saturating_add(entry.bytes));
+        let mut done = 0u64;
+        for (path, entry) in entries {
+            let blob = Blob {
+                path,
+                entry,
+                folder: self.cache.folder().join("blobs"),
+                locks: self.cache.locks.clone(),
+            };
+            if !blob.exists() {
+                let open =
+                    |from| self.client.open(self.repository, &self.listing.commit, path, from);
+                blob.download(open, &mut |received| {
+                    on_progress(&Transfer {
+                        file: path,
+                        bytes: done.saturating_add(received),
+                        total_bytes,
+                    })
+                })?;
+            }
+            link(&self.snapshot.join(path), path, &blob)?;
+            done = done.saturating_add(entry.bytes);
+        }
+        Ok(())
+    }
+
+    /// A repository that does not have what a model needs.
+    fn incomplete(&self, missing: &[Need]) -> Error {
+        let descriptions: Vec<_> = missing.iter().map(|need| need.describe()).collect();
+        let mut message = format!(
+            "model {}: the repository is not a diffusers folder with weights in safetensors format; \
+             it lacks {}",
+            self.repository,
+            descriptions.join(", ")
+        );
+        let single = |file: &&String| file.ends_with(".safetensors") && !file.contains('/');
+        let whole: Vec<_> = self.listing.files.keys().filter(single).map(String::as_str).collect();
+        if !whole.is_empty() {
+            message += &format!(
+                "; it has the single file{} {}: get one with `hf download {} FILE` and name its path",
+                if whole.len() == 1 { "" } else { "s" },
+                whole.join(", "),
+                self.repository.name()
+            );
+        }
+        Error::new(ErrorKind::NotFound, message)
+    }
+}
+
+/// Gives contents their name in the snapshot: a relative link, or where the system has none a
+/// second name of the same file.
+fn link(name: &Path, path: &str, blob: &Blob<'_>) -> Result<()> {
+    if name.is_file() {
+        return Ok(());
+    }
+    if let Some(folder) = name.parent() {
+        create_folder(folder)?;
+    }
+    // A link whose contents are gone would be in the way.
+    match fs::remove_file(name) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(disk(name, error));
+        }
+        _ => {}
+    }
+    #[cfg(unix)]
+    let linked = {
+        let up = "../".repeat(2 + path.matches('/').count());
+        std::os::unix::fs::symlink(format!("{up}blobs/{}", blob.entry.blob), name)
+    };
+    #[cfg(not(unix))]
+    let linked = {
+        let _ = path;
+        fs::hard_link(blob.file(), name).or_else(|_| fs::copy(blob.file(), name).map(|_| ()))
+    };
+    match linked {
+        // Another process was faster.
+        Err(_) if name.is_file() => Ok(()),
+        linked => linked.map_err(|error| disk(name, error)),
+    }
+}
+
+/// Writes a small file so that others see all of it or nothing.
+fn write_whole(file: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = file.parent() {
+        create_folder(folder)?;
+    }
+    let mut partial = file.as_os_str().to_owned();
+    partial.push(format!(".{}.incomplete", std::process::id()));
+    let partial = PathBuf::from(partial);
+    fs::write(&partial, text).map_err(|error| disk(&partial, error))?;
+    fs::rename(&partial, file).map_err(|error| disk(file, error))
+}

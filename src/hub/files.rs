@@ -1,0 +1,191 @@
+//! Which files of a repository a model needs.
+
+use crate::error::{Error, ErrorKind, Result};
+use serde_json::{Map, Value};
+
+/// The list of components, which tells what else is needed.
+pub(super) const INDEX: &str = "model_index.json";
+
+/// The components that croquis reads, in the order of their download; weights come after all else.
+const TOKENIZERS: [&str; 2] = ["tokenizer", "tokenizer_2"];
+const NETWORKS: [&str; 4] = ["text_encoder", "text_encoder_2", "vae", "unet"];
+/// What a model of Stable Diffusion has, where its list of components is not there to tell.
+const USUAL: [&str; 5] = ["scheduler", "tokenizer", "text_encoder", "vae", "unet"];
+
+/// One thing that a model needs: all files of any one choice, the first being the best.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Need {
+    choices: Vec<Vec<String>>,
+    optional: bool,
+}
+
+/// What there is of the things that a model needs.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    /// The files to use, in the order of their download. The weights are last: where they are,
+    /// everything else is, also what is optional.
+    #[cfg_attr(not(feature = "hub"), allow(dead_code))]
+    pub files: Vec<String>,
+    pub missing: Vec<Need>,
+}
+
+impl Need {
+    fn file(path: String) -> Need {
+        Need { choices: vec![vec![path]], optional: false }
+    }
+
+    /// The files of the best choice.
+    pub fn preferred(&self) -> impl Iterator<Item = &str> {
+        self.choices.iter().take(1).flatten().map(String::as_str)
+    }
+
+    /// All choices, in words.
+    pub fn describe(&self) -> String {
+        let choices: Vec<_> = self.choices.iter().map(|files| files.join(" and ")).collect();
+        match choices.split_first() {
+            Some((first, rest)) if !rest.is_empty() => format!("{first} (or {})", rest.join(", ")),
+            _ => choices.concat(),
+        }
+    }
+}
+
+/// What a model needs by the text of its `model_index.json`, or what is usual without one.
+///
+/// # Errors
+/// `Format` if the text is not a list of components, `Unsupported` if there is no UNet among them.
+pub(super) fn needs(index: Option<&[u8]>, half: bool) -> Result<Vec<Need>> {
+    let has: Box<dyn Fn(&str) -> bool> = match index {
+        None => Box::new(|name| USUAL.contains(&name)),
+        Some(text) => {
+            let components = components(text)?;
+            Box::new(move |name| components.iter().any(|component| component == name))
+        }
+    };
+    let mut needs = vec![Need::file(INDEX.into())];
+    if has("scheduler") {
+        needs.push(Need::file("scheduler/scheduler_config.json".into()));
+    }
+    for folder in TOKENIZERS.into_iter().filter(|name| has(name)) {
+        for file in ["tokenizer_config.json", "special_tokens_map.json"] {
+            needs.push(Need { optional: true, ..Need::file(format!("{folder}/{file}")) });
+        }
+        let choices = vec![
+            ["vocab.json", "merges.txt"].map(|file| format!("{folder}/{file}")).to_vec(),
+            vec![format!("{folder}/tokenizer.json")],
+        ];
+        needs.push(Need { choices, optional: false });
+    }
+    let networks = || NETWORKS.into_iter().filter(|name| has(name));
+    needs.extend(networks().map(|folder| Need::file(format!("{folder}/config.json"))));
+    needs.extend(networks().map(|folder| weights(folder, half)));
+    Ok(needs)
+}
+
+/// A network's weights, in 32 or 16 bits.
+fn weights(folder: &str, half: bool) -> Need {
+    let stem = match folder.starts_with("text_encoder") {
+        true => "model",
+        false => "diffusion_pytorch_model",
+    };
+    let file = |end: &str| vec![format!("{folder}/{stem}{end}.safetensors")];
+    let mut choices = vec![file(""), file(".fp16")];
+    if half {
+        choices.reverse();
+    }
+    Need { choices, optional: false }
+}
+
+/// The names of the components that a `model_index.json` lists with a class.
+fn components(text: &[u8]) -> Result<Vec<String>> {
+    let index: Map<String, Value> = serde_json::from_slice(text).map_err(|error| {
+        let message = format!("{INDEX}: expected an object of JSON with the model's components");
+        Error::new(ErrorKind::Format, message).with_source(error)
+    })?;
+    let is_component = |value: &Value| matches!(value.as_array().map(Vec::as_slice), Some([_, class]) if class.is_string());
+    let found = index.into_iter().filter(|(_, value)| is_component(value)).map(|(name, _)| name);
+    let found: Vec<String> = found.collect();
+    if !found.iter().any(|name| name == "unet") {
+        let message =
+            format!("{INDEX}: expected a model with a component unet, got {}", found.join(", "));
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    Ok(found)
+}
+
+/// Chooses among the files that there are.
+pub(super) fn select(needs: Vec<Need>, has: impl Fn(&str) -> bool) -> Selection {
+    let mut selection = Selection::default();
+    for need in needs {
+        match need.choices.iter().find(|files| files.iter().all(|file| has(file))) {
+            Some(files) => selection.files.extend_from_slice(files),
+            None if need.optional => {}
+            None => selection.missing.push(need),
+        }
+    }
+    selection
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const XL: &[u8] = br#"{"_class_name": "StableDiffusionXLPipeline", "force_zeros": true,
+        "text_encoder": ["transformers", "CLIPTextModel"], "scheduler": ["diffusers", "Euler"],
+        "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+        "tokenizer": ["transformers", "CLIPTokenizer"], "feature_extractor": [null, null],
+        "tokenizer_2": ["transformers", "CLIPTokenizer"], "safety_checker": ["s", "Checker"],
+        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]}"#;
+
+    #[test]
+    fn only_what_is_read_is_needed() {
+        let all = select(needs(Some(XL), false).unwrap(), |_| true).files;
+        let expected = "model_index.json scheduler/scheduler_config.json \
+            tokenizer/tokenizer_config.json tokenizer/special_tokens_map.json tokenizer/vocab.json \
+            tokenizer/merges.txt tokenizer_2/tokenizer_config.json \
+            tokenizer_2/special_tokens_map.json tokenizer_2/vocab.json tokenizer_2/merges.txt \
+            text_encoder/config.json text_encoder_2/config.json vae/config.json unet/config.json \
+            text_encoder/model.safetensors text_encoder_2/model.safetensors \
+            vae/diffusion_pytorch_model.safetensors unet/diffusion_pytorch_model.safetensors";
+        assert_eq!(all, expected.split_whitespace().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn weights_in_16_bits_where_they_are_preferred_or_alone() {
+        let weights = |half, has: fn(&str) -> bool| select(needs(None, half).unwrap(), has).files;
+        let full = "unet/diffusion_pytorch_model.safetensors";
+        let half = "unet/diffusion_pytorch_model.fp16.safetensors";
+        assert_eq!(weights(false, |_| true).last().unwrap(), full);
+        assert_eq!(weights(true, |_| true).last().unwrap(), half);
+        assert_eq!(weights(true, |file| !file.contains("fp16")).last().unwrap(), full);
+        assert_eq!(
+            weights(false, |file| file.contains("fp16")),
+            [
+                "text_encoder/model.fp16.safetensors",
+                "vae/diffusion_pytorch_model.fp16.safetensors",
+                half
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_told_with_its_choices() {
+        let selection = select(needs(None, true).unwrap(), |file| !file.starts_with("tokenizer"));
+        let [tokenizer] = selection.missing.as_slice() else { panic!("{selection:?}") };
+        assert_eq!(
+            tokenizer.describe(),
+            "tokenizer/vocab.json and tokenizer/merges.txt (or tokenizer/tokenizer.json)"
+        );
+        let wanted: Vec<_> = tokenizer.preferred().collect();
+        assert_eq!(wanted, ["tokenizer/vocab.json", "tokenizer/merges.txt"]);
+    }
+
+    #[test]
+    fn an_index_that_is_none_is_refused() {
+        let error = needs(Some(b"<html>"), false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format);
+        let other = br#"{"transformer": ["diffusers", "Flux"], "vae": ["diffusers", "A"]}"#;
+        let error = needs(Some(other), false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("got transformer, vae"), "{error}");
+    }
+}

@@ -1,0 +1,95 @@
+//! Models by their name on the Hugging Face Hub, such as `org/name`: in the cache that all of its
+//! tools share, or downloaded into it.
+//!
+//! [`locate`] only looks into the cache, and is always there. `fetch`, of the feature `hub`,
+//! downloads what is missing: exactly the files that croquis reads, never `.bin` or `.ckpt`. A
+//! snapshot that is complete is used as it is, without asking the network.
+//!
+//! ```no_run
+//! use croquis::diffusion::{Diffusion, ModelFiles};
+//! use croquis::hub::{HubOptions, Repository, locate};
+//!
+//! # fn main() -> croquis::Result<()> {
+//! let repository: Repository = "stable-diffusion-v1-5/stable-diffusion-v1-5".parse()?;
+//! let folder = locate(&repository, &HubOptions::from_env()?)?;
+//! let model = ModelFiles::folder(folder)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Names of files and folders, locks, environment variables and the protocol are those of the
+//! Python package `huggingface_hub` 2.4, so that each finds what the other downloaded.
+//!
+//! The download is written on `ureq` and not on the crate `hf-hub`: that one, since 1.0, brings an
+//! asynchronous runtime and a second transfer protocol, and its blocking predecessor neither
+//! verified checksums nor locked against other processes. What is needed here is one request for
+//! the list of files and one a file.
+
+mod cache;
+mod files;
+mod options;
+mod repository;
+
+#[cfg(feature = "hub")]
+mod blob;
+#[cfg(feature = "hub")]
+mod client;
+#[cfg(feature = "hub")]
+mod download;
+
+#[cfg(feature = "hub")]
+pub use download::{Transfer, fetch};
+pub use options::HubOptions;
+pub use repository::Repository;
+
+use crate::error::{Error, ErrorKind, Result};
+use cache::Cache;
+use files::Selection;
+use std::path::PathBuf;
+
+/// The folder of a model in the cache, which can be opened as a diffusers folder.
+///
+/// # Errors
+/// `NotFound` with the list of files that are missing, where they were looked for and how to get
+/// them; `Format` if the model's list of components is damaged; `Unsupported` if it is not a model
+/// with a UNet; `Io` if the cache cannot be read.
+pub fn locate(repository: &Repository, options: &HubOptions) -> Result<PathBuf> {
+    let cache = Cache::new(repository, options);
+    let (snapshot, selection) = cache.look_up(repository, options)?;
+    match snapshot {
+        Some(snapshot) if selection.missing.is_empty() => Ok(snapshot),
+        _ => Err(missing(repository, options, &cache, &selection)),
+    }
+}
+
+/// What is missing, where it was looked for, and how to get it.
+fn missing(
+    repository: &Repository,
+    options: &HubOptions,
+    cache: &Cache,
+    selection: &Selection,
+) -> Error {
+    let descriptions: Vec<_> = selection.missing.iter().map(|need| need.describe()).collect();
+    let files: Vec<_> = selection.missing.iter().flat_map(|need| need.preferred()).collect();
+    let revision = match repository.revision() {
+        "main" => String::new(),
+        other => format!(" --revision {other}"),
+    };
+    let or = match (cfg!(feature = "hub"), options.offline) {
+        (true, true) => "unset HF_HUB_OFFLINE",
+        (true, false) => "let croquis download them",
+        (false, _) => {
+            "install croquis with the feature hub (cargo install croquis --features hub), which \
+             downloads them"
+        }
+    };
+    let message = format!(
+        "model {repository}: missing in the cache {}: {}; get them with `hf download {}{revision} \
+         {}`, or {or}",
+        cache.folder().display(),
+        descriptions.join(", "),
+        repository.name(),
+        files.join(" "),
+    );
+    Error::new(ErrorKind::NotFound, message)
+}
