@@ -14,7 +14,7 @@ fn forbidden(module: &str) -> &'static [&'static str] {
         "kernels" => &["graph", "models", "gpu"],
         "graph" => &["models", "gpu", "schedulers"],
         "models" => &["gpu"],
-        "schedulers" | "tokenizer" => &["graph", "gpu"],
+        "schedulers" | "tokenizer" | "prompt" => &["graph", "gpu"],
         _ => &[],
     }
 }

@@ -3,8 +3,10 @@
 
 mod common;
 
+use croquis::ErrorKind;
 use croquis::diffusion::{ModelFiles, TextEmbeddings, TextEncoder, TextOptions, TextualInversion};
 use croquis::gpu::Gpu;
+use croquis::graph::{Graph, Source};
 use croquis::shape::Storage;
 use safetensors::SafeTensors;
 use serde::Deserialize;
@@ -45,8 +47,17 @@ fn read(name: &str) -> Vec<u8> {
 
 /// The files of a model: one or two encoders, the tokenizers of sd1-tiny and sd2-tiny.
 fn files(model: &str, eos: Option<u32>, zeros: Option<bool>) -> ModelFiles {
+    files_but(model, eos, zeros, "-")
+}
+
+/// [`files`] without those of one folder.
+fn files_but(model: &str, eos: Option<u32>, zeros: Option<bool>, missing: &str) -> ModelFiles {
     let mut files = Vec::new();
-    let mut add = |to: &str, bytes: Vec<u8>| files.push((to.to_string(), bytes.into()));
+    let mut add = |to: &str, bytes: Vec<u8>| {
+        if !to.starts_with(missing) {
+            files.push((to.to_string(), bytes.into()));
+        }
+    };
     let tokenizer =
         ["vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"];
     let first = if model == "sd2" { "sd2-tiny" } else { "sd1-tiny" };
@@ -155,4 +166,149 @@ fn the_comparison_detects_wrong_embeddings() {
     let eos = golden.cases.iter().find(|case| case.eos.is_some_and(|eos| eos > 2)).unwrap();
     let problems = compare(&file, &eos.name, &run(gpu, case("xl.skip_0")), 1e-2);
     assert!(problems.len() == 1 && problems[0].contains(".pooled"), "{problems:?}");
+}
+
+/// The error's kind and message.
+fn refused<T>(result: croquis::Result<T>) -> (ErrorKind, String) {
+    let error = result.err().expect("an error");
+    (error.kind(), error.to_string())
+}
+
+#[test]
+fn words_that_do_not_fit_are_refused() {
+    let open = |name: &str| {
+        TextualInversion::open(path(&format!("text-tiny/{name}.safetensors"))).unwrap()
+    };
+    let mut sd = TextEncoder::open(&files("sd", None, None)).unwrap();
+    let mut xl = TextEncoder::open(&files("xl", None, None)).unwrap();
+    let (style, pair) = (open("My-Style"), open("pair-xl"));
+    assert_eq!((style.placeholder(), style.rows()), ("My-Style", 3));
+    assert_eq!((open("word").placeholder(), open("word").rows()), ("<Cat-Toy>", 1));
+    assert_eq!((pair.placeholder(), pair.rows()), ("pair-xl", 2));
+    for (result, want) in [
+        (sd.add_embedding(&pair), "\"pair-xl\": expected vectors of width [24], got [24, 40]"),
+        (xl.add_embedding(&style), "\"My-Style\": expected vectors of width [24, 40], got [24]"),
+    ] {
+        let (kind, message) = refused(result);
+        assert!(kind == ErrorKind::Weights && message.contains(want), "{message}");
+    }
+
+    let tensor = |name: &str, shape: Vec<usize>, value: f32| {
+        let count = shape.iter().product();
+        let bytes: Vec<u8> =
+            vec![value; count].iter().flat_map(|value| value.to_le_bytes()).collect();
+        let view =
+            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, &bytes).unwrap();
+        safetensors::serialize([(name, view)], None).unwrap()
+    };
+    let named = |name: &str, bytes: Vec<u8>| TextualInversion::from_bytes(name, bytes);
+    sd.add_embedding(&named("w.safetensors", tensor("emb_params", vec![75, 24], 0.0)).unwrap())
+        .unwrap();
+    let long = named("w.safetensors", tensor("emb_params", vec![76, 24], 0.0)).unwrap();
+    let (_, message) = refused(sd.add_embedding(&long));
+    assert!(message.contains("expected at most 75 vectors, got 76"), "{message}");
+    for (result, kind, want) in [
+        (
+            named("a/w.pt", vec![0; 9]),
+            ErrorKind::Unsupported,
+            "a/w.pt: expected a .safetensors file",
+        ),
+        (named("w", b"PK\x03\x04 archive".to_vec()), ErrorKind::Unsupported, "Python pickle"),
+        (named("w.safetensors", b"PK\x03\x04 archive".to_vec()), ErrorKind::Unsupported, "convert"),
+        (named("w.safetensors", vec![1, 2, 3]), ErrorKind::Format, "truncated"),
+        (
+            named("w", tensor("x", vec![2, 3, 4], 0.0)),
+            ErrorKind::Weights,
+            "expected shape [D] or [n, D]",
+        ),
+        (named("w", tensor("x", vec![0, 4], 0.0)), ErrorKind::Weights, "got [0, 4]"),
+        (named("w", tensor("x", vec![4], f32::NAN)), ErrorKind::Weights, "expected finite values"),
+        (named("w", tensor(" ", vec![4], 0.0)), ErrorKind::Argument, "expected a word"),
+        (named("w", read("text-tiny/golden.safetensors")), ErrorKind::Format, "expected a textual"),
+    ] {
+        let (got, message) = refused(result);
+        assert!(got == kind && message.contains(want), "{got:?}: {message}");
+    }
+}
+
+#[test]
+fn the_last_word_of_a_name_counts() {
+    let gpu = &common::gpus()[0];
+    let mut encoder = TextEncoder::open(&files("sd", None, None)).unwrap();
+    let options = TextOptions::default();
+    let mut encode = |word: Option<&str>| {
+        if let Some(word) = word {
+            let word =
+                TextualInversion::open(path(&format!("text-tiny/{word}.safetensors"))).unwrap();
+            encoder.add_embedding(&word.with_placeholder("Red").unwrap()).unwrap();
+        }
+        gpu.block_on(encoder.encode(gpu, &["a red cat"], options)).unwrap().values
+    };
+    let (none, first, second) = (encode(None), encode(Some("My-Style")), encode(Some("word")));
+    assert!(none != first && first != second && none != second);
+}
+
+#[test]
+fn layers_that_are_not_there_cannot_be_left_out() {
+    for (model, layers) in [("sd", 4), ("xl", 3)] {
+        let encoder = TextEncoder::open(&files(model, None, None)).unwrap();
+        let graphs = |skip| encoder.graphs(&["a"], TextOptions { skip, ..Default::default() });
+        assert!(graphs(layers - 1).is_ok());
+        let (kind, message) = refused(graphs(layers));
+        assert_eq!(kind, ErrorKind::Argument);
+        assert!(
+            message.contains("clip skip: expected to leave out fewer than the 4 layers"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn weights_without_influence_stay_off_the_gpu() {
+    let weights = |model: &str, skip, prefix: &str| {
+        let encoder = TextEncoder::open(&files(model, None, None)).unwrap();
+        let graphs = encoder.graphs(&["a"], TextOptions { skip, ..Default::default() }).unwrap();
+        let needed = |graph: &Graph| {
+            graph.nodes.iter().any(|node| {
+                matches!(&node.source, Source::Weight { name, .. } if name.starts_with(prefix))
+            })
+        };
+        graphs.iter().map(|(_, graph)| needed(graph)).collect::<Vec<_>>()
+    };
+    assert_eq!(weights("sd", 0, "encoder.layers.3."), [true]);
+    assert_eq!(weights("sd", 1, "encoder.layers.3."), [false]);
+    assert_eq!(weights("sd", 1, "final_layer_norm."), [true]);
+    // Of XL's encoders, the second needs all for the pooled embeddings.
+    assert_eq!(weights("xl", 0, "encoder.layers.3."), [false, true]);
+    assert_eq!(weights("xl", 0, "encoder.layers.4."), [false, true]);
+    assert_eq!(weights("xl", 0, "final_layer_norm."), [false, true]);
+    assert_eq!(weights("xl", 0, "embeddings."), [false, false]);
+}
+
+#[test]
+fn long_prompts_are_noted_and_the_second_tokenizer_may_be_missing() {
+    let golden: Golden = serde_json::from_slice(&read("text-tiny/golden.json")).unwrap();
+    let file = read("text-tiny/golden.safetensors");
+    let file = SafeTensors::deserialize(&file).unwrap();
+    let case = golden.cases.iter().find(|case| case.name == "xl.long").unwrap();
+    let texts: Vec<_> = case.texts.iter().map(String::as_str).collect();
+    let gpu = &common::gpus()[0];
+    let mut encoder = TextEncoder::open(&files_but("xl", None, None, "tokenizer_2/")).unwrap();
+    let got = gpu.block_on(encoder.encode(gpu, &texts, TextOptions::default())).unwrap();
+    let problems = compare(&file, "xl.long", &got, 1e-2);
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(got.notes.len(), 1, "{:?}", got.notes);
+    assert!(got.notes[0].contains("in 3 chunks of up to 75"), "{:?}", got.notes);
+}
+
+#[test]
+fn the_second_encoder_alone() {
+    let refiner = files_but("xl", None, None, "text_encoder/");
+    let encoder = TextEncoder::open(&refiner).unwrap();
+    assert_eq!((encoder.width(), encoder.pooled_width()), (40, Some(36)));
+    let (kind, message) = refused(TextEncoder::open(&files_but("sd", None, None, "text_encoder/")));
+    assert!(
+        kind == ErrorKind::NotFound && message.contains("text_encoder/config.json"),
+        "{message}"
+    );
 }
