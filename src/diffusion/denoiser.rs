@@ -9,6 +9,7 @@ use crate::graph::passes::{Phases, fuse, split_phases};
 use crate::graph::{Builder, Scope, WeightIndex};
 use crate::kernels::model_input::ModelInput;
 use crate::kernels::scheduler_step::{SLOTS, SchedulerStep, keep, slot};
+use crate::lora::Patches;
 use crate::models::controlnet::controlnet;
 use crate::models::mobile::MobileConfig;
 use crate::models::unet::{Conditioning, Outline, Sizing, UnetConfig, unet};
@@ -143,6 +144,18 @@ impl Denoiser {
             self.control = Some(outline);
         }
         self.component = Component::new(weights);
+        Ok(())
+    }
+
+    /// The names of the UNet's weights.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.component.weights.names().filter(|name| !name.starts_with(CONTROL)).collect()
+    }
+
+    /// Adds to the weights, in place of what was added before.
+    pub(super) fn set_patches(&mut self, patches: Patches) -> Result<()> {
+        self.component.weights.set_patches(patches)?;
+        self.component.unload();
         Ok(())
     }
 

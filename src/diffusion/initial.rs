@@ -3,8 +3,8 @@
 use super::codec::Codec;
 use super::denoiser::Sizes;
 use super::mask::{at_latents, binary};
-use super::model::Settings;
 use super::request::{ImageToImage, Request};
+use super::settings::Settings;
 use super::to_channels_last;
 use crate::error::Result;
 use crate::gpu::Gpu;

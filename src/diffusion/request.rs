@@ -1,16 +1,19 @@
 //! What is asked for.
 
 use super::control::Control;
+use super::denoiser::Denoiser;
 use super::mask::Mask;
 use crate::picture::Picture;
-use crate::schedulers::SchedulerKind;
+use crate::random::RandomKind;
+use crate::schedulers::{SchedulerConfig, SchedulerKind, Spacing};
 
 /// A picture to generate. `None` leaves a choice to the model's [`Defaults`].
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// What the picture should show.
     pub prompt: String,
-    /// What it should not show; matters only with guidance.
+    /// What it should not show; matters only with guidance. Where it is empty, models that were
+    /// trained so (SDXL) get zeros in its place.
     pub negative_prompt: String,
     /// Which layer of the text encoder counts as its last, as other tools count: 1 is the model's
     /// own choice, 2 the layer before, and so on (diffusers' `clip_skip` plus one).
@@ -20,8 +23,8 @@ pub struct Request {
     pub plain_prompts: bool,
     /// Sampling steps.
     pub steps: Option<usize>,
-    /// Classifier-free guidance (Ho & Salimans, arXiv 2207.12598): 1 is none, and one network
-    /// evaluation a step instead of two.
+    /// Classifier-free guidance (Ho & Salimans, arXiv 2207.12598): 1 and less is none, and one
+    /// network evaluation a step instead of two.
     pub guidance_scale: Option<f32>,
     /// The seed of all noise; the same seed gives the same noise as PyTorch on a CPU.
     pub seed: u64,
@@ -31,12 +34,41 @@ pub struct Request {
     pub height: Option<usize>,
     /// The sampler.
     pub scheduler: Option<SchedulerKind>,
+    /// How its steps are spread over the noise levels.
+    pub spacing: Option<Spacing>,
+    /// Which other program a seed means the same noise as.
+    pub random: RandomKind,
+    /// What SDXL is told of the picture's size.
+    pub framing: Framing,
     /// The initial noise `[C, H/f, W/f]` in place of the seed's, with unit variance.
     pub latents: Option<Vec<f32>>,
     /// A picture to start from.
     pub image: Option<ImageToImage>,
     /// A picture that steers, for a model with a ControlNet.
     pub control: Option<Control>,
+    /// Whether [`Progress`](super::Progress) brings a preview of every step.
+    pub preview: Option<Preview>,
+}
+
+/// How a preview is made of the latents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preview {
+    /// A colour for every latent: next to nothing to compute, an eighth of the size.
+    Colours,
+    /// Decoded, by the preview decoder if one is set, else by the model's own.
+    Decoded,
+}
+
+/// SDXL's micro-conditioning (Podell et al., arXiv 2307.01952, section 2.2): heights before widths,
+/// in pixels. It describes the pictures that the model shall imitate, and changes no size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Framing {
+    /// Of the picture before it was scaled and cropped; `None` is the request's size.
+    pub original_size: Option<[usize; 2]>,
+    /// Top and left of the crop.
+    pub crop: [usize; 2],
+    /// Of the picture after that; `None` is the request's size.
+    pub target_size: Option<[usize; 2]>,
 }
 
 /// A picture to start from (Meng et al., SDEdit, arXiv 2108.01073).
@@ -122,12 +154,19 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    /// Steps and guidance that suit a sampler: few-step samplers take none.
-    pub(super) fn sampling(scheduler: Option<SchedulerKind>, mobile: bool) -> (usize, f32) {
-        match scheduler {
-            Some(SchedulerKind::UfoGen) => (1, 1.0),
-            Some(SchedulerKind::Lcm) => (4, 1.0),
-            _ if mobile => (20, 5.0),
+    /// Steps and guidance that suit a model: what was distilled for few steps takes no guidance,
+    /// or reads its scale.
+    pub(super) fn sampling(scheduler: &SchedulerConfig, denoiser: &Denoiser) -> (usize, f32) {
+        use SchedulerKind::{Euler, EulerAncestral, Lcm, Tcd, UfoGen};
+        if denoiser.guidance_width.is_some() {
+            return (4, 8.5);
+        }
+        match scheduler.kind().ok() {
+            Some(UfoGen) => (1, 1.0),
+            Some(Lcm | Tcd) => (4, 1.0),
+            Some(Euler | EulerAncestral) if scheduler.is_turbo() => (4, 1.0),
+            _ if denoiser.mobile => (20, 5.0),
+            _ if denoiser.pooled_width().is_some() => (30, 5.0),
             _ => (30, 7.5),
         }
     }

@@ -5,9 +5,10 @@ use super::control::Control;
 use super::denoiser::{Programs, Sizes, scalars};
 use super::initial::{Blend, Initial, initial};
 use super::mask::composed;
-use super::model::{Model, Part, Settings};
-use super::request::{ImageToImage, Request};
+use super::model::{Model, Part};
+use super::request::{ImageToImage, Preview, Request};
 use super::session::Diffusion;
+use super::settings::Settings;
 use super::{to_channels_first, to_channels_last};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::scheduler_step::{PREDICTED, SLOTS};
@@ -44,7 +45,7 @@ pub struct Run<'d> {
 }
 
 /// What is known after a step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Progress {
     /// Steps done.
     pub step: usize,
@@ -52,6 +53,8 @@ pub struct Progress {
     pub steps: usize,
     /// How long this step took.
     pub time: Duration,
+    /// What the picture is expected to become, if the request asks for previews.
+    pub preview: Option<Picture>,
 }
 
 /// Where the time went.
@@ -126,7 +129,7 @@ impl<'d> Run<'d> {
         if in_turn {
             diffusion.model.unload_all_but(Some(Part::Codec));
         }
-        let mut random = Generator::new(request.seed);
+        let mut random = Generator::with_kind(request.random, request.seed);
         let Model { codec, denoiser, .. } = &mut diffusion.model;
         let inpainting = denoiser.inpainting;
         let Initial { sample, masked, blend, notes: encoding } =
@@ -218,6 +221,7 @@ impl<'d> Run<'d> {
             step: self.next,
             steps: steps.len(),
             time: self.timings.denoise.saturating_sub(before),
+            preview: None,
         }))
     }
 
@@ -249,6 +253,17 @@ impl<'d> Run<'d> {
     pub async fn preview_fast(&self) -> Result<Option<Picture>> {
         let predicted = self.state_item(PREDICTED).await?;
         Ok(self.diffusion.preview_fast(&predicted, self.sizes.height, self.sizes.width))
+    }
+
+    /// A preview as a request wants it. Where components take turns in memory, there is no room for
+    /// the model's own decoder beside the denoiser.
+    pub(super) async fn preview_as(&mut self, kind: Preview) -> Result<Option<Picture>> {
+        match kind {
+            Preview::Decoded if !self.in_turn || self.diffusion.model.preview.is_some() => {
+                self.preview().await.map(Some)
+            }
+            _ => self.preview_fast().await,
+        }
     }
 
     /// Latents `[C, h, w]` from the state that the last step left; the first sample before there

@@ -180,7 +180,10 @@ impl Diffusion {
         progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Generated> {
         let mut run = self.start(request).await?;
-        while let Some(done) = run.step().await? {
+        while let Some(mut done) = run.step().await? {
+            if let Some(kind) = request.preview {
+                done.preview = run.preview_as(kind).await?;
+            }
             if progress(&done).is_break() {
                 let message = format!("stopped after step {} of {}", done.step, done.steps);
                 return Err(Error::new(ErrorKind::Cancelled, message));

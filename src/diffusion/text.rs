@@ -13,6 +13,7 @@ use super::files::ModelFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Gpu;
 use crate::graph::Graph;
+use crate::lora::Patches;
 use crate::models::clip::Reading;
 use crate::models::parse_config;
 use chunks::{Chunk, chunks};
@@ -122,6 +123,20 @@ impl TextEncoder {
     /// Forgets what is on the GPU.
     pub fn unload(&mut self) {
         self.encoders.iter_mut().for_each(ClipEncoder::unload);
+    }
+
+    /// The encoders' folders and the names of their weights.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&'static str, Vec<&str>)> {
+        self.encoders.iter().map(|encoder| (encoder.folder, encoder.names()))
+    }
+
+    /// Adds to the weights of every encoder, in place of what was added before.
+    pub(super) fn set_patches(&mut self, patches: Vec<Patches>) -> Result<()> {
+        let mut patches = patches.into_iter();
+        for encoder in &mut self.encoders {
+            encoder.set_patches(patches.next().unwrap_or_default())?;
+        }
+        Ok(())
     }
 
     /// Adds a word to the vocabulary, in place of an earlier one of the same name.

@@ -134,6 +134,11 @@ impl Lora {
         Ok(Lora { name, weights, layers, scales })
     }
 
+    /// The name for messages: the file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The components that change: `unet`, `text_encoder`, `text_encoder_2`.
     pub fn components(&self) -> BTreeSet<&'static str> {
         self.layers.iter().map(|layer| layer.component).collect()

@@ -88,6 +88,16 @@ impl SchedulerConfig {
         plan(self, kind, steps, 0)
     }
 
+    /// Whether the file is that of a network distilled for one to four steps from pure noise
+    /// (Sauer et al., arXiv 2311.17042): it predicts the noise, and its steps are spaced so that
+    /// the first is at the last training step.
+    pub(crate) fn is_turbo(&self) -> bool {
+        let word = |key: &str| self.keys.get(key, "a word", Value::as_str).ok().flatten();
+        word("timestep_spacing") == Some("trailing")
+            && word("prediction_type").is_none_or(|word| word == "epsilon")
+            && !self.keys.flag("rescale_betas_zero_snr", false).unwrap_or(false)
+    }
+
     /// A copy whose steps are spread as `spacing` says, whatever the file says: diffusers'
     /// `timestep_spacing`, `use_karras_sigmas` and `use_exponential_sigmas`. The last two keep the
     /// file's `timestep_spacing`, whose first and last noise levels are Euler's and Heun's ends.

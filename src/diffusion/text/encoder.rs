@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Gpu;
 use crate::graph::passes::fuse;
 use crate::graph::{Builder, Graph, Scope};
+use crate::lora::Patches;
 use crate::models::clip::{
     ClipConfig, POSITIONS, Reading, TOKENS, embed_with_vectors, text_states,
 };
@@ -62,6 +63,18 @@ impl ClipEncoder {
 
     pub(super) fn unload(&mut self) {
         self.component.unload();
+    }
+
+    /// The names of the weights.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.component.weights.names().collect()
+    }
+
+    /// Adds to the weights, in place of what was added before.
+    pub(super) fn set_patches(&mut self, patches: Patches) -> Result<()> {
+        self.component.weights.set_patches(patches)?;
+        self.component.unload();
+        Ok(())
     }
 
     /// Width of the pooled embeddings, if the encoder makes them.
