@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. The exit status is 0, 1 for
 //! a failure, 2 for a wrong use.
 
+mod additions;
 mod devices;
 mod doctor;
 mod hub;
@@ -13,6 +14,7 @@ mod output;
 mod parameters;
 mod plan;
 mod progress;
+mod sources;
 mod synth;
 mod terminal;
 mod txt2img;
@@ -31,7 +33,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Draw a picture from a text
-    Txt2img(txt2img::Arguments),
+    Txt2img(Box<txt2img::Arguments>),
     /// List the GPUs of this machine, best first
     Devices(devices::Arguments),
     /// Show what a model's files hold: family, components, types, memory

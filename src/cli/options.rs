@@ -5,9 +5,10 @@ use super::terminal::say;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use croquis::Result;
-use croquis::diffusion::{Model, ModelFiles, Request};
+use croquis::checkpoint::Prediction;
+use croquis::diffusion::{Model, ModelFiles, Request, Tiling};
 use croquis::gpu::{DeviceOptions, Gpu};
-use croquis::schedulers::SchedulerKind;
+use croquis::schedulers::{SchedulerKind, Spacing};
 use croquis::shape::Storage;
 use std::path::PathBuf;
 
@@ -36,6 +37,16 @@ pub struct ModelOptions {
     /// The sampler [default: the model's]
     #[arg(long, value_name = "NAME", value_parser = schedulers())]
     pub scheduler: Option<SchedulerKind>,
+    /// How the sampler's steps are spread over the noise levels [default: the model's]
+    #[arg(long, value_name = "NAME", value_parser = spacings())]
+    pub spacing: Option<Spacing>,
+    /// What the network predicts, where a single file does not show it: epsilon, v_prediction or
+    /// sample
+    #[arg(long, value_name = "NAME")]
+    pub prediction: Option<Prediction>,
+    /// Whether the autoencoder works in tiles: `auto`, `never`, or the tiles' longest side in pixels
+    #[arg(long, value_name = "auto|never|N", value_parser = parse_tiling, default_value = "auto")]
+    pub tiles: Tiling,
 }
 
 /// The weights of one model in several precisions.
@@ -52,9 +63,34 @@ fn schedulers() -> impl TypedValueParser<Value = SchedulerKind> {
         .try_map(|name| name.parse::<SchedulerKind>())
 }
 
+fn spacings() -> impl TypedValueParser<Value = Spacing> {
+    PossibleValuesParser::new(Spacing::ALL.map(Spacing::name))
+        .try_map(|name| name.parse::<Spacing>())
+}
+
+fn parse_tiling(text: &str) -> Result<Tiling, String> {
+    match (text, text.parse()) {
+        ("auto", _) => Ok(Tiling::Auto),
+        ("never", _) => Ok(Tiling::Never),
+        (_, Ok(pixels)) => Ok(Tiling::Always(pixels)),
+        _ => Err("expected auto, never or a number of pixels".into()),
+    }
+}
+
 impl ModelOptions {
+    /// The model, read and checked.
+    pub fn open(&self, storage: StorageChoice) -> Result<Model> {
+        let mut files = self.files(storage)?;
+        if let Some(prediction) = self.prediction {
+            files = files.with_prediction(prediction)?;
+        }
+        let mut model = Model::open(&files)?;
+        model.set_tiling(self.tiles).map_err(|error| error.context("--tiles"))?;
+        Ok(model)
+    }
+
     /// The model's files. A name is only looked up on the hub where no such path exists.
-    pub fn files(&self, storage: StorageChoice) -> Result<ModelFiles> {
+    fn files(&self, storage: StorageChoice) -> Result<ModelFiles> {
         let Some(model) = &self.model else { return embedded() };
         let repository = model.to_str().and_then(|name| name.parse().ok());
         match repository.filter(|_| !model.exists()) {
@@ -77,6 +113,7 @@ impl ModelOptions {
             width: self.width,
             height: self.height,
             scheduler: self.scheduler,
+            spacing: self.spacing,
             ..Request::new(prompt)
         }
     }
@@ -104,6 +141,9 @@ pub struct GpuOptions {
     /// How weights and activations are stored on the GPU
     #[arg(long, value_enum, default_value_t = StorageChoice::Auto)]
     pub storage: StorageChoice,
+    /// The most GPU memory to use, such as 6G; what does not fit together is loaded in turn
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub memory: Option<u64>,
 }
 
 /// A storage type, or what suits the device.
@@ -148,4 +188,37 @@ pub fn short_name(model: &Model) -> String {
     let path = std::path::Path::new(model.name());
     let whole = path.canonicalize().unwrap_or_else(|_| path.into());
     hub::short_name(&whole).unwrap_or_else(|| model.name().into())
+}
+
+/// An amount of memory: a number of bytes, or of K, M, G with or without `iB` or `B` behind.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let shift = match unit.trim().to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        _ => return Err("expected a number with K, M or G, such as 6G".into()),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number > 0.0 && number < 1e9 => Ok((number * (1u64 << shift) as f64) as u64),
+        _ => Err("expected a positive number with K, M or G, such as 6G".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_units() {
+        for (text, bytes) in [("512M", 512 << 20), ("6GiB", 6 << 30), ("1.5g", 3 << 29), ("99", 99)]
+        {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "G", "-1G", "6X", "0", "1e99G"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
 }

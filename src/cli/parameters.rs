@@ -2,10 +2,16 @@
 //! writes and other tools read: the prompt, the negative prompt, then one line of settings.
 
 use croquis::diffusion::{Generated, Request};
-use croquis::schedulers::SchedulerKind;
+use croquis::random::RandomKind;
+use croquis::schedulers::{SchedulerKind, Spacing};
 
 /// The text of the chunk.
-pub fn parameters(request: &Request, generated: &Generated, model: &str) -> String {
+pub fn parameters(
+    request: &Request,
+    generated: &Generated,
+    model: &str,
+    loras: &[String],
+) -> String {
     let mut text = request.prompt.clone();
     if !request.negative_prompt.is_empty() {
         text += &format!("\nNegative prompt: {}", request.negative_prompt);
@@ -24,6 +30,24 @@ pub fn parameters(request: &Request, generated: &Generated, model: &str) -> Stri
     if let Some(image) = &request.image {
         text += &format!(", Denoising strength: {}", image.strength);
     }
+    if let Some(mask) = request.image.as_ref().and_then(|image| image.mask.as_ref()) {
+        text += &format!(", Mask blur: {}", mask.blur);
+    }
+    if let Some(spacing) = request.spacing {
+        text += &format!(", Schedule type: {}", schedule_type(spacing));
+    }
+    if let Some(skip) = request.clip_skip.filter(|skip| *skip > 1) {
+        text += &format!(", Clip skip: {skip}");
+    }
+    if request.random == RandomKind::Philox {
+        text += ", RNG: NV";
+    }
+    if let Some(control) = &request.control {
+        text += &format!(", ControlNet weight: {}", control.scale);
+    }
+    if !loras.is_empty() {
+        text += &format!(", Loras: {}", quoted(&loras.join(", ")));
+    }
     text += &format!(", Version: croquis {}", env!("CARGO_PKG_VERSION"));
     text
 }
@@ -40,7 +64,22 @@ fn sampler(kind: SchedulerKind) -> &'static str {
         SchedulerKind::Lcm => "LCM",
         SchedulerKind::UfoGen => "UFOGen",
         SchedulerKind::Pndm => "PLMS",
+        SchedulerKind::Heun => "Heun",
+        SchedulerKind::DpmSolver2MSde => "DPM++ 2M SDE",
+        SchedulerKind::DpmSolverSde => "DPM++ SDE",
+        SchedulerKind::UniPc => "UniPC",
+        SchedulerKind::Tcd => "TCD",
         _ => kind.name(),
+    }
+}
+
+/// The name that those tools have for a spacing, or ours.
+fn schedule_type(spacing: Spacing) -> &'static str {
+    match spacing {
+        Spacing::Karras => "Karras",
+        Spacing::Exponential => "Exponential",
+        Spacing::Trailing => "SGM Uniform",
+        _ => spacing.name(),
     }
 }
 

@@ -3,7 +3,6 @@
 use super::options::{GpuOptions, ModelOptions};
 use super::terminal::print;
 use croquis::Result;
-use croquis::diffusion::Model;
 use croquis::graph::Plan;
 use croquis::kernels::Target;
 use croquis::shape::Storage;
@@ -34,7 +33,7 @@ enum Limits {
 
 /// Prints the plan of every phase and a summary.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let model = Model::open(&arguments.model.files(arguments.gpu.storage)?)?;
+    let model = arguments.model.open(arguments.gpu.storage)?;
     let plans = model.plans(&arguments.model.request(""), &target(arguments)?)?;
     for (phase, plan) in &plans {
         print(format!("== {phase}\n{plan}"))?;

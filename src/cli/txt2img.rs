@@ -1,13 +1,15 @@
 //! `croquis txt2img`: from a prompt to PNG files.
 
+use super::additions::AdditionOptions;
 use super::latents::Latents;
 use super::options::{GpuOptions, ModelOptions, short_name};
 use super::output;
 use super::parameters::parameters;
 use super::progress::Meter;
+use super::sources::SourceOptions;
 use super::terminal::{print, print_json, say};
-use croquis::diffusion::{Diffusion, Generated, ImageToImage, Model, Request};
-use croquis::picture::Picture;
+use croquis::diffusion::{Diffusion, Generated, Preview, Request};
+use croquis::random::RandomKind;
 use croquis::{Error, ErrorKind, Result};
 use serde_json::json;
 use std::hash::{BuildHasher, RandomState};
@@ -35,12 +37,23 @@ pub struct Arguments {
     /// Initial noise in place of the seed's: a tensor `latents` [C, h, w] of unit variance
     #[arg(long, value_name = "FILE")]
     latents: Option<PathBuf>,
-    /// A PNG to start from; its size is the result's
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "height"])]
-    image: Option<PathBuf>,
-    /// How much of --image may change: 0 keeps it, 1 ignores it [default: 0.8]
-    #[arg(long, value_name = "F", requires = "image", allow_negative_numbers = true)]
-    strength: Option<f32>,
+    /// Which other program a seed means the same noise as: `torch` (diffusers; PyTorch on a CPU) or
+    /// `philox` (AUTOMATIC1111's noise of a CUDA GPU)
+    #[arg(long, value_name = "NAME", default_value_t = RandomKind::Torch)]
+    rng: RandomKind,
+    /// The layer of the text encoder that counts as its last: 1 is the model's own, 2 the one before
+    #[arg(long, value_name = "N")]
+    clip_skip: Option<usize>,
+    /// Take brackets in the prompts as words, not as weights like (word:1.2)
+    #[arg(long)]
+    plain_prompts: bool,
+    /// Write a preview of every step to this PNG file
+    #[arg(long, value_name = "FILE")]
+    preview: Option<PathBuf>,
+    #[command(flatten)]
+    sources: SourceOptions,
+    #[command(flatten)]
+    additions: AdditionOptions,
     #[command(flatten)]
     model: ModelOptions,
     #[command(flatten)]
@@ -61,16 +74,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         say("note: the file will be a PNG, whatever its name says");
     }
     let seeds = seeds(arguments)?;
-    let model = Model::open(&arguments.model.files(arguments.gpu.storage)?)?;
+    if let Some(file) = &arguments.preview {
+        output::check(file).map_err(|error| error.context("--preview"))?;
+    }
+    let mut model = arguments.model.open(arguments.gpu.storage)?;
+    arguments.additions.apply(&mut model)?;
     let latents = arguments.latents.as_deref().map(Latents::open).transpose()?;
     let mut request = arguments.model.request(&arguments.prompt);
     request.negative_prompt = arguments.negative_prompt.clone();
-    if let Some(file) = &arguments.image {
-        let picture = Picture::open(file).map_err(|error| error.context("--image"))?;
-        let strength = arguments.strength.unwrap_or(0.8);
-        request.image = Some(ImageToImage { picture, strength, mask: None });
-    }
-
+    request.random = arguments.rng;
+    request.clip_skip = arguments.clip_skip;
+    request.plain_prompts = arguments.plain_prompts;
+    let decoded =
+        if arguments.additions.decodes_previews() { Preview::Decoded } else { Preview::Colours };
+    request.preview = arguments.preview.is_some().then_some(decoded);
+    arguments.sources.apply(&mut request)?;
     if let Some(latents) = latents {
         latents.apply(&model, &mut request)?;
     }
@@ -78,12 +96,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
     let gpu = arguments.gpu.open()?;
     let mut diffusion = Diffusion::new(&gpu, model);
+    if let Some(bytes) = arguments.gpu.memory {
+        diffusion.set_memory_budget(Some(bytes));
+    }
     let open = started.elapsed();
 
     let mut drawn = Vec::new();
     for (file, seed) in files.iter().zip(&seeds) {
         request.seed = *seed;
-        drawn.push(draw(&mut diffusion, &request, file)?);
+        drawn.push(draw(&mut diffusion, &request, file, arguments)?);
         if !arguments.json {
             print(file.display())?;
         }
@@ -95,15 +116,27 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Draws one picture, writes it and says how it went.
-fn draw(diffusion: &mut Diffusion, request: &Request, file: &Path) -> Result<Generated> {
+fn draw(
+    diffusion: &mut Diffusion,
+    request: &Request,
+    file: &Path,
+    arguments: &Arguments,
+) -> Result<Generated> {
     let started = Instant::now();
     let meter = Meter::waiting("loading weights and compiling kernels");
+    let mut previewed = Ok(());
     let generated = diffusion.generate_with_blocking(request, |progress| {
         meter.step(progress);
-        ControlFlow::Continue(())
-    })?;
+        if let (Some(preview), Some(file)) = (&progress.preview, &arguments.preview) {
+            previewed = preview.save(file, &[]);
+        }
+        if previewed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
     drop(meter);
-    let text = parameters(request, &generated, &short_name(diffusion.model()));
+    previewed.map_err(|error| error.context("--preview"))?;
+    let generated = generated?;
+    let model = short_name(diffusion.model());
+    let text = parameters(request, &generated, &model, &arguments.additions.noted_loras());
     generated.picture.save(file, &[("parameters", &text)])?;
     for note in &generated.notes {
         say(format!("note: {note}"));

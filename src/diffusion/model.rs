@@ -1,6 +1,7 @@
 //! A model's configurations and weights, ready for any device.
 
 use super::codec::Codec;
+use super::control::ControlNet;
 use super::denoiser::Denoiser;
 use super::files::ModelFiles;
 use super::memory::{MemoryPlan, Stage};
@@ -146,6 +147,14 @@ impl Model {
             stage("decoder", &["decoder"]),
         ];
         Ok(MemoryPlan { stages: stages.into_iter().filter(|stage| stage.bytes() > 0).collect() })
+    }
+
+    /// Puts a ControlNet beside the UNet, in place of an earlier one, or takes it away.
+    ///
+    /// # Errors
+    /// `Weights` if the ControlNet is not for this model.
+    pub fn set_controlnet(&mut self, controlnet: Option<ControlNet>) -> Result<()> {
+        self.denoiser.set_control(controlnet)
     }
 
     /// Adds a word to the vocabulary of the prompts.

@@ -225,7 +225,7 @@ impl Diffusion {
     /// # Errors
     /// `Weights` if the ControlNet is not for this model.
     pub fn set_controlnet(&mut self, controlnet: Option<ControlNet>) -> Result<()> {
-        self.model.denoiser.set_control(controlnet)
+        self.model.set_controlnet(controlnet)
     }
 
     /// Text embeddings of a prompt, `[tokens, width]` row-major.

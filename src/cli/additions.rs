@@ -1,0 +1,113 @@
+//! What is put on a model: LoRAs, new words, a ControlNet, other autoencoders.
+
+use super::terminal::say;
+use croquis::diffusion::{Autoencoder, ControlNet, Model, ModelFiles, TextualInversion};
+use croquis::lora::Lora;
+use croquis::{Error, Result};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The files that change a model.
+#[derive(clap::Args)]
+pub struct AdditionOptions {
+    /// A LoRA and its weight, 1 if it is left out; repeat for several
+    #[arg(long = "lora", value_name = "FILE[:WEIGHT]")]
+    loras: Vec<Weighted>,
+    /// A textual inversion; its word is the file's name or what the file says; repeat for several
+    #[arg(long = "embedding", value_name = "FILE")]
+    embeddings: Vec<PathBuf>,
+    /// A ControlNet, which sees --control-image
+    #[arg(long, value_name = "DIR|FILE", requires = "control_image")]
+    controlnet: Option<PathBuf>,
+    /// An autoencoder in place of the model's own, such as TAESD
+    #[arg(long, value_name = "DIR|FILE")]
+    vae: Option<PathBuf>,
+    /// A small autoencoder for --preview, such as TAESD [default: a colour for each latent]
+    #[arg(long, value_name = "DIR|FILE", requires = "preview")]
+    preview_vae: Option<PathBuf>,
+}
+
+/// A file and how much it counts.
+#[derive(Clone)]
+struct Weighted {
+    file: PathBuf,
+    weight: f32,
+}
+
+impl FromStr for Weighted {
+    type Err = String;
+
+    /// A file, or a file, a colon and a number.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let split =
+            text.rsplit_once(':').and_then(|(file, weight)| Some((file, weight.parse().ok()?)));
+        let (file, weight) = split.unwrap_or((text, 1.0));
+        match file.is_empty() {
+            true => Err("expected a file".into()),
+            false => Ok(Weighted { file: file.into(), weight }),
+        }
+    }
+}
+
+impl AdditionOptions {
+    /// Puts everything on the model and says what that was.
+    pub fn apply(&self, model: &mut Model) -> Result<()> {
+        let option = |name: &'static str| move |error: Error| error.context(name);
+        if let Some(path) = &self.vae {
+            let vae = Autoencoder::open(path).map_err(option("--vae"))?;
+            model.set_autoencoder(vae).map_err(option("--vae"))?;
+        }
+        if let Some(path) = &self.preview_vae {
+            let vae = Autoencoder::open(path).map_err(option("--preview-vae"))?;
+            model.set_preview_decoder(Some(vae)).map_err(option("--preview-vae"))?;
+        }
+        for file in &self.embeddings {
+            let embedding = TextualInversion::open(file).map_err(option("--embedding"))?;
+            model.add_embedding(&embedding).map_err(option("--embedding"))?;
+            let word = embedding.placeholder();
+            say(format!("embedding {}: write {word:?} in the prompt", file.display()));
+        }
+        let open = |lora: &Weighted| Ok((Lora::open(&lora.file)?, lora.weight));
+        let loras = self.loras.iter().map(open).collect::<Result<Vec<_>>>();
+        loras.and_then(|loras| model.set_loras(&loras)).map_err(option("--lora"))?;
+        if let Some(path) = &self.controlnet {
+            let controlnet = ModelFiles::open(path).and_then(|files| ControlNet::open(&files));
+            let set = controlnet.and_then(|controlnet| model.set_controlnet(Some(controlnet)));
+            set.map_err(option("--controlnet"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether previews have a decoder of their own.
+    pub fn decodes_previews(&self) -> bool {
+        self.preview_vae.is_some()
+    }
+
+    /// The LoRAs as other tools note them: `name: weight`.
+    pub fn noted_loras(&self) -> Vec<String> {
+        let noted = |lora: &Weighted| {
+            let name = lora.file.file_stem().unwrap_or_default().to_string_lossy();
+            format!("{name}: {}", lora.weight)
+        };
+        self.loras.iter().map(noted).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_come_after_the_last_colon() {
+        for (text, file, weight) in [
+            ("a.safetensors", "a.safetensors", 1.0),
+            ("a.safetensors:0.5", "a.safetensors", 0.5),
+            ("C:\\a.safetensors", "C:\\a.safetensors", 1.0),
+            ("a:b:-1", "a:b", -1.0),
+        ] {
+            let parsed: Weighted = text.parse().expect(text);
+            assert_eq!((parsed.file, parsed.weight), (file.into(), weight), "{text}");
+        }
+        assert!(":0.5".parse::<Weighted>().is_err());
+    }
+}

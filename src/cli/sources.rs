@@ -1,0 +1,72 @@
+//! The pictures that a picture is made from: to start from, to paint into, to be steered by.
+
+use croquis::diffusion::{Control, ImageToImage, Mask, Request};
+use croquis::picture::Picture;
+use croquis::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Pictures to start from.
+#[derive(clap::Args)]
+pub struct SourceOptions {
+    /// A PNG to start from; its size is the result's
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "height"])]
+    image: Option<PathBuf>,
+    /// How much of --image may change: 0 keeps it, 1 ignores it [default: 0.8, with --mask 1]
+    #[arg(long, value_name = "F", requires = "image", allow_negative_numbers = true)]
+    strength: Option<f32>,
+    /// A PNG over --image: white is painted anew, black stays to the byte
+    #[arg(long, value_name = "FILE", requires = "image")]
+    mask: Option<PathBuf>,
+    /// Softens the border of --mask by a Gaussian of this standard deviation in pixels
+    #[arg(
+        long,
+        value_name = "F",
+        requires = "mask",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    mask_blur: f32,
+    /// A PNG for --controlnet, such as white edges on black; its size is the result's
+    #[arg(long, value_name = "FILE", requires = "controlnet", conflicts_with_all = ["width", "height"])]
+    control_image: Option<PathBuf>,
+    /// How much --controlnet counts
+    #[arg(
+        long,
+        value_name = "F",
+        requires = "controlnet",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
+    control_scale: f32,
+    /// From which part of the steps on --controlnet counts
+    #[arg(long, value_name = "F", requires = "controlnet", default_value_t = 0.0)]
+    control_start: f64,
+    /// To which part of the steps --controlnet counts
+    #[arg(long, value_name = "F", requires = "controlnet", default_value_t = 1.0)]
+    control_end: f64,
+}
+
+impl SourceOptions {
+    /// Reads the pictures into a request.
+    pub fn apply(&self, request: &mut Request) -> Result<()> {
+        let open = |file: &Path, option: &'static str| {
+            Picture::open(file).map_err(|error: Error| error.context(option))
+        };
+        if let Some(file) = &self.image {
+            let picture = open(file, "--image")?;
+            let mask = self.mask.as_deref().map(|file| open(file, "--mask")).transpose()?;
+            let strength = self.strength.unwrap_or(if mask.is_some() { 1.0 } else { 0.8 });
+            let mask = mask.map(|picture| Mask { picture, blur: self.mask_blur });
+            request.image = Some(ImageToImage { picture, strength, mask });
+        }
+        if let Some(file) = &self.control_image {
+            request.control = Some(Control {
+                picture: open(file, "--control-image")?,
+                scale: self.control_scale,
+                start: self.control_start,
+                end: self.control_end,
+            });
+        }
+        Ok(())
+    }
+}
