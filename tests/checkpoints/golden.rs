@@ -1,9 +1,7 @@
 //! The tiny single files of `tests/golden/single`, against what diffusers made of the same weights:
 //! configurations, quantised twins, and a whole run.
 
-#[path = "../common/mod.rs"]
-mod common;
-
+use crate::common;
 use croquis::checkpoint::Checkpoint;
 use croquis::diffusion::{Diffusion, Model, ModelFiles, Request};
 use croquis::gpu::Gpu;
@@ -14,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-fn path(file: &str) -> PathBuf {
+pub fn path(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/single").join(file)
 }
 
@@ -124,7 +122,7 @@ fn small_vocabulary() -> Vec<u8> {
 
 /// A model of `tests/golden/single`. But for the first, text encoders are too small for CLIP's
 /// vocabulary; and the reference of XL reads an empty negative prompt as a text.
-fn files(model: &str, edit: impl Fn(&mut BTreeMap<String, Vec<u8>>)) -> ModelFiles {
+pub fn files(model: &str, edit: impl Fn(&mut BTreeMap<String, Vec<u8>>)) -> ModelFiles {
     let Checkpoint { mut texts, weights, .. } = checkpoint(&format!("{model}.safetensors"));
     if model != "sd1" {
         texts.insert("tokenizer/vocab.json".into(), small_vocabulary());
@@ -147,7 +145,7 @@ fn change(texts: &mut BTreeMap<String, Vec<u8>>, file: &str, key: &str, value: V
 }
 
 /// The relative error of a run's latents.
-fn error_of_run(gpu: &Gpu, files: &ModelFiles, model: &str, name: &str) -> f64 {
+pub fn error_of_run(gpu: &Gpu, files: &ModelFiles, model: &str, name: &str) -> f64 {
     let golden = golden(model);
     let run = &golden["runs"][name];
     let file = std::fs::read(path(&format!("{model}.golden.safetensors"))).expect(model);
