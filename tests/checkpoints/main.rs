@@ -7,6 +7,7 @@ mod damaged;
 mod families;
 mod folders;
 mod golden;
+mod lora;
 mod names;
 mod parts;
 mod single;

@@ -13,7 +13,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-fn project(file: &str) -> PathBuf {
+pub fn project(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)
 }
 
@@ -179,7 +179,7 @@ fn autoencoders_by_themselves() {
 }
 
 /// What ControlNet's own code calls a layer of diffusers' model.
-fn original(blocks: &[(String, String)], name: &str) -> String {
+pub fn original(blocks: &[(String, String)], name: &str) -> String {
     let (layer, leaf) = name.rsplit_once('.').expect(name);
     let embedding =
         |layer: &str| layer.strip_prefix("controlnet_cond_embedding.").map(String::from);
