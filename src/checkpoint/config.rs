@@ -1,29 +1,29 @@
-//! The configurations that a single file lacks, in the words of diffusers and transformers.
+//! The configurations that a single file lacks, in the words of diffusers and transformers; those
+//! of the UNet are in [`unet_config`](super::unet_config).
 //!
 //! Sizes are the weights'. What weights do not show is a line per family, from the configurations
 //! that were published with the models.
 
-use super::blocks::{Level, UnetLayout};
-use super::family::{Family, Task, text_width};
-use super::sampling::{Prediction, Sampling};
+use super::family::{Family, Task};
+use super::sampling::Sampling;
 use crate::error::{Error, ErrorKind, Result};
 use crate::weights::Weights;
 use serde_json::{Value, json};
 
 /// Size of an attention head of CLIP, of Stable Diffusion 2's UNet and of XL's.
-const HEAD: usize = 64;
+pub(super) const HEAD: usize = 64;
 /// Groups of every group norm in LDM (`GroupNorm32` and `Normalize`).
-const GROUPS: usize = 32;
+pub(super) const GROUPS: usize = 32;
 
 /// Sizes of some weights.
-struct Sizes<'w> {
-    component: &'static str,
-    weights: &'w Weights,
+pub(super) struct Sizes<'w> {
+    pub component: &'static str,
+    pub weights: &'w Weights,
 }
 
 impl Sizes<'_> {
     /// A dimension of a tensor that must be there.
-    fn get(&self, name: &str, axis: usize) -> Result<usize> {
+    pub fn get(&self, name: &str, axis: usize) -> Result<usize> {
         let size = self.weights.shape(name).and_then(|shape| shape.get(axis).copied());
         size.filter(|size| *size > 0).ok_or_else(|| {
             let message = format!(
@@ -38,117 +38,40 @@ impl Sizes<'_> {
     }
 
     /// How many tensors of a pattern there are from 0 on.
-    fn count(&self, name: impl Fn(usize) -> String) -> usize {
+    pub fn count(&self, name: impl Fn(usize) -> String) -> usize {
         (0..).take_while(|index| self.weights.shape(&name(*index)).is_some()).count()
     }
 }
 
-/// `unet/config.json`.
-pub(super) fn unet(
-    weights: &Weights,
-    family: Family,
-    prediction: Prediction,
-    pooled: usize,
-) -> Result<Value> {
-    let sizes = Sizes { component: "unet", weights };
-    let layout = UnetLayout::from_diffusers(weights.names());
-    let width = |level| sizes.get(&format!("down_blocks.{level}.resnets.0.conv1.weight"), 0);
-    let widths = (0..layout.down.len()).map(width).collect::<Result<Vec<_>>>()?;
-    let heads = match family {
-        Family::Sd1 => json!(8),
-        _ => json!(widths.iter().map(|width| (width / HEAD).max(1)).collect::<Vec<_>>()),
-    };
-    let blocks = |levels: &[Level], with: &str, without: &str| -> Vec<String> {
-        let attends = |level: &Level| level.attentions.contains(&true);
-        levels.iter().map(|level| if attends(level) { with } else { without }.into()).collect()
-    };
-    let projection = weights.names().find(|name| name.ends_with(".proj_in.weight"));
-    let linear = projection.and_then(|name| weights.shape(name)).is_some_and(|s| s.len() == 2);
-    // XL counts its transformer blocks level by level; a level without any has the number too.
-    let depth = |level| {
-        let block = |index| {
-            format!("down_blocks.{level}.attentions.0.transformer_blocks.{index}.norm1.weight")
-        };
-        sizes.count(block).max(1)
-    };
-    let middle = match (layout.middle_resnets, layout.middle_attentions) {
-        (0, _) => Value::Null,
-        (_, 0) => json!("UNetMidBlock2D"),
-        _ => json!("UNetMidBlock2DCrossAttn"),
-    };
-    let mut config = json!({
-        "_class_name": "UNet2DConditionModel",
-        "act_fn": "silu",
-        "attention_head_dim": heads,
-        "block_out_channels": widths,
-        "center_input_sample": false,
-        "cross_attention_dim": text_width(weights),
-        "down_block_types": blocks(&layout.down, "CrossAttnDownBlock2D", "DownBlock2D"),
-        "downsample_padding": 1,
-        "flip_sin_to_cos": true,
-        "freq_shift": 0,
-        "in_channels": sizes.get("conv_in.weight", 1)?,
-        "layers_per_block": layout.down.first().map_or(0, |level| level.attentions.len()),
-        "mid_block_scale_factor": 1,
-        "mid_block_type": middle,
-        "norm_eps": 1e-5,
-        "norm_num_groups": GROUPS,
-        "out_channels": sizes.get("conv_out.weight", 0)?,
-        "sample_size": match (family, prediction) {
-            (Family::Sdxl, _) => 128,
-            (Family::Sd2, Prediction::Velocity) => 96,
-            _ => 64,
-        },
-        "transformer_layers_per_block": (0..layout.down.len()).map(depth).collect::<Vec<_>>(),
-        "up_block_types": blocks(&layout.up, "CrossAttnUpBlock2D", "UpBlock2D"),
-        "use_linear_projection": linear,
-    });
-    if let Ok(width) = sizes.get("time_embedding.cond_proj.weight", 1) {
-        config["time_cond_proj_dim"] = json!(width);
-    }
-    if family == Family::Sdxl {
-        // Six numbers of sizes and crops, each as sinusoids, beside the pooled text.
-        let inputs = sizes.get("add_embedding.linear_1.weight", 1)?;
-        let rest = inputs.checked_sub(pooled).filter(|rest| rest % 6 == 0 && *rest > 0);
-        let rest = rest.ok_or_else(|| {
-            let message = format!(
-                "unet: add_embedding.linear_1.weight: expected {pooled} inputs of a pooled text \
-                 and six times as many as each size gets, found {inputs}"
-            );
-            Error::new(ErrorKind::Weights, message)
-        })?;
-        config["addition_embed_type"] = json!("text_time");
-        config["addition_time_embed_dim"] = json!(rest / 6);
-        config["projection_class_embeddings_input_dim"] = json!(inputs);
-    }
-    Ok(config)
-}
-
-/// `vae/config.json`.
+/// `vae/config.json`. Without a family the keys are missing in which the families differ: their
+/// autoencoders have the same weights.
 pub(super) fn vae(weights: &Weights, family: Option<Family>) -> Result<Value> {
     let sizes = Sizes { component: "vae", weights };
     let levels = sizes.count(|level| format!("decoder.up_blocks.{level}.resnets.0.conv1.weight"));
     let width = |level| sizes.get(&format!("decoder.up_blocks.{level}.resnets.0.conv1.weight"), 0);
     let widths = (0..levels).rev().map(width).collect::<Result<Vec<_>>>()?;
     let layers = sizes.count(|layer| format!("decoder.up_blocks.0.resnets.{layer}.conv1.weight"));
-    let xl = family == Some(Family::Sdxl);
-    Ok(json!({
+    let mut config = json!({
         "_class_name": "AutoencoderKL",
         "act_fn": "silu",
         "block_out_channels": widths,
         "down_block_types": vec!["DownEncoderBlock2D"; levels],
-        "force_upcast": xl,
         "in_channels": 3,
         "latent_channels": sizes.get("decoder.conv_in.weight", 1)?,
         "layers_per_block": layers.saturating_sub(1),
         "norm_num_groups": GROUPS,
         "out_channels": sizes.get("decoder.conv_out.weight", 0)?,
-        "sample_size": if xl { 1024 } else { 512 },
-        "scaling_factor": if xl { 0.13025 } else { 0.18215 },
         "up_block_types": vec!["UpDecoderBlock2D"; levels],
         "use_post_quant_conv": weights.shape("post_quant_conv.weight").is_some(),
         "use_quant_conv": weights.shape("quant_conv.weight").is_some(),
-    }))
+    });
+    if let Some(family) = family {
+        let xl = family == Family::Sdxl;
+        config["force_upcast"] = json!(xl);
+        config["sample_size"] = json!(if xl { 1024 } else { 512 });
+        config["scaling_factor"] = json!(if xl { 0.13025 } else { 0.18215 });
+    }
+    Ok(config)
 }
 
 /// `text_encoder/config.json` or `text_encoder_2/config.json`.
@@ -189,7 +112,7 @@ pub(super) fn pooled_width(weights: &Weights) -> Option<usize> {
 
 /// `scheduler/scheduler_config.json`: as it was published with the family's first model.
 pub(super) fn scheduler(family: Family, sampling: Sampling) -> Value {
-    let Sampling { prediction, zero_snr, turbo } = sampling;
+    let Sampling { prediction, zero_snr, turbo, .. } = sampling;
     let mut config = json!({
         "beta_end": 0.012,
         "beta_schedule": "scaled_linear",

@@ -26,7 +26,7 @@ pub enum Task {
 }
 
 /// Names that only another kind of file has; the denoiser's without their prefix.
-const FOREIGN: [(&str, &str); 30] = [
+const FOREIGN: [(&str, &str); 29] = [
     ("txt_in.individual_token_refiner.", "HunyuanVideo"),
     ("double_stream_modulation_img.", "FLUX.2"),
     ("distilled_guidance_layer.", "Chroma"),
@@ -48,9 +48,8 @@ const FOREIGN: [(&str, &str); 30] = [
     ("edm_mean", "Playground v2.5"),
     ("input_blocks.1.0.time_stack.", "Stable Video Diffusion"),
     ("down_blocks.0.motion_modules.", "a motion module (AnimateDiff)"),
-    ("control_model.", "a ControlNet in the original layout"),
-    ("input_hint_block.", "a ControlNet in the original layout"),
-    ("controlnet_cond_embedding.", "a ControlNet without its folder"),
+    ("lora_controlnet", "a Control-LoRA"),
+    ("difference", "a ControlNet that holds differences from a UNet"),
     ("label_emb.weight", "Stable Diffusion's upscaler"),
     ("lora_unet_", "a LoRA file"),
     ("lora_te", "a LoRA file"),

@@ -7,13 +7,15 @@
 
 use super::blocks::{RESNET, UnetLayout};
 use super::pattern::rename;
+use super::tables::{CONTROLNET, TEXT, VAE};
 use crate::weights::{View, Weights};
 use std::collections::BTreeMap;
 
 /// Where the parts of a file are: prefix and component. A prefix that starts with another one
 /// stands before it.
-const PREFIXES: [(&str, &str); 10] = [
+const PREFIXES: [(&str, &str); 11] = [
     (UNET_PREFIX, "unet"),
+    (CONTROLNET_PREFIX, "controlnet"),
     ("first_stage_model.", "vae"),
     ("vae.", "vae"),
     // Text encoders: of transformers after `transformer.`, of OpenCLIP after `model.`.
@@ -27,10 +29,11 @@ const PREFIXES: [(&str, &str); 10] = [
 ];
 
 const UNET_PREFIX: &str = "model.diffusion_model.";
+const CONTROLNET_PREFIX: &str = "control_model.";
 
 /// Names that say nothing a sampler needs: moving averages of training, tables that follow from
 /// the schedule, and marks that are looked for elsewhere.
-const IGNORED_STARTS: [&str; 17] = [
+const IGNORED_STARTS: [&str; 18] = [
     "model_ema.",
     "alphas_cumprod",
     "betas",
@@ -45,6 +48,7 @@ const IGNORED_STARTS: [&str; 17] = [
     "v_pred",
     "ztsnr",
     "first_stage_model.loss.",
+    "loss.",
     "embedding_manager.",
     "cond_stage_model.model.visual.",
     "conditioner.embedders.0.model.visual.",
@@ -55,46 +59,6 @@ const IGNORED_ENDS: [&str; 3] = ["position_ids", "logit_scale", "attn_mask"];
 
 /// Layers that a first text encoder has at most: Stable Diffusion 2's.
 const LAYERS: usize = 23;
-
-/// The autoencoder's encoder and decoder; [`Names::vae`] turns the numbers of `up` around.
-const VAE: [(&str, &str); 14] = [
-    ("conv_in.*", "conv_in.*"),
-    ("conv_out.*", "conv_out.*"),
-    ("norm_out.*", "conv_norm_out.*"),
-    ("down.#.block.#.*", "down_blocks.#.resnets.#.*"),
-    ("down.#.downsample.conv.*", "down_blocks.#.downsamplers.0.conv.*"),
-    ("up.#.block.#.*", "up_blocks.#.resnets.#.*"),
-    ("up.#.upsample.conv.*", "up_blocks.#.upsamplers.0.conv.*"),
-    ("mid.block_1.*", "mid_block.resnets.0.*"),
-    ("mid.block_2.*", "mid_block.resnets.1.*"),
-    ("mid.attn_1.norm.*", "mid_block.attentions.0.group_norm.*"),
-    ("mid.attn_1.q.*", "mid_block.attentions.0.to_q.*"),
-    ("mid.attn_1.k.*", "mid_block.attentions.0.to_k.*"),
-    ("mid.attn_1.v.*", "mid_block.attentions.0.to_v.*"),
-    ("mid.attn_1.proj_out.*", "mid_block.attentions.0.to_out.0.*"),
-];
-
-/// CLIP: OpenCLIP's names and transformers'. `in_proj` has the rows of queries, keys and values.
-const TEXT: [(&str, &str); 18] = [
-    ("token_embedding.weight", "embeddings.token_embedding.weight"),
-    ("positional_embedding", "embeddings.position_embedding.weight"),
-    ("ln_final.*", "final_layer_norm.*"),
-    ("transformer.resblocks.#.ln_1.*", "encoder.layers.#.layer_norm1.*"),
-    ("transformer.resblocks.#.ln_2.*", "encoder.layers.#.layer_norm2.*"),
-    ("transformer.resblocks.#.attn.in_proj_weight", "encoder.layers.#.self_attn.in_proj.weight"),
-    ("transformer.resblocks.#.attn.in_proj_bias", "encoder.layers.#.self_attn.in_proj.bias"),
-    ("transformer.resblocks.#.attn.out_proj.*", "encoder.layers.#.self_attn.out_proj.*"),
-    ("transformer.resblocks.#.mlp.c_fc.*", "encoder.layers.#.mlp.fc1.*"),
-    ("transformer.resblocks.#.mlp.c_proj.*", "encoder.layers.#.mlp.fc2.*"),
-    ("embeddings.token_embedding.weight", "embeddings.token_embedding.weight"),
-    ("embeddings.position_embedding.weight", "embeddings.position_embedding.weight"),
-    ("final_layer_norm.*", "final_layer_norm.*"),
-    ("encoder.layers.#.layer_norm1.*", "encoder.layers.#.layer_norm1.*"),
-    ("encoder.layers.#.layer_norm2.*", "encoder.layers.#.layer_norm2.*"),
-    ("encoder.layers.#.self_attn.*", "encoder.layers.#.self_attn.*"),
-    ("encoder.layers.#.mlp.*", "encoder.layers.#.mlp.*"),
-    ("text_projection.weight", "text_projection.weight"),
-];
 
 /// What becomes of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +73,9 @@ pub enum Place {
 
 /// What a file of one component has no prefix for: a start of its names, the component, and
 /// whether the names are diffusers' already.
-const BARE: [(&str, &str, bool); 5] = [
+const BARE: [(&str, &str, bool); 7] = [
+    ("input_hint_block.", "controlnet", false),
+    ("controlnet_cond_embedding.", "controlnet", true),
     ("input_blocks.", "unet", false),
     ("decoder.mid.", "vae", false),
     ("down_blocks.", "unet", true),
@@ -117,12 +83,16 @@ const BARE: [(&str, &str, bool); 5] = [
     ("text_model.", "text_encoder", false),
 ];
 
+/// The blocks of a UNet by LDM's names, and what diffusers calls them.
+type Blocks = BTreeMap<String, String>;
+
 /// The names of one file.
 #[derive(Clone, Debug)]
 pub struct Names {
     /// The component of names without a prefix, and whether they stay as they are.
     bare: Option<(&'static str, bool)>,
-    unet: BTreeMap<String, String>,
+    unet: Blocks,
+    controlnet: Blocks,
     /// Resolutions of the autoencoder.
     levels: usize,
     /// Layers of the first text encoder that are used.
@@ -136,9 +106,12 @@ impl Names {
         let prefixed = PREFIXES.iter().any(|(prefix, _)| starts(prefix));
         let bare = BARE.iter().find(|(start, ..)| !prefixed && starts(start));
         let bare = bare.map(|(_, component, same)| (*component, *same));
-        let prefix = if bare.is_some() { "" } else { UNET_PREFIX };
-        let unet = weights.names().filter_map(|name| name.strip_prefix(prefix));
-        let unet = UnetLayout::from_ldm(unet).block_names().into_iter().collect();
+        let blocks = |prefix: &str| -> Blocks {
+            let prefix = if bare.is_some() { "" } else { prefix };
+            let inside = weights.names().filter_map(|name| name.strip_prefix(prefix));
+            UnetLayout::from_ldm(inside).block_names().into_iter().collect()
+        };
+        let (unet, controlnet) = (blocks(UNET_PREFIX), blocks(CONTROLNET_PREFIX));
         let level = |name: &str| {
             let (_, up) = name.split_once("decoder.up.")?;
             up.split('.').next()?.parse::<usize>().ok()
@@ -146,7 +119,7 @@ impl Names {
         // A number that leaves no room for one more is damage, and fits no level.
         let levels = weights.names().filter_map(level).max();
         let levels = levels.and_then(|level| level.checked_add(1)).unwrap_or(0);
-        Names { bare, unet, levels, layers: layers(weights) }
+        Names { bare, unet, controlnet, levels, layers: layers(weights) }
     }
 
     /// What becomes of a tensor of this name and shape.
@@ -169,26 +142,15 @@ impl Names {
         };
         let whole = |new: Option<String>| new.map(|new| vec![(new, View::Whole)]);
         let names = match component {
-            "unet" => whole(self.unet(inside)),
+            "unet" => whole(unet(&self.unet, inside)),
+            "controlnet" => {
+                whole(rename(&CONTROLNET, inside).or_else(|| unet(&self.controlnet, inside)))
+            }
             "vae" => whole(self.vae(inside)),
             _ if component == "text_encoder" && self.left_out(inside) => return Place::Ignored,
             _ => text(inside, shape),
         };
         names.map_or(Place::Unknown, |names| Place::Component(component, names))
-    }
-
-    fn unet(&self, name: &str) -> Option<String> {
-        let dots = name.match_indices('.').map(|(at, _)| at);
-        let (ours, inside) = dots.rev().find_map(|at| {
-            let (block, inside) = (&name[..at], &name[at + 1..]);
-            self.unet.get(block).map(|ours| (ours, inside))
-        })?;
-        if !ours.contains("resnets") {
-            return Some(format!("{ours}.{inside}"));
-        }
-        let (layer, leaf) = inside.rsplit_once('.')?;
-        let (_, layer) = RESNET.iter().find(|(ldm, _)| *ldm == layer)?;
-        Some(format!("{ours}.{layer}.{leaf}"))
     }
 
     /// What diffusers leaves out of the first text encoder.
@@ -219,6 +181,21 @@ impl Names {
         let new = rename(&VAE, &turned)?.replace(".nin_shortcut.", ".conv_shortcut.");
         Some(format!("{side}.{new}"))
     }
+}
+
+/// The new name of a layer of a UNet, or of the half of one that a ControlNet is.
+fn unet(blocks: &Blocks, name: &str) -> Option<String> {
+    let dots = name.match_indices('.').map(|(at, _)| at);
+    let (ours, inside) = dots.rev().find_map(|at| {
+        let (block, inside) = (&name[..at], &name[at + 1..]);
+        blocks.get(block).map(|ours| (ours, inside))
+    })?;
+    if !ours.contains("resnets") {
+        return Some(format!("{ours}.{inside}"));
+    }
+    let (layer, leaf) = inside.rsplit_once('.')?;
+    let (_, layer) = RESNET.iter().find(|(ldm, _)| *ldm == layer)?;
+    Some(format!("{ours}.{layer}.{leaf}"))
 }
 
 /// How many layers of the first text encoder are used: Stable Diffusion 2 stops before the last of

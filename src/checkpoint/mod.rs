@@ -12,7 +12,9 @@ pub mod ldm;
 mod pattern;
 mod pickle;
 mod sampling;
+mod tables;
 mod tokenizer;
+mod unet_config;
 
 pub use blocks::UnetLayout;
 pub use family::{Family, Task};
@@ -34,8 +36,8 @@ pub struct Checkpoint {
     pub kind: Option<(Family, Task)>,
     /// What the sampler has to know, if the file has a UNet.
     pub sampling: Option<Sampling>,
-    /// The tensors of each component (`unet`, `vae`, `text_encoder`, `text_encoder_2`) under
-    /// diffusers' names.
+    /// The tensors of each component (`unet`, `vae`, `text_encoder`, `text_encoder_2`,
+    /// `controlnet`) under diffusers' names.
     pub weights: BTreeMap<String, Weights>,
     /// The small files of a diffusers folder, by their path.
     pub texts: BTreeMap<String, Vec<u8>>,
@@ -73,7 +75,7 @@ impl Checkpoint {
         if moved.is_empty() {
             let message = format!(
                 "expected a checkpoint of Stable Diffusion, found no tensor of a UNet, an \
-                 autoencoder or a text encoder among {}{}",
+                 autoencoder, a text encoder or a ControlNet among {}{}",
                 file.names().count(),
                 file.names().next().map(|name| format!(", such as {name}")).unwrap_or_default()
             );
@@ -116,17 +118,24 @@ fn texts(
         texts.insert(path, value.to_string().into_bytes());
     };
     let family = kind.map(|(family, _)| family);
+    let pooled = weights.get("text_encoder_2").and_then(config::pooled_width);
+    // bigG's, where the file has no text encoder.
+    let pooled = pooled.unwrap_or(1280);
     if let (Some((family, task)), Some(sampling)) = (kind, sampling) {
-        let components: Vec<&str> = weights.keys().map(String::as_str).collect();
+        let components = weights.keys().map(String::as_str);
+        // The pipelines that it names have no ControlNet.
+        let components: Vec<&str> = components.filter(|name| *name != "controlnet").collect();
         put("model_index.json".into(), config::model_index(family, task, &components));
         put("scheduler/scheduler_config.json".into(), config::scheduler(family, sampling));
         if let Some(unet) = weights.get("unet") {
-            let pooled = weights.get("text_encoder_2").and_then(config::pooled_width);
-            // bigG's, where the file has no text encoder.
-            let pooled = pooled.unwrap_or(1280);
-            let unet = config::unet(unet, family, sampling.prediction, pooled)?;
+            let unet = unet_config::unet(unet, family, sampling.prediction, pooled)?;
             put("unet/config.json".into(), unet);
         }
+    }
+    if let Some(part) = weights.get("controlnet") {
+        let (family, _) = Family::of_unet(part).map_err(|error| error.context("controlnet"))?;
+        let config = unet_config::controlnet(part, family, pooled)?;
+        put("controlnet/config.json".into(), config);
     }
     if let Some(vae) = weights.get("vae") {
         put("vae/config.json".into(), config::vae(vae, family)?);

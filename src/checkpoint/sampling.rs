@@ -21,6 +21,8 @@ pub enum Prediction {
 pub struct Sampling {
     /// What the UNet predicts.
     pub prediction: Prediction,
+    /// Whether the file says so itself; else it is what is usual in its family.
+    pub told: bool,
     /// Whether the last timestep was nothing but noise (Lin et al., arXiv 2305.08891).
     pub zero_snr: bool,
     /// Whether it is SD-Turbo, which was distilled to a few steps.
@@ -44,6 +46,7 @@ impl Sampling {
         let keys = ["modelspec.prediction_type", "modelspec.predict_key", "prediction_type"];
         let told = keys.iter().find_map(|key| metadata.get(*key));
         let base = metadata.get("global_step").is_some_and(|steps| steps == "875000");
+        let said = told.is_some() || marked("v_pred");
         let prediction = match told {
             Some(word) => word.parse().map_err(|error: Error| {
                 Error::new(ErrorKind::Format, format!("metadata: {error}"))
@@ -52,7 +55,7 @@ impl Sampling {
             None if family == Family::Sd2 && !base && !turbo => Prediction::Velocity,
             None => Prediction::Epsilon,
         };
-        Ok(Sampling { prediction, zero_snr: marked("ztsnr"), turbo })
+        Ok(Sampling { prediction, told: said, zero_snr: marked("ztsnr"), turbo })
     }
 }
 

@@ -1,5 +1,6 @@
 //! An autoencoder as it was read: which network it is, and the arithmetic around it.
 
+use crate::checkpoint::Checkpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::passes::fuse;
 use crate::graph::{Builder, Graph, Scope};
@@ -18,6 +19,8 @@ use serde::Deserialize;
 pub struct Autoencoder {
     pub(super) network: Network,
     pub(super) weights: Weights,
+    /// Whether it is known by which factor its latents are scaled.
+    pub(super) scaled: bool,
 }
 
 /// Which network, with its configuration.
@@ -53,13 +56,14 @@ impl Autoencoder {
             Some("AutoencoderKL") | None => {
                 let config: AutoencoderConfig = parse_config(file, config)?;
                 config.check(file)?;
-                Ok(Autoencoder { network: Network::Variational(config), weights })
+                let network = Network::Variational(config);
+                Ok(Autoencoder { network, weights, scaled: true })
             }
             Some("AutoencoderTiny") => {
                 let config: TinyAutoencoderConfig = parse_config(file, config)?;
                 config.check(file)?;
                 let weights = diffusers_names(weights)?;
-                Ok(Autoencoder { network: Network::Tiny(config), weights })
+                Ok(Autoencoder { network: Network::Tiny(config), weights, scaled: true })
             }
             Some(other) => {
                 let message = format!(
@@ -97,21 +101,22 @@ impl Autoencoder {
                 Error::new(ErrorKind::Weights, message)
             })?;
         let network = Network::Tiny(TinyAutoencoderConfig::original(latents));
-        Ok(Autoencoder { network, weights })
+        Ok(Autoencoder { network, weights, scaled: true })
     }
 
-    /// From a folder with `config.json` and `diffusion_pytorch_model.safetensors`, or an original
-    /// file of TAESD.
+    /// From a folder with `config.json` and `diffusion_pytorch_model.safetensors`, an original
+    /// file of TAESD, or a single file as [`single_file`](Autoencoder::single_file) takes it.
     ///
     /// # Errors
-    /// `NotFound`, `Io`, `Format`, or as [`from_parts`](Autoencoder::from_parts) and
-    /// [`tiny`](Autoencoder::tiny).
+    /// `NotFound`, `Io`, `Format`, or as [`from_parts`](Autoencoder::from_parts),
+    /// [`tiny`](Autoencoder::tiny) and [`single_file`](Autoencoder::single_file).
     #[cfg(not(target_arch = "wasm32"))]
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<Autoencoder> {
         let path = path.as_ref();
         if !path.is_dir() {
-            return Autoencoder::tiny([Weights::open(path)?])
-                .map_err(|error| error.context(path.display()));
+            let (name, source) = (path.display().to_string(), crate::weights::Source::map(path)?);
+            crate::checkpoint::refuse_pickle(&name, source.as_ref())?;
+            return Self::single_file(&name, Weights::from_bytes(name.clone(), source)?);
         }
         let file = path.join("config.json");
         let name = file.display().to_string();
@@ -127,6 +132,53 @@ impl Autoencoder {
         let found = weights.iter().find(|path| path.is_file()).unwrap_or(&weights[0]);
         Autoencoder::from_parts(&name, &text, Weights::open(found)?)
     }
+
+    /// From the tensors of one file without a configuration: an autoencoder by itself or a whole
+    /// model's, in the original layout or under diffusers' names, or one of TAESD's. `name`
+    /// stands for the file in messages.
+    ///
+    /// An autoencoder by itself does not show by which factor its latents are scaled: it takes
+    /// that of the model in which it is used.
+    ///
+    /// # Errors
+    /// `Weights`, `Format` or `Unsupported` if it holds no such autoencoder, as
+    /// [`Checkpoint::new`] and [`tiny`](Autoencoder::tiny).
+    pub fn single_file(name: &str, weights: Weights) -> Result<Autoencoder> {
+        if is_tiny(&weights) {
+            return Autoencoder::tiny([weights]).map_err(|error| error.context(name));
+        }
+        let mut checkpoint = Checkpoint::new(name, weights)?;
+        let file = "vae/config.json";
+        let (Some(weights), Some(config)) =
+            (checkpoint.weights.remove("vae"), checkpoint.texts.remove(file))
+        else {
+            let there: Vec<&str> = checkpoint.weights.keys().map(String::as_str).collect();
+            let message = format!("{name}: expected an autoencoder, found {}", there.join(", "));
+            return Err(Error::new(ErrorKind::Weights, message));
+        };
+        let config = String::from_utf8_lossy(&config);
+        let autoencoder = Self::from_parts(&format!("{name}: {file}"), &config, weights)?;
+        Ok(Autoencoder { scaled: checkpoint.kind.is_some(), ..autoencoder })
+    }
+
+    /// The same autoencoder, its latents scaled by a factor unless it has one of its own.
+    pub(super) fn scaled_by(mut self, factor: f32) -> Autoencoder {
+        if let (Network::Variational(config), false) = (&mut self.network, self.scaled) {
+            config.scaling_factor = factor;
+            self.scaled = true;
+        }
+        self
+    }
+}
+
+/// Whether a file is one of TAESD's, whose layers are counted through: `decoder.layers.0.weight`,
+/// or `0.weight`.
+fn is_tiny(weights: &Weights) -> bool {
+    weights.names().any(|name| {
+        let layer = name.split('.').next().unwrap_or_default();
+        let counted = layer.bytes().all(|byte| byte.is_ascii_digit()) && !layer.is_empty();
+        counted || ["decoder.layers.", "encoder.layers."].iter().any(|s| name.starts_with(s))
+    })
 }
 
 impl Network {

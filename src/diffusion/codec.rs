@@ -51,7 +51,7 @@ impl Codec {
 
     /// The codec of an autoencoder.
     pub(super) fn new(autoencoder: Autoencoder, xl: bool) -> Codec {
-        let Autoencoder { network, weights } = autoencoder;
+        let Autoencoder { network, weights, .. } = autoencoder;
         let component = Component::new(weights);
         Codec { network, component, xl, tiling: Tiling::Auto, budget_bytes: u64::MAX }
     }
@@ -62,6 +62,16 @@ impl Codec {
 
     pub(super) fn unload(&mut self) {
         self.component.unload();
+    }
+
+    /// By which factor a variational autoencoder scales these latents.
+    pub(super) fn scaling_factor(&self) -> f32 {
+        match &self.network {
+            Network::Variational(config) => config.scaling_factor,
+            // It reads latents as they are; the factor is its family's.
+            Network::Tiny(_) if self.xl => 0.13025,
+            Network::Tiny(_) => 0.18215,
+        }
     }
 
     /// Channels of the latents.

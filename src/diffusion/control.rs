@@ -6,6 +6,7 @@ use crate::models::unet::{Outline, UnetConfig};
 use crate::models::{ClassName, parse_config};
 use crate::picture::Picture;
 use crate::weights::Weights;
+use serde::Deserialize;
 
 /// A ControlNet that was read and checked, for [`Diffusion::set_controlnet`](super::Diffusion::set_controlnet).
 pub struct ControlNet {
@@ -44,25 +45,57 @@ impl Control {
     }
 }
 
+/// The keys of a ControlNet's `config.json` that change the arithmetic and leave no trace in the
+/// weights, beside those of a UNet.
+#[derive(Deserialize)]
+struct Variant {
+    #[serde(default)]
+    global_pool_conditions: bool,
+    #[serde(default = "rgb")]
+    controlnet_conditioning_channel_order: String,
+}
+
+fn rgb() -> String {
+    "rgb".into()
+}
+
 impl ControlNet {
-    /// The ControlNet of a diffusers folder: `config.json` and the weights beside it.
+    /// The ControlNet of a diffusers folder (`config.json` and the weights beside it, or the same
+    /// in a folder `controlnet`), or of one file, in the original layout or under diffusers'
+    /// names. A single file does not show whether its results are pooled: only those of ControlNet
+    /// 1.1 for shuffled pictures are, and they are steered too closely then.
     ///
     /// # Errors
     /// `NotFound`, `Format`, `Config`, `Unsupported` or `Weights`, naming file and key.
     pub fn open(files: &ModelFiles) -> Result<ControlNet> {
-        let file = "config.json";
+        let (component, file) = match files.read("config.json")? {
+            Some(_) => ("", "config.json"),
+            None => ("controlnet", "controlnet/config.json"),
+        };
         let text = files.text(file)?;
         let class: ClassName = parse_config(file, &text)?;
+        let refuse = |key: &str, expected: &str, got: &str| {
+            let message =
+                format!("{}: {file}: {key}: expected {expected}, got {got}", files.name());
+            Err(Error::new(ErrorKind::Unsupported, message))
+        };
         if class.class_name != "ControlNetModel" {
-            let message = format!(
-                "{}: {file}: _class_name: expected \"ControlNetModel\", got {:?}",
-                files.name(),
-                class.class_name
+            return refuse(
+                "_class_name",
+                "\"ControlNetModel\"",
+                &format!("{:?}", class.class_name),
             );
-            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        let variant: Variant = parse_config(file, &text)?;
+        if variant.global_pool_conditions {
+            return refuse("global_pool_conditions", "false", "true");
+        }
+        let order = variant.controlnet_conditioning_channel_order;
+        if order != rgb() {
+            return refuse("controlnet_conditioning_channel_order", "\"rgb\"", &order);
         }
         let config: UnetConfig = parse_config(file, &text)?;
         let outline = config.outline().map_err(|error| error.context(files.name()))?;
-        Ok(ControlNet { outline, weights: files.weights("")? })
+        Ok(ControlNet { outline, weights: files.weights(component)? })
     }
 }

@@ -57,6 +57,7 @@ impl Model {
 
     /// The codec of an autoencoder for the latents of this model.
     fn companion(&self, autoencoder: Autoencoder) -> Result<Codec> {
+        let autoencoder = autoencoder.scaled_by(self.codec.scaling_factor());
         let codec = Codec::new(autoencoder, self.codec.xl);
         let describe = |codec: &Codec| {
             let (channels, side) = (codec.channels(), codec.pixels_per_latent());

@@ -1,7 +1,7 @@
 //! Where a model's files come from.
 
 use crate::checkpoint::folder::Folder;
-use crate::checkpoint::{Checkpoint, Prediction, refuse_pickle};
+use crate::checkpoint::{Checkpoint, Sampling, refuse_pickle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::weights::{Source, Weights};
 use std::collections::BTreeMap;
@@ -10,12 +10,16 @@ use std::collections::BTreeMap;
 /// one checkpoint file whose parts were found.
 #[derive(Clone)]
 pub struct ModelFiles {
-    name: String,
+    pub(super) name: String,
     place: Place,
     /// Texts that stand for those of the place.
-    instead: BTreeMap<String, Vec<u8>>,
+    pub(super) instead: BTreeMap<String, Vec<u8>>,
+    /// Weights of components that stand for those of the place.
+    pub(super) replaced: BTreeMap<String, Weights>,
+    /// What is known of a single file's sampling, if it has a UNet.
+    pub(super) sampling: Option<Sampling>,
     /// Tensors of a checkpoint that are part of nothing.
-    unknown: Vec<String>,
+    pub(super) unknown: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -64,8 +68,8 @@ impl ModelFiles {
             let some = some[..count.min(5)].join(", ");
             log::warn!("{name}: {count} tensors are part of nothing that is known: {some}");
         }
-        let Checkpoint { texts, weights, unknown, .. } = checkpoint;
-        Ok(ModelFiles { unknown, ..Self::parts(name, texts, weights) })
+        let Checkpoint { texts, weights, unknown, sampling, .. } = checkpoint;
+        Ok(ModelFiles { unknown, sampling, ..Self::parts(name, texts, weights) })
     }
 
     /// A diffusers folder: `model_index.json`, `unet/`, `vae/`, `text_encoder/`, `tokenizer/`,
@@ -97,7 +101,8 @@ impl ModelFiles {
     }
 
     fn at(name: String, place: Place) -> ModelFiles {
-        ModelFiles { name, place, instead: BTreeMap::new(), unknown: Vec::new() }
+        let (instead, replaced) = Default::default();
+        ModelFiles { name, place, instead, replaced, sampling: None, unknown: Vec::new() }
     }
 
     /// Files in memory by their path in the folder, such as `unet/config.json`; `name` stands for
@@ -145,24 +150,6 @@ impl ModelFiles {
             "vae/diffusion_pytorch_model.safetensors",
         ];
         ModelFiles::memory("emoji-64", files)
-    }
-
-    /// The same model with another prediction than its scheduler's configuration says: of some
-    /// single files it cannot be seen.
-    ///
-    /// # Errors
-    /// `NotFound` if the model has no scheduler, `Format` if its configuration is damaged.
-    pub fn with_prediction(mut self, prediction: Prediction) -> Result<ModelFiles> {
-        let path = "scheduler/scheduler_config.json";
-        let mut config: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(&self.text(path)?).map_err(|error| {
-                let message = format!("{}/{path}: expected a JSON object", self.name);
-                Error::new(ErrorKind::Format, message).with_source(error)
-            })?;
-        config.insert("prediction_type".into(), prediction.name().into());
-        let text = serde_json::Value::Object(config).to_string();
-        self.instead.insert(path.into(), text.into_bytes());
-        Ok(self)
     }
 
     /// The name for messages: the folder, or what it was called.
@@ -217,6 +204,9 @@ impl ModelFiles {
     pub(super) fn weights(&self, component: &str) -> Result<Weights> {
         let slash = if component.is_empty() { "" } else { "/" };
         let inside = |file: &str| format!("{component}{slash}{file}");
+        if let Some(weights) = self.replaced.get(component) {
+            return Ok(weights.clone());
+        }
         if let Place::Parts { weights, .. } = &self.place {
             let found = weights.get(component).cloned();
             return found.ok_or_else(|| self.lacks(component, weights));
@@ -276,8 +266,8 @@ impl ModelFiles {
     fn lacks(&self, component: &str, weights: &BTreeMap<String, Weights>) -> Error {
         let there: Vec<&str> = weights.keys().map(String::as_str).collect();
         let message = format!(
-            "{}: expected a {component}, found {} only; take a file that holds the whole model, or \
-             its diffusers folder",
+            "{}: expected a {component}, found {} only; take a file that holds the whole model or \
+             its diffusers folder, or complete this one by another model of its family",
             self.name,
             there.join(", ")
         );

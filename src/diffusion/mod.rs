@@ -6,6 +6,7 @@
 
 mod autoencoder;
 mod codec;
+mod combined;
 mod component;
 mod conditions;
 mod control;

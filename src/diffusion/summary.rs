@@ -105,7 +105,11 @@ impl ModelFiles {
             name: self.name().to_string(),
             family: match family {
                 Some(family) => Some(family),
-                None => class(&config("unet/config.json")?).or(class(&config("config.json")?)),
+                None => {
+                    let paths = ["unet/config.json", "controlnet/config.json", "config.json"];
+                    let classes = paths.iter().map(|path| Ok(class(&config(path)?)));
+                    classes.collect::<Result<Vec<_>>>()?.into_iter().flatten().next()
+                }
             },
             components,
             prediction: scheduler["prediction_type"].as_str().map(String::from).or(usual),

@@ -3,15 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::key::Module;
+use crate::checkpoint::blocks::RESNET;
 use crate::error::{Error, ErrorKind, Result};
-
-/// The layers inside of a ResBlock that are products: the original's name, diffusers' name.
-const RESNET: [(&str, &str); 4] = [
-    ("in_layers.2", "conv1"),
-    ("emb_layers.1", "time_emb_proj"),
-    ("out_layers.3", "conv2"),
-    ("skip_connection", "conv_shortcut"),
-];
 
 /// The weights of a component by all names that their layers go by.
 pub(super) struct Names<'a> {

@@ -102,7 +102,8 @@ fn relatives_are_named_and_refused() {
         ("clip_txt_mapper.weight", "Stable Cascade"),
         ("edm_mean", "Playground"),
         ("lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight", "LoRA"),
-        ("control_model.input_hint_block.0.weight", "ControlNet"),
+        ("lora_controlnet", "Control-LoRA"),
+        ("difference", "ControlNet that holds differences"),
         ("emb_params", "embedding"),
     ] {
         let error = open(&Shapes::from([(name.into(), vec![2, 2])])).err().expect(found);

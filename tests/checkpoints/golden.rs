@@ -1,18 +1,18 @@
 //! The tiny single files of `tests/golden/single`, against what diffusers made of the same weights:
 //! configurations, quantised twins, and a whole run.
 
-#[path = "../common/mod.rs"]
-mod common;
-
+use crate::common;
 use croquis::checkpoint::Checkpoint;
 use croquis::diffusion::{Diffusion, Model, ModelFiles, Request};
+use croquis::gpu::Gpu;
 use croquis::shape::Storage;
 use croquis::weights::Weights;
 use safetensors::SafeTensors;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-fn path(file: &str) -> PathBuf {
+pub fn path(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/single").join(file)
 }
 
@@ -107,36 +107,106 @@ fn whole_models_open() {
     }
 }
 
-/// From a prompt to latents, with the configurations and the tokenizer that the file lacks.
-#[test]
-fn a_single_file_draws_what_diffusers_draws() {
-    let golden = golden("sd1");
-    let run = &golden["runs"]["txt2img.pndm"];
-    let file = std::fs::read(path("sd1.golden.safetensors")).expect("golden values");
-    let values = SafeTensors::deserialize(&file).expect("golden values");
-    let (_, expected) = common::golden(&values, "txt2img.pndm.latents");
+/// A vocabulary of the size of a tiny text encoder, in which the words `x`, `y` and `z` are the
+/// tokens of the golden runs.
+fn small_vocabulary() -> Vec<u8> {
+    let words = [("!", 0), ("x</w>", 7), ("z</w>", 41), ("y</w>", 300)];
+    let ends = [("<|startoftext|>", 510), ("<|endoftext|>", 511)];
+    let mut vocabulary: serde_json::Map<String, Value> =
+        words.iter().chain(&ends).map(|(word, id)| (word.to_string(), (*id).into())).collect();
+    let taken = |id: usize| words.iter().chain(&ends).any(|(_, taken)| *taken == id);
+    let others = (0..512).filter(|id| !taken(*id));
+    vocabulary.extend(others.map(|id| (format!("other{id}"), id.into())));
+    Value::Object(vocabulary).to_string().into_bytes()
+}
+
+/// A model of `tests/golden/single`. But for the first, text encoders are too small for CLIP's
+/// vocabulary; and the reference of XL reads an empty negative prompt as a text.
+pub fn files(model: &str, edit: impl Fn(&mut BTreeMap<String, Vec<u8>>)) -> ModelFiles {
+    let Checkpoint { mut texts, weights, .. } = checkpoint(&format!("{model}.safetensors"));
+    if model != "sd1" {
+        texts.insert("tokenizer/vocab.json".into(), small_vocabulary());
+        texts.insert("tokenizer/merges.txt".into(), b"#version: 0.2\n".to_vec());
+    }
+    if model == "sdxl" {
+        change(&mut texts, "model_index.json", "force_zeros_for_empty_prompt", false.into());
+    }
+    edit(&mut texts);
+    ModelFiles::parts(model, texts, weights)
+}
+
+/// Sets a key of a configuration.
+fn change(texts: &mut BTreeMap<String, Vec<u8>>, file: &str, key: &str, value: Value) {
+    let text = texts.get_mut(file).expect(file);
+    let mut config: Value = serde_json::from_slice(text).expect(file);
+    assert!(config.get(key).is_some_and(|old| *old != value), "{file}: {key}");
+    config[key] = value;
+    *text = config.to_string().into_bytes();
+}
+
+/// The relative error of a run's latents.
+pub fn error_of_run(gpu: &Gpu, files: &ModelFiles, model: &str, name: &str) -> f64 {
+    let golden = golden(model);
+    let run = &golden["runs"][name];
+    let file = std::fs::read(path(&format!("{model}.golden.safetensors"))).expect(model);
+    let values = SafeTensors::deserialize(&file).expect(model);
+    let (_, expected) = common::golden(&values, &format!("{name}.latents"));
     let number = |key: &str| run[key].as_u64().map(|value| value as usize);
-    let request = |seed| Request {
-        prompt: run["prompt"].as_str().expect("a prompt").into(),
+    let request = Request {
+        prompt: run["prompt"].as_str().unwrap_or("x y z").into(),
         guidance_scale: run["guidance_scale"].as_f64().map(|scale| scale as f32),
-        seed,
+        seed: run["seed"].as_u64().expect(name),
         steps: number("num_inference_steps"),
         width: number("width"),
         height: number("height"),
         ..Request::default()
     };
-    let seed = run["seed"].as_u64().expect("a seed");
-    for gpu in common::gpus() {
-        let files = ModelFiles::open(path("sd1.safetensors")).expect("a file");
-        let mut diffusion = Diffusion::open(gpu, &files).expect("a model");
-        let mut error = |seed| {
-            let generated = diffusion.generate_blocking(&request(seed)).expect("a picture");
-            common::relative_l2(&generated.latents, &expected)
-        };
-        let allowed = if gpu.target().storage == Storage::F32 { 1e-4 } else { 2e-2 };
-        let (right, wrong) = (error(seed), error(seed + 1));
-        println!("{}: {right:.2e}", common::name(gpu));
-        assert!(right < allowed, "{}: {right:.2e}, allowed {allowed:.0e}", common::name(gpu));
-        assert!(wrong > allowed, "another seed: {wrong:.2e}");
+    let mut diffusion = Diffusion::open(gpu, files).expect(model);
+    let generated = diffusion.generate_blocking(&request).expect(model);
+    common::relative_l2(&generated.latents, &expected)
+}
+
+const RUNS: [(&str, &str); 3] =
+    [("sd1", "txt2img.pndm"), ("sd2", "txt2img.ddim"), ("sdxl", "txt2img.euler")];
+
+fn allowed(gpu: &Gpu) -> f64 {
+    if gpu.target().storage == Storage::F32 { 1e-4 } else { 2e-2 }
+}
+
+/// From a prompt to latents, with the configurations and the tokenizer that the file lacks.
+#[test]
+fn single_files_draw_what_diffusers_draws() {
+    let mut wrong = Vec::new();
+    for (model, run) in RUNS {
+        let files = files(model, |_| ());
+        for gpu in common::gpus() {
+            let error = error_of_run(gpu, &files, model, run);
+            println!("{model} on {}: {error:.2e}", common::name(gpu));
+            if error > allowed(gpu) {
+                wrong.push(format!("{model} on {}: {error:.2e}", common::name(gpu)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// One wrong guess a model is seen.
+#[test]
+fn a_wrong_configuration_is_detected() {
+    let storage = |gpu: &&Gpu| gpu.target().storage == Storage::F32;
+    let gpu = common::gpus().iter().find(storage).expect("every adapter has f32");
+    let cases = [
+        ("sd1", "unet/config.json", "attention_head_dim", json!(4)),
+        ("sd2", "scheduler/scheduler_config.json", "prediction_type", json!("epsilon")),
+        ("sd2", "text_encoder/config.json", "hidden_act", json!("quick_gelu")),
+        ("sdxl", "unet/config.json", "attention_head_dim", json!([1, 1, 2])),
+        ("sdxl", "text_encoder_2/config.json", "num_attention_heads", json!(2)),
+        ("sdxl", "scheduler/scheduler_config.json", "timestep_spacing", json!("trailing")),
+    ];
+    for (model, file, key, value) in cases {
+        let files = files(model, |texts| change(texts, file, key, value.clone()));
+        let run = RUNS.iter().find(|(name, _)| *name == model).expect(model).1;
+        let error = error_of_run(gpu, &files, model, run);
+        assert!(error > 10.0 * allowed(gpu), "{model}: {file}: {key}: {error:.2e}");
     }
 }

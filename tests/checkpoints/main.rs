@@ -1,11 +1,15 @@
 //! Models in the forms in which people have them: single files of several families, folders in
 //! shards and variants, and everything that is refused.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod damaged;
 mod families;
 mod folders;
 mod golden;
+mod lora;
 mod names;
+mod parts;
 mod single;
 
 use std::collections::BTreeMap;

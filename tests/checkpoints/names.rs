@@ -4,6 +4,7 @@ use crate::{Shapes, fresh, list, sparse};
 use croquis::checkpoint::blocks::RESNET;
 use croquis::checkpoint::{Checkpoint, Family, Task, UnetLayout};
 use croquis::weights::Weights;
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Names and shapes of a component.
@@ -24,7 +25,7 @@ fn shapes(weights: &Weights) -> Shapes {
 fn differences(checkpoint: &Checkpoint, model: &Shapes) -> Vec<String> {
     let mut wrong: Vec<String> =
         checkpoint.unknown.iter().map(|name| format!("unknown: {name}")).collect();
-    for component in ["unet", "vae", "text_encoder", "text_encoder_2"] {
+    for component in ["unet", "vae", "text_encoder", "text_encoder_2", "controlnet"] {
         let mut got = checkpoint.weights.get(component).map(shapes).unwrap_or_default();
         for (name, shape) in &mut got {
             // The autoencoder's attention is 1×1 convolutions there, matrices here.
@@ -65,6 +66,34 @@ fn every_tensor_of_the_original_layout_is_one_of_diffusers() {
         assert!(wrong.is_empty(), "{model}:\n{}", wrong.join("\n"));
         assert_eq!(found.kind, Some((family, task)), "{model}");
         assert_eq!(found.missing(), [""; 0], "{model}");
+    }
+}
+
+/// With the prefix, without it, and under diffusers' own names.
+#[test]
+fn every_tensor_of_a_controlnet_is_one_of_diffusers() {
+    for (model, heads) in
+        [("controlnet-sd15", json!(8)), ("controlnet-sd21", json!([5, 10, 20, 20]))]
+    {
+        let (file, want) = (list(&format!("ldm-{model}")), list(&format!("diffusers-{model}")));
+        let without = |shapes: &Shapes, prefix: &str| -> Shapes {
+            let inside = |name: &str| name.strip_prefix(prefix).expect(prefix).to_string();
+            shapes.iter().map(|(name, shape)| (inside(name), shape.clone())).collect()
+        };
+        for shapes in [&file, &without(&file, "control_model."), &without(&want, "controlnet/")] {
+            let found = checkpoint(model, shapes);
+            let wrong = differences(&found, &want);
+            assert!(wrong.is_empty(), "{model}:\n{}", wrong.join("\n"));
+            assert_eq!(found.kind, None, "{model}");
+            let config: serde_json::Value =
+                serde_json::from_slice(&found.texts["controlnet/config.json"]).expect(model);
+            assert_eq!(config["attention_head_dim"], heads, "{model}");
+            assert_eq!(config["_class_name"], "ControlNetModel", "{model}");
+        }
+        let mut damaged = file.clone();
+        damaged.remove("control_model.zero_convs.3.0.weight");
+        damaged.insert("control_model.input_hint_block.1.weight".into(), vec![1]);
+        assert_eq!(differences(&checkpoint("edited", &damaged), &want).len(), 2, "{model}");
     }
 }
 

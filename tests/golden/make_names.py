@@ -15,7 +15,7 @@ import gzip
 import os
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from diffusers.loaders import single_file_utils as converter
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -162,6 +162,22 @@ def ldm_unet(inputs, mults, depths, context, linear, label=None, base=320, layer
     return t
 
 
+def ldm_controlnet(mults, depths, context, linear, base=320, layers=2):
+    """A copy of the UNet's way down, the convolutions of the picture, and those that begin at zero (ControlNet's `cldm.py`)."""
+    whole = ldm_unet(4, mults, depths, context, linear, base=base, layers=layers)
+    t = {name: shape for name, shape in whole.items() if name.startswith(("time_embed.", "input_blocks.", "middle_block."))}
+    hint = 3, 16, 16, 32, 32, 96, 96, 256, base
+    for index, (inputs, outputs) in enumerate(zip(hint, hint[1:])):
+        both(t, f"input_hint_block.{2 * index}", outputs, inputs, 3, 3)
+    widths = [base]
+    for level, mult in enumerate(mults):
+        widths += [base * mult] * (layers + (level + 1 < len(mults)))
+    for index, width in enumerate(widths):
+        both(t, f"zero_convs.{index}.0", width, width, 1, 1)
+    both(t, "middle_block_out.0", widths[-1], widths[-1], 1, 1)
+    return {"control_model." + name: shape for name, shape in t.items()}
+
+
 def ldm_vae(base=128, mults=(1, 2, 4, 4), layers=2, latents=4):
     t = {}
 
@@ -292,6 +308,25 @@ def check(checkpoint, parts):
         assert plain == want, (component, set(plain.items()) ^ set(want.items()))
 
 
+# The name, the UNet that it steers, and the original structure.
+CONTROLNETS = {
+    "controlnet-sd15": (SD1, ldm_controlnet((1, 2, 4, 4), (1, 1, 1, 0), 768, False)),
+    "controlnet-sd21": (SD2, ldm_controlnet((1, 2, 4, 4), (1, 1, 1, 0), 1024, True)),
+}
+
+
+def controlnet(config, checkpoint):
+    """The names of diffusers' model, which its converter makes of the checkpoint."""
+    down = {key: value for key, value in config.items() if key != "up_block_types"}
+    with torch.device("meta"):
+        model = ControlNetModel(**down)
+        tensors = {name: torch.empty(shape) for name, shape in checkpoint.items()}
+    got = converter.convert_controlnet_checkpoint(tensors, dict(model.config))
+    want = state(model)
+    assert {name: tuple(value.shape) for name, value in got.items()} == want, set(got) ^ set(want)
+    return {"controlnet/" + name: shape for name, shape in want.items()}
+
+
 def write(name, tensors):
     lines = [f"{tensor} {','.join(map(str, shape))}".rstrip() for tensor, shape in sorted(tensors.items())]
     with open(os.path.join(HERE, name + ".txt.gz"), "wb") as file:
@@ -306,3 +341,6 @@ for name, model in MODELS.items():
         write("ldm-" + name, CHECKPOINTS[name])
     write("diffusers-" + name, {f"{component}/{tensor}": shape for component, part in parts.items()
                                 for tensor, shape in state(part).items()})
+for name, (config, checkpoint) in CONTROLNETS.items():
+    write("diffusers-" + name, controlnet(config, checkpoint))
+    write("ldm-" + name, checkpoint)

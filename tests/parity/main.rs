@@ -11,6 +11,7 @@ mod blocks;
 mod emoji;
 mod limits;
 mod runs;
+mod single;
 mod tiles;
 mod unets;
 

@@ -16,7 +16,7 @@ use safetensors::SafeTensors;
 use serde::de::DeserializeOwned;
 
 /// A UNet and the values of its inputs, in our layout.
-struct UnetCase<'a> {
+pub struct UnetCase<'a> {
     weights: &'a Weights,
     outline: &'a Outline,
     sample_shape: [usize; 4],
@@ -54,7 +54,7 @@ impl UnetCase<'_> {
     }
 
     /// The graph with every block as an output.
-    fn graph(&self) -> Graph {
+    pub fn graph(&self) -> Graph {
         let builder = Builder::new();
         let m = Scope::new(&builder, "unet", self.weights);
         let sample = builder.input("sample", TensorType::real(self.sample_shape));
@@ -63,7 +63,7 @@ impl UnetCase<'_> {
     }
 
     /// Every block's output of a graph, in the order of computation.
-    fn run(&self, gpu: &Gpu, graph: Graph) -> Vec<(String, Vec<f32>)> {
+    pub fn run(&self, gpu: &Gpu, graph: Graph) -> Vec<(String, Vec<f32>)> {
         let phases = split_phases(graph, &["sample", "step"]);
         let weights = upload(gpu, self.weights, &phases.prepare);
         let prepare = common::program(gpu, &phases.prepare, &weights, &[]);
@@ -94,14 +94,14 @@ impl UnetCase<'_> {
 }
 
 /// The golden tensors of a UNet's inputs and its timestep.
-struct Inputs<'a> {
-    sample: &'a str,
-    context: &'a str,
-    timestep: f32,
+pub struct Inputs<'a> {
+    pub sample: &'a str,
+    pub context: &'a str,
+    pub timestep: f32,
 }
 
 impl<'a> UnetCase<'a> {
-    fn new(
+    pub fn new(
         golden: &SafeTensors<'_>,
         weights: &'a Weights,
         outline: &'a Outline,
@@ -130,7 +130,7 @@ impl<'a> UnetCase<'a> {
     }
 
     /// Checks the last output alone against a golden tensor, on every device.
-    fn check_last(&self, golden: &SafeTensors<'_>, name: &str) {
+    pub fn check_last(&self, golden: &SafeTensors<'_>, name: &str) {
         check_everywhere(golden, |gpu| {
             let outputs = self.run(gpu, self.graph());
             let last = outputs.into_iter().find(|(name, _)| name == "unet.conv_out").unwrap();
@@ -153,7 +153,7 @@ fn timestep(folder: &str, case: &str) -> f32 {
     json(&format!("{folder}/golden.json"))[case]["timestep"].as_f64().unwrap() as f32
 }
 
-const CONTEXT: &str = "unet.encoder_hidden_states";
+pub const CONTEXT: &str = "unet.encoder_hidden_states";
 
 /// Checks every block.
 fn check_unet(folder: &str, outline: &Outline) {
