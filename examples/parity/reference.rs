@@ -46,20 +46,25 @@ impl Reference {
         self.values.read_f32(name)
     }
 
+    /// The model's folder.
+    pub fn model(&self) -> PathBuf {
+        self.folder.join("model")
+    }
+
     pub fn files(&self) -> Result<ModelFiles> {
-        ModelFiles::folder(self.folder.join("model"))
+        ModelFiles::folder(self.model())
     }
 
     /// The path of a component's weights.
     pub fn weights(&self, component: &str) -> PathBuf {
         let text = component.starts_with("text");
         let file = if text { "model" } else { "diffusion_pytorch_model" };
-        self.folder.join("model").join(component).join(format!("{file}.safetensors"))
+        self.model().join(component).join(format!("{file}.safetensors"))
     }
 
     /// A component's `config.json`.
     pub fn config<C: DeserializeOwned>(&self, component: &str) -> Result<C> {
-        parse(&self.folder.join("model").join(component).join("config.json"))
+        parse(&self.model().join(component).join("config.json"))
     }
 }
 

@@ -1,89 +1,79 @@
-//! The text encoders with the reference's tokens.
+//! Prompts to embeddings, through the tokenizers and encoders that a run uses.
 
 use crate::common::relative_l2;
-use crate::modules::program;
 use crate::reference::Reference;
 use crate::report::Report;
 use croquis::Result;
+use croquis::diffusion::{ModelFiles, TextEmbeddings, TextEncoder, TextOptions};
 use croquis::gpu::Gpu;
-use croquis::graph::passes::fuse;
-use croquis::graph::{Builder, Scope};
-use croquis::models::clip::{ClipConfig, embed, text_encoder};
-use croquis::shape::TensorType;
-use croquis::weights::Weights;
+use croquis::weights::Source;
+use std::path::Path;
 
-/// The text encoders on the tokens of the reference. SDXL's hidden state is that before the last
-/// layer.
+/// The UNet's context, of SDXL both encoders' side by side, and the pooled embeddings where there
+/// are any.
 pub fn text_encoders(gpu: &Gpu, reference: &Reference, report: &mut Report) -> Result<()> {
-    for name in ["text_encoder", "text_encoder_2"] {
-        let rows: Vec<Vec<u32>> = match reference.description.get(name) {
-            Some(described) => serde_json::from_value(described["input_ids"].clone())
-                .map_err(|error| invalid(name, error))?,
-            None => continue,
-        };
-        let weights = Weights::open(reference.weights(name))?.without_prefix("text_model.")?;
-        let (key, tap) = match format!("{name}.final_layer_norm") {
-            last if reference.has(&last) => (last.clone(), last),
-            _ => (format!("{name}.hidden_states.-2"), last_but_one(name, &weights)),
-        };
-        let (_, expected) = reference.tensor(&key)?;
-        report.module(&key, &encode_text(gpu, reference, name, &weights, &rows, &tap)?, &expected);
-        if report.self_check() {
-            let weights = with_a_wrong_weight(reference, name)?;
-            let got = encode_text(gpu, reference, name, &weights, &rows, &tap)?;
-            let error = relative_l2(&got, &expected);
-            report.detects(&key, "a bias of the first layer with another sign", error);
+    let prompts: Vec<String> =
+        serde_json::from_value(reference.description["text_encoder"]["prompts"].clone())
+            .map_err(|error| invalid("text_encoder.prompts", error))?;
+    let (shape, expected) = reference.tensor("unet.encoder_hidden_states")?;
+    let context = format!("text: context, {}×{}×{}", shape[0], shape[1], shape[2]);
+    let got = encode(gpu, &reference.files()?, &prompts)?;
+    report.module(&context, &got.values, &expected);
+    if reference.has("unet.added.text_embeds") {
+        let (shape, expected) = reference.tensor("unet.added.text_embeds")?;
+        let pooled = format!("text: pooled, {}×{}", shape[0], shape[1]);
+        report.module(&pooled, &got.pooled.unwrap_or_default(), &expected);
+    }
+    if report.self_check() {
+        for encoder in ["text_encoder", "text_encoder_2"] {
+            if reference.weights(encoder).exists() {
+                let files = with_a_wrong_bias(reference, encoder)?;
+                let error = relative_l2(&encode(gpu, &files, &prompts)?.values, &expected);
+                let what = format!("a bias of {encoder}'s first layer with another sign");
+                report.detects(&context, &what, error);
+            }
         }
     }
     Ok(())
 }
 
-/// The path of the layer before the last.
-fn last_but_one(name: &str, weights: &Weights) -> String {
-    let layer = |name: &str| name.strip_prefix("encoder.layers.")?.split('.').next()?.parse().ok();
-    let last: usize = weights.names().filter_map(layer).max().unwrap_or(0);
-    format!("{name}.encoder.layers.{}", last.saturating_sub(1))
+fn encode(gpu: &Gpu, files: &ModelFiles, prompts: &[String]) -> Result<TextEmbeddings> {
+    let prompts: Vec<_> = prompts.iter().map(String::as_str).collect();
+    gpu.block_on(TextEncoder::open(files)?.encode(gpu, &prompts, TextOptions::default()))
 }
 
-fn encode_text(
-    gpu: &Gpu,
-    reference: &Reference,
-    name: &str,
-    weights: &Weights,
-    rows: &[Vec<u32>],
-    tap: &str,
-) -> Result<Vec<f32>> {
-    let config: ClipConfig = reference.config(name)?;
-    let mut embeddings = Vec::new();
-    for row in rows {
-        embeddings.extend(embed(weights, row)?);
+/// The encoders and tokenizers, with the signs of one bias changed: the highest bit of each half.
+fn with_a_wrong_bias(reference: &Reference, encoder: &str) -> Result<ModelFiles> {
+    let model = reference.model();
+    let wrong = format!("{encoder}/model.safetensors");
+    let mut files = Vec::new();
+    for folder in ["text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"] {
+        for name in names(&model.join(folder)) {
+            let path = format!("{folder}/{name}");
+            let mut source = Source::map(&model.join(&path))?;
+            if path == wrong {
+                source = with_another_sign(source.as_ref(), &path)?.into();
+            }
+            files.push((path, source));
+        }
     }
-    let tokens = rows.first().map_or(1, Vec::len);
-    let width = embeddings.len() / (rows.len() * tokens).max(1);
-    let builder = Builder::new();
-    let m = Scope::new(&builder, name, weights);
-    let input = builder.input("embeddings", TensorType::real([rows.len(), tokens, width]));
-    text_encoder(&m, &config, input);
-    let graph = fuse(builder.finish_with_taps()?);
-    let program = program(gpu, weights, &graph, &[])?;
-    program.write("embeddings", &embeddings)?;
-    program.run();
-    gpu.block_on(program.read(tap))
+    Ok(ModelFiles::memory("a wrong model", files))
 }
 
-/// The component with the signs of one bias changed: the highest bit of each half.
-fn with_a_wrong_weight(reference: &Reference, name: &str) -> Result<Weights> {
-    let path = reference.weights(name);
-    let mut bytes = std::fs::read(&path).map_err(|error| invalid(name, error))?;
-    let view =
-        safetensors::SafeTensors::deserialize(&bytes).map_err(|error| invalid(name, error))?;
-    let tensor = view
-        .tensor("text_model.encoder.layers.0.mlp.fc1.bias")
-        .map_err(|error| invalid(name, error))?;
-    let start = tensor.data().as_ptr() as usize - bytes.as_ptr() as usize;
-    let end = start + tensor.data().len();
-    bytes[start..end].chunks_exact_mut(2).for_each(|half| half[1] ^= 0x80);
-    Weights::from_bytes(name, bytes)?.without_prefix("text_model.")
+fn with_another_sign(file: &[u8], name: &str) -> Result<Vec<u8>> {
+    let invalid = |error| invalid(name, error);
+    let view = safetensors::SafeTensors::deserialize(file).map_err(invalid)?;
+    let bias = view.tensor("text_model.encoder.layers.0.mlp.fc1.bias").map_err(invalid)?.data();
+    let start = bias.as_ptr() as usize - file.as_ptr() as usize;
+    let mut bytes = file.to_vec();
+    bytes[start..start + bias.len()].chunks_exact_mut(2).for_each(|half| half[1] ^= 0x80);
+    Ok(bytes)
+}
+
+/// The files of a folder; none if there is no such folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 fn invalid(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> croquis::Error {

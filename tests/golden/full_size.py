@@ -151,7 +151,7 @@ def make(family, out, merges, large):
     pipe.set_progress_bar_config(disable=True)
     run(T, J, "txt2img", pipe, parts["scheduler"], prompt=None, negative=None, num_inference_steps=4, height=128, width=128, **texts)
     J["runs"]["txt2img"] |= dict(prompt=PROMPT, negative_prompt=None if family == "sdxl" else NEGATIVE)
-    dump_golden(out, T, J)
+    dump_golden(out, T, J, made_by="full_size.py")
     say(f"picture from {float(T['txt2img.image'].min()):.2f} to {float(T['txt2img.image'].max()):.2f}; done: {out}")
 
 
