@@ -106,7 +106,7 @@ fn weights(folder: &str, half: bool) -> Need {
         false => "diffusion_pytorch_model",
     };
     let file = |end: &str| vec![format!("{folder}/{stem}{end}")];
-    let mut variants = vec![
+    let mut variants = [
         [".safetensors", ".safetensors.index.json"],
         [".fp16.safetensors", ".safetensors.index.fp16.json"],
     ];
