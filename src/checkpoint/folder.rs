@@ -24,9 +24,26 @@ pub struct Folder<'a> {
 
 /// The list of a component's shards, `X.safetensors.index.json`.
 #[derive(Deserialize)]
-struct Index {
+pub(crate) struct Index {
     /// The file of every tensor.
     weight_map: BTreeMap<String, String>,
+}
+
+impl Index {
+    /// From the text of the file.
+    ///
+    /// # Errors
+    /// `Format` if it is something else.
+    pub(crate) fn parse(text: &[u8]) -> Result<Index> {
+        serde_json::from_slice(text).map_err(|error| {
+            Error::new(ErrorKind::Format, "expected an index of shards").with_source(error)
+        })
+    }
+
+    /// The names of all shards.
+    pub(crate) fn shards(&self) -> BTreeSet<&str> {
+        self.weight_map.values().map(String::as_str).collect()
+    }
 }
 
 impl Folder<'_> {
@@ -71,11 +88,11 @@ impl Folder<'_> {
             let message = format!("{}/{file}: {problem}", self.name);
             Error::new(ErrorKind::Format, message)
         };
-        let index: Index = serde_json::from_slice(&(self.read)(file)?)
-            .map_err(|error| damaged("expected an index of shards".into()).with_source(error))?;
-        let shards: BTreeSet<&String> = index.weight_map.values().collect();
-        let missing: Vec<&str> =
-            shards.iter().filter(|s| !self.files.contains(s)).map(|s| s.as_str()).collect();
+        let index = Index::parse(&(self.read)(file)?)
+            .map_err(|error| error.context(format!("{}/{file}", self.name)))?;
+        let shards = index.shards();
+        let there = |shard: &str| self.files.iter().any(|file| file == shard);
+        let missing: Vec<&str> = shards.iter().filter(|s| !there(s)).copied().collect();
         if !missing.is_empty() {
             let message = format!(
                 "{}: {} of {} shards are missing: {}; check that the download is complete",
@@ -89,12 +106,12 @@ impl Folder<'_> {
         let mut all: Option<Weights> = None;
         for shard in shards {
             let weights = (self.open)(shard)?;
-            let listed = |name: &str| index.weight_map.get(name) == Some(shard);
+            let listed = |name: &str| index.weight_map.get(name).is_some_and(|file| file == shard);
             if let Some(name) = weights.names().find(|name| !listed(name)) {
                 let problem = format!("{shard} holds {name}, which the index does not say");
                 return Err(damaged(problem));
             }
-            let mut here = index.weight_map.iter().filter(|(_, file)| *file == shard);
+            let mut here = index.weight_map.iter().filter(|(_, file)| file.as_str() == shard);
             if let Some((name, _)) = here.find(|(name, _)| weights.shape(name).is_none()) {
                 return Err(damaged(format!("expected {name} in {shard}, which does not hold it")));
             }

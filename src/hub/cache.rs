@@ -7,7 +7,7 @@
 //! .locks/models--org--name/HASH.lock           held by the process that downloads a blob
 //! ```
 
-use super::files::{INDEX, Selection, needs, select};
+use super::files::{INDEX, Need, Selection, needs, select, shards};
 use super::options::HubOptions;
 use super::repository::{Repository, is_plain};
 use crate::error::{Error, ErrorKind, Result};
@@ -48,15 +48,22 @@ impl Cache {
         options: &HubOptions,
     ) -> Result<(Option<PathBuf>, Selection)> {
         let snapshot = self.find(repository.revision())?;
-        let index = match &snapshot {
-            Some(snapshot) => read(&snapshot.join(INDEX))?,
-            None => None,
+        let named = |error: Error| error.context(format!("model {repository}"));
+        let stored = |file: &str| match &snapshot {
+            Some(snapshot) => read(&snapshot.join(file)),
+            None => Ok(None),
         };
-        let needs = needs(index.as_deref(), options.half)
-            .map_err(|error| error.context(format!("model {repository}")))?;
+        let needs = match repository.file() {
+            Some(file) => vec![Need::file(file.into())],
+            None => needs(stored(INDEX)?.as_deref(), options.half).map_err(named)?,
+        };
         // A link whose blob is gone counts as missing.
         let has = |file: &str| snapshot.as_ref().is_some_and(|folder| folder.join(file).is_file());
-        let selection = select(needs, has);
+        let mut selection = select(needs, has);
+        for index in selection.indices() {
+            let text = stored(&index)?.unwrap_or_default();
+            selection.extend(select(shards(&index, &text).map_err(named)?, has));
+        }
         Ok((snapshot, selection))
     }
 

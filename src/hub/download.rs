@@ -3,14 +3,15 @@
 use super::blob::{Blob, create_folder, disk};
 use super::cache::Cache;
 use super::client::{Client, Entry, Listing};
-use super::files::{INDEX, Need, needs, select};
+use super::files::{INDEX, Need, Selection, needs, select, shards};
 use super::locate;
 use super::options::HubOptions;
-use super::repository::Repository;
+use super::repository::{Repository, is_model};
 use crate::error::{Error, ErrorKind, Result};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How far a download is.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,8 @@ pub struct Transfer<'a> {
     pub total_bytes: u64,
 }
 
-/// The folder of a model in the cache, after downloading what the cache lacks. A snapshot that is
+/// The folder of a model in the cache, or the one file that the name means, after downloading what
+/// the cache lacks. A snapshot that is
 /// complete is used as it is, and with [`offline`](HubOptions::offline) nothing else.
 ///
 /// Blocks. `on_progress` is called every few hundred kilobytes, and stops the download with
@@ -50,10 +52,7 @@ pub fn fetch(
     let cache = Cache::new(repository, options);
     let snapshot = cache.snapshot(&listing.commit);
     let job = Job { repository, client, cache, listing, snapshot };
-    // The list of components comes first, since it tells the rest.
-    let index = job.index(&mut on_progress).map_err(named)?;
-    let wanted = needs(index.as_deref(), options.half).map_err(named)?;
-    let selection = select(wanted, |file| job.listing.files.contains_key(file));
+    let selection = job.select(options.half, &mut on_progress).map_err(named)?;
     if !selection.missing.is_empty() {
         return Err(job.incomplete(&selection.missing));
     }
@@ -73,18 +72,32 @@ struct Job<'a> {
 type OnProgress<'p> = &'p mut dyn FnMut(&Transfer<'_>) -> ControlFlow<()>;
 
 impl Job<'_> {
-    /// Downloads the list of components, if the repository has one, and notes the commit.
-    fn index(&self, on_progress: OnProgress<'_>) -> Result<Option<Vec<u8>>> {
-        if !self.listing.files.contains_key(INDEX) {
-            return Ok(None);
-        }
-        self.files(&[INDEX.to_string()], on_progress)?;
-        let reference = self.cache.reference(self.repository.revision());
+    /// Chooses what to download. The lists of components and of shards tell it, so that they are
+    /// downloaded first.
+    fn select(&self, half: bool, on_progress: OnProgress<'_>) -> Result<Selection> {
+        let has = |file: &str| self.listing.files.contains_key(file);
+        let needs = match self.repository.file() {
+            Some(file) => vec![Need::file(file.into())],
+            None if has(INDEX) => needs(Some(&self.small_file(INDEX, on_progress)?), half)?,
+            None => needs(None, half)?,
+        };
         if self.repository.revision() != self.listing.commit {
+            let reference = self.cache.reference(self.repository.revision());
             write_whole(&reference, &self.listing.commit)?;
         }
-        let file = self.snapshot.join(INDEX);
-        fs::read(&file).map(Some).map_err(|error| disk(&file, error))
+        let mut selection = select(needs, has);
+        for index in selection.indices() {
+            let text = self.small_file(&index, on_progress)?;
+            selection.extend(select(shards(&index, &text)?, has));
+        }
+        Ok(selection)
+    }
+
+    /// Downloads a file and reads it.
+    fn small_file(&self, path: &str, on_progress: OnProgress<'_>) -> Result<Vec<u8>> {
+        self.files(&[path.to_string()], on_progress)?;
+        let file = self.snapshot.join(path);
+        fs::read(&file).map_err(|error| disk(&file, error))
     }
 
     /// Downloads files one after the other.
@@ -121,17 +134,19 @@ impl Job<'_> {
     /// A repository that does not have what a model needs.
     fn incomplete(&self, missing: &[Need]) -> Error {
         let descriptions: Vec<_> = missing.iter().map(|need| need.describe()).collect();
-        let mut message = format!(
-            "model {}: the repository is not a diffusers folder with weights in safetensors format; \
-             it lacks {}",
-            self.repository,
-            descriptions.join(", ")
-        );
-        let single = |file: &&String| file.ends_with(".safetensors") && !file.contains('/');
+        let what = match self.repository.file() {
+            Some(_) => "the repository",
+            None => {
+                "the repository is not a diffusers folder with weights in safetensors format; it"
+            }
+        };
+        let lacks = descriptions.join(", ");
+        let mut message = format!("model {}: {what} lacks {lacks}", self.repository);
+        let single = |file: &&String| is_model(file) && !file.contains('/');
         let whole: Vec<_> = self.listing.files.keys().filter(single).map(String::as_str).collect();
         if !whole.is_empty() {
             message += &format!(
-                "; it has the single file{} {}: get one with `hf download {} FILE` and name its path",
+                "; it has the single file{} {}: name one as {}/FILE",
                 if whole.len() == 1 { "" } else { "s" },
                 whole.join(", "),
                 self.repository.name()
@@ -142,46 +157,42 @@ impl Job<'_> {
 }
 
 /// Gives contents their name in the snapshot: a relative link, or where the system has none a
-/// second name of the same file.
+/// second name of the same file. A link whose contents are gone is replaced.
 fn link(name: &Path, path: &str, blob: &Blob<'_>) -> Result<()> {
     if name.is_file() {
         return Ok(());
     }
-    if let Some(folder) = name.parent() {
-        create_folder(folder)?;
-    }
-    // A link whose contents are gone would be in the way.
-    match fs::remove_file(name) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(disk(name, error));
-        }
-        _ => {}
-    }
-    #[cfg(unix)]
-    let linked = {
-        let up = "../".repeat(2 + path.matches('/').count());
-        std::os::unix::fs::symlink(format!("{up}blobs/{}", blob.entry.blob), name)
-    };
-    #[cfg(not(unix))]
-    let linked = {
-        let _ = path;
-        fs::hard_link(blob.file(), name).or_else(|_| fs::copy(blob.file(), name).map(|_| ()))
-    };
-    match linked {
-        // Another process was faster.
-        Err(_) if name.is_file() => Ok(()),
-        linked => linked.map_err(|error| disk(name, error)),
-    }
+    at_once(name, |new| {
+        #[cfg(unix)]
+        let linked = {
+            let up = "../".repeat(2 + path.matches('/').count());
+            std::os::unix::fs::symlink(format!("{up}blobs/{}", blob.entry.blob), new)
+        };
+        #[cfg(not(unix))]
+        let linked = {
+            let _ = path;
+            fs::hard_link(blob.file(), new).or_else(|_| fs::copy(blob.file(), new).map(|_| ()))
+        };
+        linked
+    })
 }
 
 /// Writes a small file so that others see all of it or nothing.
 fn write_whole(file: &Path, text: &str) -> Result<()> {
+    at_once(file, |new| fs::write(new, text))
+}
+
+/// Makes a file under another name and gives it its own, in place of what may be there: others
+/// see the old one or the new one, and never none.
+fn at_once(file: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
+    // Several threads may make the same file at the same time, as several processes may.
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
     if let Some(folder) = file.parent() {
         create_folder(folder)?;
     }
     let mut partial = file.as_os_str().to_owned();
-    partial.push(format!(".{}.incomplete", std::process::id()));
+    partial.push(format!(".{}-{count}.incomplete", std::process::id()));
     let partial = PathBuf::from(partial);
-    fs::write(&partial, text).map_err(|error| disk(&partial, error))?;
-    fs::rename(&partial, file).map_err(|error| disk(file, error))
+    make(&partial).and_then(|()| fs::rename(&partial, file)).map_err(|error| disk(file, error))
 }

@@ -1,5 +1,7 @@
 //! Which files of a repository a model needs.
 
+use super::repository::is_plain;
+use crate::checkpoint::folder::Index;
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
@@ -29,8 +31,22 @@ pub(super) struct Selection {
     pub missing: Vec<Need>,
 }
 
+impl Selection {
+    /// The indices of shards among the files.
+    pub fn indices(&self) -> Vec<String> {
+        self.files.iter().filter(|file| is_index(file)).cloned().collect()
+    }
+
+    /// Adds what was chosen of other things.
+    pub fn extend(&mut self, more: Selection) {
+        self.files.extend(more.files);
+        self.missing.extend(more.missing);
+    }
+}
+
 impl Need {
-    fn file(path: String) -> Need {
+    /// A file that must be there.
+    pub fn file(path: String) -> Need {
         Need { choices: vec![vec![path]], optional: false }
     }
 
@@ -39,9 +55,10 @@ impl Need {
         self.choices.iter().take(1).flatten().map(String::as_str)
     }
 
-    /// All choices, in words.
+    /// The choices, in words. Indices of shards are no help to whom weights are missing.
     pub fn describe(&self) -> String {
-        let choices: Vec<_> = self.choices.iter().map(|files| files.join(" and ")).collect();
+        let choices = self.choices.iter().filter(|files| !files.iter().any(|file| is_index(file)));
+        let choices: Vec<_> = choices.map(|files| files.join(" and ")).collect();
         match choices.split_first() {
             Some((first, rest)) if !rest.is_empty() => format!("{first} (or {})", rest.join(", ")),
             _ => choices.concat(),
@@ -81,18 +98,44 @@ pub(super) fn needs(index: Option<&[u8]>, half: bool) -> Result<Vec<Need>> {
     Ok(needs)
 }
 
-/// A network's weights, in 32 or 16 bits.
+/// A network's weights, in 32 or 16 bits, whole or in shards. Of shards it is the index here, which
+/// tells [the others](shards).
 fn weights(folder: &str, half: bool) -> Need {
     let stem = match folder.starts_with("text_encoder") {
         true => "model",
         false => "diffusion_pytorch_model",
     };
-    let file = |end: &str| vec![format!("{folder}/{stem}{end}.safetensors")];
-    let mut choices = vec![file(""), file(".fp16")];
+    let file = |end: &str| vec![format!("{folder}/{stem}{end}")];
+    let mut variants = [
+        [".safetensors", ".safetensors.index.json"],
+        [".fp16.safetensors", ".safetensors.index.fp16.json"],
+    ];
     if half {
-        choices.reverse();
+        variants.reverse();
     }
-    Need { choices, optional: false }
+    Need { choices: variants.concat().into_iter().map(file).collect(), optional: false }
+}
+
+/// Whether a file is an index of shards.
+fn is_index(file: &str) -> bool {
+    file.contains(".safetensors.index.")
+}
+
+/// The shards that an index lists; `path` is the index's own.
+///
+/// # Errors
+/// `Format` if it is no index, or lists something else than files beside it.
+pub(super) fn shards(path: &str, text: &[u8]) -> Result<Vec<Need>> {
+    let index = Index::parse(text).map_err(|error| error.context(path))?;
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let beside = |shard: &str| match is_plain(shard) && shard.ends_with(".safetensors") {
+        true => Ok(Need::file(format!("{folder}/{shard}"))),
+        false => {
+            let message = format!("{path}: expected the name of a shard, got {shard:?}");
+            Err(Error::new(ErrorKind::Format, message))
+        }
+    };
+    index.shards().into_iter().map(beside).collect()
 }
 
 /// The names of the components that a `model_index.json` lists with a class.

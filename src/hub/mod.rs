@@ -3,7 +3,8 @@
 //!
 //! [`locate`] only looks into the cache, and is always there. `fetch`, of the feature `hub`,
 //! downloads what is missing: exactly the files that croquis reads, never `.bin` or `.ckpt`. A
-//! snapshot that is complete is used as it is, without asking the network.
+//! snapshot that is complete is used as it is, without asking the network. A name may also mean one
+//! file that is a whole model: `org/name/file.safetensors`.
 //!
 //! ```no_run
 //! use croquis::diffusion::{Diffusion, ModelFiles};
@@ -11,8 +12,8 @@
 //!
 //! # fn main() -> croquis::Result<()> {
 //! let repository: Repository = "stable-diffusion-v1-5/stable-diffusion-v1-5".parse()?;
-//! let folder = locate(&repository, &HubOptions::from_env()?)?;
-//! let model = ModelFiles::folder(folder)?;
+//! let path = locate(&repository, &HubOptions::from_env()?)?;
+//! let model = ModelFiles::open(path)?;
 //! # Ok(())
 //! # }
 //! ```
@@ -47,7 +48,8 @@ use cache::Cache;
 use files::Selection;
 use std::path::PathBuf;
 
-/// The folder of a model in the cache, which can be opened as a diffusers folder.
+/// The folder of a model in the cache, which can be opened as a diffusers folder, or the one file
+/// that the name means.
 ///
 /// # Errors
 /// `NotFound` with the list of files that are missing, where they were looked for and how to get
@@ -57,7 +59,10 @@ pub fn locate(repository: &Repository, options: &HubOptions) -> Result<PathBuf> 
     let cache = Cache::new(repository, options);
     let (snapshot, selection) = cache.look_up(repository, options)?;
     match snapshot {
-        Some(snapshot) if selection.missing.is_empty() => Ok(snapshot),
+        Some(snapshot) if selection.missing.is_empty() => Ok(match repository.file() {
+            Some(file) => snapshot.join(file),
+            None => snapshot,
+        }),
         _ => Err(missing(repository, options, &cache, &selection)),
     }
 }

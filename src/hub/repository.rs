@@ -5,10 +5,12 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A repository and a state of it: `org/name`, or `org/name@revision` with a branch, a tag or a
-/// commit; without one, the branch `main`.
+/// commit; without one, the branch `main`. Or one file of it that is a whole model:
+/// `org/name/file.safetensors`, also in folders, also with a revision after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
     name: String,
+    file: Option<String>,
     revision: String,
 }
 
@@ -16,6 +18,11 @@ impl Repository {
     /// Organisation and name: `org/name`.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The path of the one file that is meant, if it is one.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
     }
 
     /// Branch, tag or commit.
@@ -34,27 +41,46 @@ impl FromStr for Repository {
     type Err = Error;
 
     /// # Errors
-    /// `Argument` if it is not `org/name` or `org/name@revision`.
+    /// `Argument` if it is not `org/name`, `org/name/file.safetensors` or `org/name/file.gguf`, with
+    /// or without `@revision`.
     fn from_str(text: &str) -> Result<Self> {
-        let (name, revision) = text.split_once('@').unwrap_or((text, "main"));
-        let named = name.split('/').count() == 2 && name.split('/').all(is_plain);
-        let revised = revision.split('/').all(is_plain);
-        if !named || !revised {
+        let (path, revision) = text.split_once('@').unwrap_or((text, "main"));
+        let parts: Vec<&str> = path.split('/').collect();
+        let plain =
+            parts.iter().chain(&revision.split('/').collect::<Vec<_>>()).all(|p| is_plain(p));
+        let (name, file) = match parts.as_slice() {
+            [_, _] => (path.to_string(), None),
+            [organisation, name, file @ ..] if is_model(path) => {
+                (format!("{organisation}/{name}"), Some(file.join("/")))
+            }
+            _ => (String::new(), None),
+        };
+        if name.is_empty() || !plain {
             let message = format!(
-                "name of a model: expected org/name or org/name@revision, of letters, digits, \
-                 '-', '_' and '.', got {text:?}"
+                "name of a model: expected org/name, org/name/file.safetensors or \
+                 org/name/file.gguf, each with or without @revision, of letters, digits, '-', '_' \
+                 and '.', got {text:?}"
             );
             return Err(Error::new(ErrorKind::Argument, message));
         }
-        Ok(Repository { name: name.into(), revision: revision.into() })
+        Ok(Repository { name, file, revision: revision.into() })
     }
+}
+
+/// Whether a file is one that a model can be.
+pub(super) fn is_model(file: &str) -> bool {
+    [".safetensors", ".gguf"].iter().any(|end| file.ends_with(end))
 }
 
 impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if let Some(file) = &self.file {
+            write!(f, "/{file}")?;
+        }
         match self.revision.as_str() {
-            "main" => f.write_str(&self.name),
-            revision => write!(f, "{}@{revision}", self.name),
+            "main" => Ok(()),
+            revision => write!(f, "@{revision}"),
         }
     }
 }
@@ -77,8 +103,36 @@ mod tests {
     }
 
     #[test]
+    fn one_file_of_a_repository() {
+        for (text, file, revision) in [
+            ("org/name/model.safetensors", "model.safetensors", "main"),
+            ("org/name/gguf/model-q8_0.gguf@refs/pr/3", "gguf/model-q8_0.gguf", "refs/pr/3"),
+        ] {
+            let repository: Repository = text.parse().unwrap();
+            assert_eq!((repository.name(), repository.file()), ("org/name", Some(file)));
+            assert_eq!(repository.revision(), revision);
+            assert_eq!(repository.to_string(), text);
+        }
+    }
+
+    #[test]
     fn paths_are_no_names() {
-        let paths = ["name", "a/b/c", "/a", "./a", "../a", "a/..", "a/b@", "a/b@../c", "a b/c", ""];
+        let paths = [
+            "name",
+            "a/b/c",
+            "a/b/c.ckpt",
+            "a/b/../c.gguf",
+            "a/b/.safetensors",
+            "a/b/c.gguf/d",
+            "/a",
+            "./a",
+            "../a",
+            "a/..",
+            "a/b@",
+            "a/b@../c",
+            "a b/c",
+            "",
+        ];
         for text in paths {
             let error = text.parse::<Repository>().unwrap_err();
             assert!(error.to_string().contains("expected org/name"), "{text}: {error}");

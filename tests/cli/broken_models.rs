@@ -123,7 +123,7 @@ fn a_header_that_lies_about_offsets() {
 fn weights_of_a_wrong_type() {
     let model = copy("dtype");
     edit_header(&model, UNET, |header| header["conv_in.weight"]["dtype"] = json!("I16"));
-    let words = ["conv_in.weight", "expected f32, f16, bf16, ", "got I16"];
+    let words = ["conv_in.weight", "expected f32, f16, bf16, ", "got i16"];
     refuses(&["--model", text(&model)], &words);
 }
 

@@ -34,7 +34,8 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn synthesised_models_draw() {
-    for (preset, more) in [("sd15-tiny", &["--storage-dtype", "f32"][..]), ("sd21-tiny", &[])] {
+    let full: &[&str] = &["--storage-dtype", "f32"];
+    for (preset, more) in [("sd15-tiny", full), ("sd21-tiny", &[]), ("sdxl-tiny", &[])] {
         let folder = fresh(&format!("synth-{preset}"));
         synth(preset, &folder, more);
         let model = Model::open(&ModelFiles::folder(&folder).expect("a folder")).expect("a model");

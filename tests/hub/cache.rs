@@ -7,10 +7,10 @@ use croquis::hub::{HubOptions, locate};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const COMMIT: &str = "39593d5650112b4cc580433f6b0435385882d819";
+pub const COMMIT: &str = "39593d5650112b4cc580433f6b0435385882d819";
 
 /// A cache with a snapshot of some files.
-fn cache_of<'a>(name: &str, files: impl IntoIterator<Item = &'a str>) -> (HubOptions, PathBuf) {
+pub fn cache_of<'a>(name: &str, files: impl IntoIterator<Item = &'a str>) -> (HubOptions, PathBuf) {
     let options = empty_cache(name);
     let folder = options.cache.join("models--org--tiny");
     let snapshot = folder.join("snapshots").join(COMMIT);
@@ -21,7 +21,7 @@ fn cache_of<'a>(name: &str, files: impl IntoIterator<Item = &'a str>) -> (HubOpt
     (options, snapshot)
 }
 
-fn write(path: &Path, bytes: &[u8]) {
+pub fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     fs::write(path, bytes).expect("a file");
 }
@@ -93,4 +93,17 @@ fn a_link_to_nothing_is_a_missing_file() {
     std::os::unix::fs::symlink("../../../blobs/gone", &file).expect("a link");
     let error = locate(&repository("org/tiny"), &options).expect_err("a list");
     assert!(error.to_string().contains(": unet/config.json; get them"), "{error}");
+}
+
+#[test]
+fn one_file_of_a_snapshot() {
+    let (options, snapshot) = cache_of("one-file", []);
+    let file = snapshot.join("gguf/model-q8_0.gguf");
+    let missing = locate(&repository("org/tiny/gguf/model-q8_0.gguf"), &options);
+    let message = missing.expect_err("a list").to_string();
+    assert!(message.contains("model org/tiny/gguf/model-q8_0.gguf: missing in"), "{message}");
+    assert!(message.contains("`hf download org/tiny gguf/model-q8_0.gguf`"), "{message}");
+    write(&file, b"GGUF");
+    let found = locate(&repository("org/tiny/gguf/model-q8_0.gguf"), &options);
+    assert_eq!(found.expect("a file"), file);
 }

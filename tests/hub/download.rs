@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 
 /// A server, and an empty cache for its models.
-fn hub(name: &str) -> (Server, HubOptions) {
+pub fn hub(name: &str) -> (Server, HubOptions) {
     let server = Server::start();
     let mut options = empty_cache(name);
     options.endpoint = server.endpoint.clone();
@@ -21,11 +21,15 @@ fn hub(name: &str) -> (Server, HubOptions) {
 }
 
 fn quiet(options: &HubOptions) -> croquis::Result<PathBuf> {
-    fetch(&repository("org/tiny"), options, |_| ControlFlow::Continue(()))
+    quiet_of("org/tiny", options)
+}
+
+pub fn quiet_of(name: &str, options: &HubOptions) -> croquis::Result<PathBuf> {
+    fetch(&repository(name), options, |_| ControlFlow::Continue(()))
 }
 
 /// All files below a folder, links as what they point to.
-fn files(folder: &Path) -> Vec<String> {
+pub fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(next) = folders.pop() {

@@ -16,13 +16,13 @@ fn hub(name: &str) -> (Server, HubOptions) {
     (server, options)
 }
 
-fn failure(name: &str, options: &HubOptions) -> Error {
+pub fn failure(name: &str, options: &HubOptions) -> Error {
     let fetched = fetch(&repository(name), options, |_| ControlFlow::Continue(()));
     fetched.expect_err("a failure")
 }
 
 #[track_caller]
-fn assert_says(error: &Error, kind: ErrorKind, words: &[&str]) {
+pub fn assert_says(error: &Error, kind: ErrorKind, words: &[&str]) {
     let message = error.to_string();
     let missing: Vec<_> = words.iter().filter(|word| !message.contains(**word)).collect();
     assert!(error.kind() == kind && missing.is_empty(), "{error:?}, without {missing:?}");
@@ -93,7 +93,7 @@ fn a_repository_without_what_is_needed() {
     state.files.remove(UNET);
     state.files.insert("v1-5.safetensors".into(), vec![0; 10]);
     drop(state);
-    let words = ["it lacks", UNET, "single file v1-5.safetensors", "hf download org/tiny"];
+    let words = ["it lacks", UNET, "single file v1-5.safetensors: name one as org/tiny/FILE"];
     assert_says(&failure("org/tiny", &options), ErrorKind::NotFound, &words);
 }
 

@@ -8,6 +8,9 @@ mod download;
 mod failures;
 #[cfg(feature = "hub")]
 mod server;
+mod shards;
+#[cfg(feature = "hub")]
+mod single;
 
 use croquis::hub::{HubOptions, Repository};
 use std::fs;

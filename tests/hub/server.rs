@@ -80,7 +80,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 /// Large files have a checksum and another host.
 fn is_large(file: &str) -> bool {
-    file.ends_with(".safetensors")
+    file.ends_with(".safetensors") || file.ends_with(".gguf")
 }
 
 fn answer(stream: TcpStream, state: &Mutex<State>, port: u16) {
