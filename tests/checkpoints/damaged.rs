@@ -2,7 +2,7 @@
 //! memory than the file explains.
 
 use crate::{Shapes, divided, header, list};
-use croquis::diffusion::{Model, ModelFiles};
+use croquis::diffusion::{ControlNet, Model, ModelFiles};
 use croquis::weights::Source;
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,8 @@ fn change(shapes: &mut Shapes, random: &mut Random) {
 fn damaged_files_are_refused_or_opened() {
     let seconds = std::env::var("CROQUIS_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let until = Instant::now() + Duration::from_secs(seconds.unwrap_or(3));
-    let models = ["ldm-sd15", "ldm-sd21", "ldm-sdxl"].map(|name| divided(&list(name), 100));
+    let models = ["ldm-sd15", "ldm-sd21", "ldm-sdxl", "ldm-controlnet-sd15"];
+    let models = models.map(|name| divided(&list(name), 100));
     // One buffer of zeros for the data of all of them.
     let room = models.iter().map(|shapes| header(shapes).1 as usize).max().unwrap_or(0);
     let mut random = Random(0x5eed);
@@ -99,6 +100,7 @@ fn damaged_files_are_refused_or_opened() {
         match ModelFiles::single_file("damaged", Source::from(bytes)) {
             Ok(files) => {
                 opened += 1;
+                let _ = ControlNet::open(&files);
                 // Reading CLIP's vocabulary takes most of the time.
                 if random.below(8) == 0 {
                     models_opened += usize::from(Model::open(&files).is_ok());
