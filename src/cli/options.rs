@@ -10,15 +10,19 @@ use croquis::diffusion::{Model, ModelFiles, Request, Tiling};
 use croquis::gpu::{DeviceOptions, Gpu};
 use croquis::schedulers::{SchedulerKind, Spacing};
 use croquis::shape::Storage;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The model and what it is asked for.
 #[derive(Args)]
 pub struct ModelOptions {
     /// A model: a diffusers folder, a file (.safetensors, .gguf), or a name on the Hugging Face Hub
-    /// (org/name or org/name@revision); without it the embedded model draws
+    /// (org/name, org/name@revision or org/name/file.safetensors); without it the embedded model
+    /// draws
     #[arg(long, value_name = "DIR|FILE|NAME")]
     pub model: Option<PathBuf>,
+    /// A UNet in place of the model's own, such as a quantised one (.gguf) or one file of a merge
+    #[arg(long, value_name = "DIR|FILE|NAME", requires = "model")]
+    pub unet: Option<PathBuf>,
     /// The weights to download where the hub has several [default: fp16 unless --storage f32]
     #[arg(long, value_enum, value_name = "VARIANT")]
     pub variant: Option<Variant>,
@@ -80,7 +84,14 @@ fn parse_tiling(text: &str) -> Result<Tiling, String> {
 impl ModelOptions {
     /// The model, read and checked.
     pub fn open(&self, storage: StorageChoice) -> Result<Model> {
-        let mut files = self.files(storage)?;
+        let mut files = match &self.model {
+            Some(model) => self.files(model, storage)?,
+            None => embedded()?,
+        };
+        if let Some(unet) = &self.unet {
+            let unet = self.files(unet, storage).map_err(|error| error.context("--unet"))?;
+            files = files.with_unet_of(&unet).map_err(|error| error.context("--unet"))?;
+        }
         if let Some(prediction) = self.prediction {
             files = files.with_prediction(prediction)?;
         }
@@ -90,8 +101,7 @@ impl ModelOptions {
     }
 
     /// The model's files. A name is only looked up on the hub where no such path exists.
-    fn files(&self, storage: StorageChoice) -> Result<ModelFiles> {
-        let Some(model) = &self.model else { return embedded() };
+    fn files(&self, model: &Path, storage: StorageChoice) -> Result<ModelFiles> {
         let repository = model.to_str().and_then(|name| name.parse().ok());
         match repository.filter(|_| !model.exists()) {
             Some(repository) => {
@@ -186,8 +196,9 @@ impl GpuOptions {
 /// The short name of a model, by its folder.
 pub fn short_name(model: &Model) -> String {
     let path = std::path::Path::new(model.name());
-    let whole = path.canonicalize().unwrap_or_else(|_| path.into());
-    hub::short_name(&whole).unwrap_or_else(|| model.name().into())
+    // A file of the hub's cache is a link, whose target has no name.
+    let whole = path.canonicalize().ok().filter(|whole| whole.is_dir());
+    hub::short_name(whole.as_deref().unwrap_or(path)).unwrap_or_else(|| model.name().into())
 }
 
 /// An amount of memory: a number of bytes, or of K, M, G with or without `iB` or `B` behind.

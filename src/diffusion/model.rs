@@ -140,8 +140,13 @@ impl Model {
             let plans = plans.iter().filter(|(plan, _)| parts.contains(plan));
             Stage::of(name, plans.map(|(_, plan)| plan))
         };
+        // Two encoders are loaded together, and have weights of the same names.
+        let [mut text, second] =
+            ["text_encoder", "text_encoder_2"].map(|plan| stage("text", &[plan]));
+        text.weights += second.weights;
+        text.activations += second.activations;
         let stages = [
-            stage("text", &["text_encoder", "text_encoder_2"]),
+            text,
             stage("encoder", &["encoder"]),
             stage("denoiser", &["prepare", "step"]),
             stage("decoder", &["decoder"]),

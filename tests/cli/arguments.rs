@@ -25,8 +25,15 @@ fn sizes_steps_and_scales() {
 
 #[test]
 fn wrong_uses_have_status_2() {
-    let cases: [(&[&str], &[&str]); 9] = [
+    let cases: [(&[&str], &[&str]); 16] = [
         (&[], &["PROMPT"]),
+        (&["x", "--mask", "a.png"], &["--image"]),
+        (&["x", "--control-image", "a.png"], &["--controlnet"]),
+        (&["x", "--unet", "a.gguf"], &["--model"]),
+        (&["x", "--memory", "many"], &["'many'", "such as 6G"]),
+        (&["x", "--tiles", "few"], &["'few'", "auto, never or a number"]),
+        (&["x", "--spacing", "wide"], &["'wide'", "karras", "sgm-uniform"]),
+        (&["x", "--rng", "dice"], &["'dice'", "torch", "philox"]),
         (&["x", "--scheduler", "magic"], &["'magic'", "--scheduler", "ddim", "dpm++2m-karras"]),
         (&["x", "--storage", "f8"], &["'f8'", "--storage", "packed"]),
         (&["x", "--steps", "-3"], &["'-3'", "--steps"]),
@@ -39,6 +46,23 @@ fn wrong_uses_have_status_2() {
     for (arguments, words) in cases {
         let run = croquis(&[&["txt2img"], arguments].concat());
         assert_eq!(run.complaint(2, words), None, "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_the_model_is_refused_before_any_work() {
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&["--clip-skip", "0"], &["clip skip: expected 1", "got 0"]),
+        (&["--clip-skip", "99"], &["clip skip"]),
+        (&["--spacing", "karras", "--scheduler", "lcm"], &["lcm", "karras"]),
+        (&["--tiles", "3"], &["--tiles", "at least", "got 3"]),
+        (&["--memory", "100K"], &["memory budget is 0.1 MiB", "MiB"]),
+        (&["--lora", "nothing.safetensors:0.5"], &["--lora", "nothing.safetensors"]),
+        (&["--embedding", "nothing.safetensors"], &["--embedding", "nothing.safetensors"]),
+        (&["--vae", "nothing"], &["--vae", "nothing"]),
+    ];
+    for (arguments, words) in cases {
+        refuses(arguments, words);
     }
 }
 

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod additions;
 mod autoencoders;
 mod blocks;
 mod emoji;
