@@ -19,6 +19,6 @@ pub use adapter::{AdapterSummary, list_adapters};
 pub use device::{DeviceOptions, Gpu, LimitProfile};
 pub use program::{Link, Program};
 pub use timing::DispatchTime;
-pub use upload::GpuWeights;
+pub use upload::{GpuWeights, staging_bytes};
 /// The wgpu whose devices [`Gpu::from_device`] takes.
 pub use wgpu;
