@@ -1,6 +1,7 @@
 //! `croquis devices`: the GPUs of this machine.
 
 use super::terminal::{print, print_json};
+use croquis::diffusion::Bytes;
 use croquis::gpu::list_adapters_blocking;
 use croquis::{Error, ErrorKind, Result};
 
@@ -26,6 +27,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 "class": format!("{:?}", adapter.class),
                 "shader_f16": adapter.shader_f16,
                 "max_binding_bytes": adapter.max_binding_bytes,
+                "memory_bytes": adapter.memory_bytes,
             })
         };
         let devices: Vec<_> = adapters.iter().map(device).collect();
@@ -38,7 +40,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     for adapter in adapters {
         let binding = adapter.max_binding_bytes >> 20;
-        print(format!("{adapter}, kernels for {:?}, {binding} MiB a binding", adapter.class))?;
+        let memory = adapter
+            .memory_bytes
+            .map_or("unknown memory".into(), |bytes| format!("{} of memory", Bytes(bytes)));
+        print(format!(
+            "{adapter}, kernels for {:?}, {memory}, {binding} MiB a binding",
+            adapter.class
+        ))?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 use super::autoencoder::{Autoencoder, Direction, Network};
 use super::component::Component;
 use super::files::ModelFiles;
+use super::memory::Stage;
 use super::tiles::{Mosaic, Tiles, Tiling};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::{Gpu, Program};
@@ -31,6 +32,12 @@ pub(super) struct Codec {
     pub tiling: Tiling,
     /// The most bytes that buffers of one program may take.
     pub budget_bytes: u64,
+    /// The most bytes that weights, buffers and staging memory of one program may take.
+    pub stage_bytes: u64,
+    /// The longest side of a tile that is chosen here, in latents.
+    longest: usize,
+    /// The longest side of the tile that the device had no memory for, in latents.
+    refused: Option<usize>,
 }
 
 /// A result, and what the user should know about how it was made.
@@ -53,7 +60,16 @@ impl Codec {
     pub(super) fn new(autoencoder: Autoencoder, xl: bool) -> Codec {
         let Autoencoder { network, weights, .. } = autoencoder;
         let component = Component::new(weights);
-        Codec { network, component, xl, tiling: Tiling::Auto, budget_bytes: u64::MAX }
+        Codec {
+            network,
+            component,
+            xl,
+            tiling: Tiling::Auto,
+            budget_bytes: u64::MAX,
+            stage_bytes: u64::MAX,
+            longest: usize::MAX,
+            refused: None,
+        }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -72,6 +88,54 @@ impl Codec {
             Network::Tiny(_) if self.xl => 0.13025,
             Network::Tiny(_) => 0.18215,
         }
+    }
+
+    /// Forgets the programs of other sizes than those that pictures of this size need.
+    pub(super) fn retain(&mut self, target: &Target, size: [usize; 2]) {
+        let target = self.target(target);
+        let loaded = |direction| self.component.keys().any(|(known, _)| *known == direction);
+        let directions = [Direction::Decode, Direction::Encode].into_iter().filter(|d| loaded(*d));
+        let keys = directions.filter_map(|direction| {
+            Some((direction, self.tiles(&target, direction, size).ok()?.size()))
+        });
+        let keys: Vec<_> = keys.collect();
+        self.component.retain(|key| keys.contains(key));
+    }
+
+    /// Forgets all programs; weights stay.
+    pub(super) fn forget_programs(&mut self) {
+        self.component.retain(|_| false);
+    }
+
+    /// After the device refused the memory for a tile: whether smaller ones are tried from now on.
+    pub(super) fn shrink(&mut self) -> bool {
+        let Some(side) = self.refused.take() else { return false };
+        if self.tiling != Tiling::Auto || side <= SMALLEST {
+            return false;
+        }
+        // Half of the area, about.
+        self.longest = (side * 7 / 10).max(SMALLEST);
+        true
+    }
+
+    /// Bytes that one direction takes in all for pictures of this size: what is loaded already, or
+    /// what is planned.
+    ///
+    /// # Errors
+    /// As [`decoder_plan`](Codec::decoder_plan).
+    pub(super) fn needed_bytes(
+        &self,
+        target: &Target,
+        direction: Direction,
+        size: [usize; 2],
+    ) -> Result<u64> {
+        let target = self.target(target);
+        let tiles = self.tiles(&target, direction, size)?;
+        if self.component.program(&(direction, tiles.size())).is_some() {
+            return Ok(self.bytes());
+        }
+        let plan = self.plan(&target, direction, tiles.size())?;
+        Ok(stage(direction, &plan).bytes())
     }
 
     /// Channels of the latents.
@@ -107,14 +171,6 @@ impl Codec {
         let target = self.target(target);
         let tiles = self.tiles(&target, Direction::Encode, size)?;
         self.plan(&target, Direction::Encode, tiles.size())
-    }
-
-    /// Checks that pictures of this size can be decoded, before work is put into their latents.
-    ///
-    /// # Errors
-    /// As decoding would meet them: `Weights` or `Memory`.
-    pub(super) fn check(&self, gpu: &Gpu, height: usize, width: usize) -> Result<()> {
-        self.tiles(&self.target(gpu.target()), Direction::Decode, [height, width]).map(|_| ())
     }
 
     /// The picture of latents `[h, w, L]`.
@@ -217,7 +273,12 @@ impl Codec {
             Some(program) => Ok(program),
             None => {
                 let graph = self.network.graph(&self.component.weights, direction, size)?;
-                self.component.compile(gpu, key, &graph, &[]).await
+                self.component.retain(|(other, _)| *other != direction);
+                let compiled = self.component.compile(gpu, key, &graph, &[]).await;
+                if matches!(&compiled, Err(error) if error.kind() == ErrorKind::Memory) {
+                    self.refused = size.into_iter().max();
+                }
+                compiled
             }
         }
     }
@@ -245,6 +306,7 @@ impl Codec {
         let [height, width] = size;
         let of = |longest| Tiles::new(height, width, longest);
         let whole = of(height.max(width));
+        let longest = height.max(width).min(self.longest);
         let fits = |tiles: &Tiles| match self.component.program(&(direction, tiles.size())) {
             Some(_) => Ok(()),
             None => self.plan(target, direction, tiles.size()).map(|_| ()),
@@ -256,9 +318,10 @@ impl Codec {
                 fits(&tiles).map(|()| tiles)
             }
             Tiling::Auto => {
-                let Err(error) = fits(&whole) else { return Ok(whole) };
+                let first = of(longest);
+                let Err(error) = fits(&first) else { return Ok(first) };
                 let smallest = of(SMALLEST);
-                if error.kind() != ErrorKind::Memory || smallest == whole {
+                if error.kind() != ErrorKind::Memory || smallest == first {
                     return Err(error);
                 }
                 fits(&smallest).map_err(|error| {
@@ -268,7 +331,7 @@ impl Codec {
                 })?;
                 // Shorter sides never need more memory: halve the interval between what fits and
                 // what does not.
-                let (mut fitting, mut failing) = (SMALLEST, height.max(width));
+                let (mut fitting, mut failing) = (SMALLEST, longest);
                 while failing - fitting > 1 {
                     let middle = fitting.midpoint(failing);
                     match fits(&of(middle)) {
@@ -293,6 +356,7 @@ impl Codec {
             );
             return Err(Error::new(ErrorKind::Memory, message));
         }
+        stage(direction, &plan).fit(self.stage_bytes)?;
         Ok(plan)
     }
 
@@ -312,6 +376,15 @@ impl Codec {
              may differ a little from those of the picture {what} whole"
         ))
     }
+}
+
+/// The memory of a program of the autoencoder.
+fn stage(direction: Direction, plan: &Plan) -> Stage {
+    let name = match direction {
+        Direction::Decode => "decoder",
+        Direction::Encode => "encoder",
+    };
+    Stage::of(name, [(name, plan)])
 }
 
 /// A value of an image in [-1, 1] as a byte, as the kernel `pixels` rounds it.

@@ -27,9 +27,19 @@ impl<Key: PartialEq> Component<Key> {
         self.programs.clear();
     }
 
+    /// What there are programs for.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.programs.iter().map(|(key, _)| key)
+    }
+
+    /// Forgets the programs whose key is not wanted any more; weights stay.
+    pub(super) fn retain(&mut self, wanted: impl Fn(&Key) -> bool) {
+        self.programs.retain(|(key, _)| wanted(key));
+    }
+
     /// Bytes of GPU memory: weights and the buffers of the programs.
     pub(super) fn bytes(&self) -> u64 {
-        let programs = self.programs.iter().map(|(_, program)| program.plan().activation_bytes());
+        let programs = self.programs.iter().map(|(_, program)| program.bytes());
         self.uploaded.bytes() + programs.sum::<u64>()
     }
 

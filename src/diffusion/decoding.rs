@@ -1,7 +1,7 @@
 //! What a caller can choose about the way between latents and pixels: by which autoencoder, in
 //! tiles or whole, within how much memory.
 
-use super::autoencoder::Autoencoder;
+use super::autoencoder::{Autoencoder, Direction};
 use super::codec::Codec;
 use super::model::Model;
 use super::session::Diffusion;
@@ -19,6 +19,7 @@ impl Model {
         let mut codec = self.companion(autoencoder)?;
         codec.tiling = self.codec.tiling;
         codec.budget_bytes = self.codec.budget_bytes;
+        codec.stage_bytes = self.codec.stage_bytes;
         self.codec = codec;
         Ok(())
     }
@@ -50,9 +51,11 @@ impl Model {
     }
 
     /// Bounds the buffers, beside the weights, that decoding or encoding takes at once; beyond, it
-    /// goes in tiles. `None` is no bound but the device's.
+    /// goes in tiles. `None` is no bound but the device's. The [memory
+    /// budget](Diffusion::set_memory_budget) holds as well: it counts the weights too.
     pub fn set_codec_budget(&mut self, bytes: Option<u64>) {
         self.codec.budget_bytes = bytes.unwrap_or(u64::MAX);
+        self.codec.forget_programs();
     }
 
     /// The codec of an autoencoder for the latents of this model.
@@ -108,7 +111,7 @@ impl Diffusion {
     /// `Argument` if the picture's sides are not multiples of a latent's; `Weights` if there is no
     /// encoder; `Memory` or `Device` from the GPU.
     pub async fn encode(&mut self, picture: &Picture) -> Result<Vec<f32>> {
-        let codec = &mut self.model.codec;
+        let codec = &self.model.codec;
         let (side, channels) = (codec.pixels_per_latent(), codec.channels());
         let (width, height) = (picture.width(), picture.height());
         if width % side != 0 || height % side != 0 {
@@ -118,7 +121,9 @@ impl Diffusion {
         }
         let size = [height / side, width / side];
         let noise = vec![0.0; size[0] * size[1] * channels];
-        let encoded = codec.encode(&self.gpu, &picture.to_unit_range(), size, &noise).await?;
+        self.make_way(Direction::Encode, size).await?;
+        let encoded =
+            self.model.codec.encode(&self.gpu, &picture.to_unit_range(), size, &noise).await?;
         Ok(to_channels_first(&encoded.value, channels))
     }
 }

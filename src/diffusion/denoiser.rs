@@ -170,6 +170,11 @@ impl Denoiser {
         width.checked_sub(SIZES * self.outline.size_embedding?)
     }
 
+    /// Forgets the programs of other sizes.
+    pub(super) fn retain(&mut self, sizes: Sizes) {
+        self.component.retain(|(known, _)| *known == sizes);
+    }
+
     pub(super) fn unload(&mut self) {
         self.component.unload();
     }

@@ -1,8 +1,25 @@
 //! What a picture needs of a device's memory, known before anything is allocated.
+//!
+//! Counted are all buffers: weights, inputs, outputs and intermediate results of the programs, and
+//! the staging memory through which weights and inputs go to the device and results come back. Not
+//! counted is what the driver has of its own (compiled pipelines, command buffers, descriptors),
+//! and what the allocator loses by taking memory from the driver in blocks of 8 to 64 MiB.
+//!
+//! The host needs less: weights are converted from their mapped file straight into the staging
+//! memory, so that beside it there are the latents, the picture, the tokenizer's tables, low-rank
+//! patches and the plans. The pages of the mapped files belong to the system's cache, which takes
+//! them back when it wants to.
 
+use super::denoiser::Sizes;
+use super::model::Model;
+use super::request::Request;
+use super::settings::Settings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::Plan;
-use std::collections::BTreeMap;
+use crate::gpu::{buffer_bytes, staging_bytes};
+use crate::graph::{Plan, Port};
+use crate::kernels::Target;
+use crate::shape::{Storage, TensorType};
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 /// The memory of one stage of a picture, which has to be there at once.
@@ -12,25 +29,69 @@ pub struct Stage {
     pub name: &'static str,
     /// Bytes of weights.
     pub weights: u64,
-    /// Bytes of all other buffers.
+    /// Bytes of all other buffers that stay: inputs, outputs, intermediate results, parameters.
     pub activations: u64,
+    /// The most bytes on their way to the device or back at once.
+    pub staging: u64,
 }
 
 impl Stage {
     /// Bytes in all.
     pub fn bytes(&self) -> u64 {
+        self.resident() + self.staging
+    }
+
+    /// Bytes that stay while the stage is loaded.
+    pub fn resident(&self) -> u64 {
         self.weights + self.activations
     }
 
-    /// A stage of several programs that live together and share weights of the same name.
-    pub(super) fn of<'p>(name: &'static str, plans: impl IntoIterator<Item = &'p Plan>) -> Stage {
-        let (mut weights, mut activations) = (BTreeMap::new(), 0);
-        for plan in plans {
-            activations += plan.activation_bytes();
-            let bytes = plan.weights.iter().map(|w| (&w.name, w.tensor.bytes(plan.target.storage)));
-            weights.extend(bytes);
+    /// A stage of several programs that live together. Those of one component share weights of the
+    /// same name, and inputs that an earlier one computes are not allocated again.
+    pub(super) fn of<'p>(
+        name: &'static str,
+        plans: impl IntoIterator<Item = (&'p str, &'p Plan)>,
+    ) -> Stage {
+        let mut stage = Stage { name, weights: 0, activations: 0, staging: 0 };
+        let (mut uploaded, mut computed) = (BTreeSet::new(), HashSet::new());
+        for (component, plan) in plans {
+            let bytes = |tensor: TensorType| tensor.bytes(plan.target.storage).next_multiple_of(16);
+            let new: Vec<_> = plan
+                .weights
+                .iter()
+                .filter(|weight| uploaded.insert((component, &weight.name)))
+                .map(|weight| bytes(weight.tensor))
+                .collect();
+            let own = |port: &&Port| !computed.contains(&port.name);
+            let written = plan.inputs.iter().filter(own).map(|port| bytes(port.tensor)).sum();
+            let read = plan.outputs.iter().map(|port| bytes(port.tensor)).max().unwrap_or(0);
+            stage.weights += new.iter().sum::<u64>();
+            stage.activations += buffer_bytes(plan, |port| computed.contains(&port.name));
+            stage.staging = stage.staging.max(staging_bytes(new)).max(written).max(read);
+            computed.extend(plan.outputs.iter().map(|port| &port.name));
         }
-        Stage { name, weights: weights.values().sum(), activations }
+        stage
+    }
+
+    /// That the stage fits within a budget.
+    ///
+    /// # Errors
+    /// `Memory` with numbers.
+    pub(super) fn fit(&self, budget: u64) -> Result<()> {
+        if self.bytes() <= budget {
+            return Ok(());
+        }
+        let message = format!(
+            "the {} needs {} ({} of weights, {} of activations, {} of staging memory), and the \
+             memory budget is {}",
+            self.name,
+            Bytes(self.bytes()),
+            Bytes(self.weights),
+            Bytes(self.activations),
+            Bytes(self.staging),
+            Bytes(budget),
+        );
+        Err(Error::new(ErrorKind::Memory, message))
     }
 }
 
@@ -44,7 +105,8 @@ pub struct MemoryPlan {
 impl MemoryPlan {
     /// Bytes when every component stays loaded from picture to picture.
     pub fn together(&self) -> u64 {
-        self.stages.iter().map(Stage::bytes).sum()
+        let staging = self.stages.iter().map(|stage| stage.staging).max().unwrap_or(0);
+        self.stages.iter().map(Stage::resident).sum::<u64>() + staging
     }
 
     /// Bytes when each stage gives its memory back before the next one begins.
@@ -55,28 +117,97 @@ impl MemoryPlan {
     /// Whether the components have to take turns within a budget.
     ///
     /// # Errors
-    /// `Memory`, with numbers and what would help, if even the largest stage alone does not fit.
+    /// `Memory`, with numbers, if even the largest stage alone does not fit.
     pub(super) fn fit(&self, budget: u64) -> Result<bool> {
-        let Some(largest) = self.stages.iter().max_by_key(|stage| stage.bytes()) else {
-            return Ok(false);
-        };
-        if largest.bytes() > budget {
-            let message = format!(
-                "the {} needs {} ({} of weights, {} of activations), and the memory budget is {}; \
-                 {}",
-                largest.name,
-                Bytes(largest.bytes()),
-                Bytes(largest.weights),
-                Bytes(largest.activations),
-                Bytes(budget),
-                match largest.activations > largest.weights {
-                    true => "a smaller picture or VAE tiles need less",
-                    false => "16-bit storage or a smaller model need less",
-                }
-            );
-            return Err(Error::new(ErrorKind::Memory, message));
+        if let Some(largest) = self.stages.iter().max_by_key(|stage| stage.bytes()) {
+            largest.fit(budget)?;
         }
         Ok(self.together() > budget)
+    }
+}
+
+/// What the suggested sizes of pictures are multiples of, in pixels.
+const SUGGESTED: usize = 64;
+
+impl Model {
+    /// What a request needs of a device's memory, stage by stage, computed without a GPU.
+    ///
+    /// # Errors
+    /// As [`plans`](Model::plans).
+    pub fn memory(&self, request: &Request, target: &Target) -> Result<MemoryPlan> {
+        let settings = self.settings(request)?;
+        let sizes = self.sizes(request, &settings)?;
+        self.memory_of(request, &settings, sizes, target)
+    }
+
+    fn memory_of(
+        &self,
+        request: &Request,
+        settings: &Settings,
+        sizes: Sizes,
+        target: &Target,
+    ) -> Result<MemoryPlan> {
+        let plans = self.plans_of(request, settings, sizes, target)?;
+        let stage = |stage: &'static str, parts: &[&str]| {
+            let plans = plans.iter().filter(|(name, _)| parts.contains(name));
+            // Each text encoder has weights of its own; all else is one component.
+            let component = |name| if stage == "text" { name } else { stage };
+            Stage::of(stage, plans.map(|(name, plan)| (component(*name), plan)))
+        };
+        let stages = [
+            stage("text", &["text_encoder", "text_encoder_2"]),
+            stage("encoder", &["encoder"]),
+            stage("denoiser", &["prepare", "step"]),
+            stage("decoder", &["decoder"]),
+        ];
+        Ok(MemoryPlan { stages: stages.into_iter().filter(|stage| stage.bytes() > 0).collect() })
+    }
+
+    /// What would fit in a budget instead of a request that does not: found by planning it.
+    ///
+    /// # Errors
+    /// As [`memory`](Model::memory), but for what does not fit.
+    pub(super) fn advice(&self, request: &Request, target: &Target, budget: u64) -> Result<String> {
+        let settings = self.settings(request)?;
+        let sizes = self.sizes(request, &settings)?;
+        let fits = |sizes: Sizes, target: &Target| {
+            let plan = self.memory_of(request, &settings, sizes, target);
+            plan.and_then(|plan| plan.fit(budget)).is_ok()
+        };
+        let mut fitting = Vec::new();
+        if target.storage.element_bytes() == Storage::F32.element_bytes() {
+            let halves = Target { storage: Storage::Packed, ..target.clone() };
+            if fits(sizes, &halves) {
+                fitting.push("storage f16 or packed at this size".to_string());
+            }
+        }
+        let side = self.codec.pixels_per_latent();
+        let step = SUGGESTED.next_multiple_of(side);
+        let square = |steps: usize| {
+            let latents = steps * step / side;
+            Sizes { height: latents, width: latents, ..sizes }
+        };
+        // Larger squares never need less: halve the interval between what fits and what does not.
+        let (mut most, mut failing) = (0, settings.height.max(settings.width) / step + 1);
+        while failing - most > 1 {
+            let middle = most.midpoint(failing);
+            match fits(square(middle), target) {
+                true => most = middle,
+                false => failing = middle,
+            }
+        }
+        if most > 0 {
+            fitting.push(format!("{0}x{0} pixels", most * step));
+        }
+        if !fitting.is_empty() {
+            return Ok(format!("what would fit: {}", fitting.join(", or ")));
+        }
+        let least = self.memory_of(request, &settings, square(1), target);
+        let needed = match least.and_then(|plan| plan.fit(budget).map(|_| ())) {
+            Err(error) => error.to_string(),
+            Ok(()) => String::new(),
+        };
+        Ok(format!("it takes a smaller model, since not even {step}x{step} pixels fit: {needed}"))
     }
 }
 
@@ -99,18 +230,23 @@ mod tests {
     use super::*;
 
     fn plan() -> MemoryPlan {
-        let stage = |name, weights, activations| Stage { name, weights, activations };
+        let stage = |name, weights: u64, activations: u64, staging: u64| {
+            let [weights, activations, staging] = [weights, activations, staging].map(|n| n << 20);
+            Stage { name, weights, activations, staging }
+        };
         MemoryPlan {
             stages: vec![
-                stage("text", 200 << 20, 1 << 20),
-                stage("denoiser", 1700 << 20, 300 << 20),
-                stage("decoder", 100 << 20, 900 << 20),
+                stage("text", 200, 1, 64),
+                stage("denoiser", 1700, 300, 72),
+                stage("decoder", 100, 900, 30),
             ],
         }
     }
 
     #[test]
     fn what_does_not_fit_together_takes_turns() {
+        assert_eq!(plan().together(), (201 + 2000 + 1000 + 72) << 20);
+        assert_eq!(plan().in_turn(), 2072 << 20);
         assert_eq!(plan().fit(4 << 30).ok(), Some(false));
         assert_eq!(plan().fit(plan().together()).ok(), Some(false));
         assert_eq!(plan().fit(plan().together() - 1).ok(), Some(true));
@@ -122,7 +258,8 @@ mod tests {
         let error = plan().fit(plan().in_turn() - 1).expect_err("too small");
         assert_eq!(error.kind(), ErrorKind::Memory);
         let message = error.to_string();
-        for part in ["denoiser needs 1.95 GiB", "1.66 GiB of weights", "budget is 1.95", "16-bit"] {
+        let parts = ["denoiser needs 2.02 GiB", "1.66 GiB of weights", "72.0 MiB of staging"];
+        for part in parts.iter().chain(&["budget is 2.02 GiB"]) {
             assert!(message.contains(part), "{part}: {message}");
         }
     }

@@ -5,6 +5,7 @@
 //! or stop; [`Run::finish`] decodes the picture. [`Diffusion::generate`] does all three.
 
 mod autoencoder;
+mod budget;
 mod codec;
 mod combined;
 mod component;

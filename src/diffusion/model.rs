@@ -2,10 +2,10 @@
 
 use super::codec::Codec;
 use super::control::ControlNet;
-use super::denoiser::Denoiser;
+use super::denoiser::{Denoiser, Sizes};
 use super::files::ModelFiles;
-use super::memory::{MemoryPlan, Stage};
 use super::request::{Defaults, Request};
+use super::settings::Settings;
 use super::text::{TextEncoder, TextualInversion};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Plan;
@@ -115,6 +115,17 @@ impl Model {
     pub fn plans(&self, request: &Request, target: &Target) -> Result<Vec<(&'static str, Plan)>> {
         let settings = self.settings(request)?;
         let sizes = self.sizes(request, &settings)?;
+        self.plans_of(request, &settings, sizes, target)
+    }
+
+    /// [`plans`](Model::plans) of a request that was read already.
+    pub(super) fn plans_of(
+        &self,
+        request: &Request,
+        settings: &Settings,
+        sizes: Sizes,
+        target: &Target,
+    ) -> Result<Vec<(&'static str, Plan)>> {
         let mut graphs = self.text.graphs(&settings.texts(request), settings.text)?;
         let denoiser = self.denoiser.graphs(sizes)?;
         graphs.extend([("prepare", denoiser.prepare), ("step", denoiser.step)]);
@@ -128,30 +139,6 @@ impl Model {
         }
         plans.push(("decoder", self.codec.decoder_plan(target, size)?));
         Ok(plans)
-    }
-
-    /// What a request needs of a device's memory, stage by stage, computed without a GPU.
-    ///
-    /// # Errors
-    /// As [`plans`](Model::plans).
-    pub fn memory(&self, request: &Request, target: &Target) -> Result<MemoryPlan> {
-        let plans = self.plans(request, target)?;
-        let stage = |name, parts: &[&str]| {
-            let plans = plans.iter().filter(|(plan, _)| parts.contains(plan));
-            Stage::of(name, plans.map(|(_, plan)| plan))
-        };
-        // Two encoders are loaded together, and have weights of the same names.
-        let [mut text, second] =
-            ["text_encoder", "text_encoder_2"].map(|plan| stage("text", &[plan]));
-        text.weights += second.weights;
-        text.activations += second.activations;
-        let stages = [
-            text,
-            stage("encoder", &["encoder"]),
-            stage("denoiser", &["prepare", "step"]),
-            stage("decoder", &["decoder"]),
-        ];
-        Ok(MemoryPlan { stages: stages.into_iter().filter(|stage| stage.bytes() > 0).collect() })
     }
 
     /// Puts a ControlNet beside the UNet, in place of an earlier one, or takes it away.
@@ -176,6 +163,19 @@ impl Model {
         self.text.bytes() + self.denoiser.bytes() + self.codec.bytes() + preview
     }
 
+    /// Forgets the programs that were made for other sizes than a request's; weights stay.
+    ///
+    /// # Errors
+    /// As [`plans`](Model::plans).
+    pub(super) fn retain(&mut self, request: &Request, target: &Target) -> Result<()> {
+        let settings = self.settings(request)?;
+        let sizes = self.sizes(request, &settings)?;
+        self.text.retain(&settings.texts(request), settings.text);
+        self.denoiser.retain(sizes);
+        self.codec.retain(target, [sizes.height, sizes.width]);
+        Ok(())
+    }
+
     /// Forgets what is on the GPU.
     pub(super) fn unload(&mut self) {
         self.unload_all_but(None);
@@ -191,7 +191,7 @@ impl Model {
         }
         if next != Some(Part::Codec) {
             self.codec.unload();
-            self.preview.iter_mut().for_each(Codec::unload);
         }
+        self.preview.iter_mut().for_each(Codec::unload);
     }
 }

@@ -56,7 +56,11 @@ impl Diffusion {
         width: usize,
     ) -> Result<Picture> {
         let latents = self.latents_in(latents, height, width)?;
+        // The network in whose steps the preview is asked for stays loaded.
+        let used = self.model.bytes();
+        let budget = self.memory_budget().unwrap_or(u64::MAX);
         let codec = self.model.preview.as_mut().unwrap_or(&mut self.model.codec);
+        codec.stage_bytes = budget.saturating_sub(used - codec.bytes());
         Ok(codec.decode(&self.gpu, &latents, height, width).await?.value)
     }
 

@@ -115,7 +115,6 @@ impl<'d> Run<'d> {
         }
 
         let gpu = diffusion.gpu.clone();
-        diffusion.model.codec.check(&gpu, sizes.height, sizes.width)?;
         let in_turn = diffusion.takes_turns(request)?;
         if in_turn {
             diffusion.model.unload_all_but(Some(Part::Text));
@@ -304,8 +303,7 @@ impl<'d> Run<'d> {
         if self.in_turn {
             diffusion.model.unload_all_but(Some(Part::Codec));
         }
-        let gpu = diffusion.gpu.clone();
-        let decoded = diffusion.model.codec.decode(&gpu, &last, height, width).await?;
+        let decoded = diffusion.decode_latents(&last, height, width).await?;
         self.notes.extend(decoded.note);
         let mut picture = decoded.value;
         if let Some(ImageToImage { picture: old, mask: Some(mask), .. }) = &self.image {

@@ -1,8 +1,8 @@
 //! A device with a model on it.
 
+use super::autoencoder::Direction;
 use super::control::ControlNet;
 use super::files::ModelFiles;
-use super::memory::Bytes;
 use super::model::Model;
 use super::request::{Defaults, Request};
 use super::run::{Generated, Progress, Run};
@@ -20,9 +20,12 @@ use std::ops::ControlFlow;
 pub struct Diffusion {
     pub(super) gpu: Gpu,
     pub(super) model: Model,
-    budget: Option<u64>,
+    /// The memory budget, if one was set.
+    pub(super) budget: Option<u64>,
+    /// Bytes of memory that the device had before the model was on it.
+    pub(super) capacity: Option<u64>,
     /// Whether the device turned out to be too small for all components at once.
-    crowded: bool,
+    pub(super) crowded: bool,
 }
 
 impl Diffusion {
@@ -36,7 +39,8 @@ impl Diffusion {
 
     /// A model on a device.
     pub fn new(gpu: &Gpu, model: Model) -> Diffusion {
-        Diffusion { gpu: gpu.clone(), model, budget: None, crowded: false }
+        let (gpu, capacity) = (gpu.clone(), gpu.memory());
+        Diffusion { gpu, model, budget: None, capacity, crowded: false }
     }
 
     /// The embedded model on the best device: the shortest way to a picture.
@@ -122,19 +126,7 @@ impl Diffusion {
         request: &Request,
         mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Generated> {
-        let mut first = self.attempt(request, &mut progress).await;
-        if matches!(&first, Err(error) if error.kind() == ErrorKind::Memory) && !self.crowded {
-            // Without a budget nothing was known of the device's size until now.
-            let bytes = self.model.bytes();
-            self.crowded = true;
-            self.model.unload();
-            self.gpu.finished().await?;
-            if bytes > 0 {
-                log::warn!("out of memory with {} in use; components take turns", Bytes(bytes));
-                first = self.attempt(request, &mut progress).await;
-            }
-        }
-        match first {
+        match self.persist(request, &mut progress).await {
             Err(error)
                 if error.kind() == ErrorKind::Numeric
                     && self.gpu.target().storage != Storage::F32 =>
@@ -142,9 +134,19 @@ impl Diffusion {
                 let storage = self.gpu.target().storage;
                 log::warn!("{error}; trying again with storage f32");
                 self.set_storage(Storage::F32)?;
-                let mut generated = self.attempt(request, &mut progress).await?;
-                generated.notes.push(format!("storage {storage} overflowed; f32 was used instead"));
-                Ok(generated)
+                let again = self.persist(request, &mut progress).await;
+                let overflowed = format!("storage {storage} overflowed");
+                match again {
+                    Ok(mut generated) => {
+                        generated.notes.push(format!("{overflowed}; f32 was used instead"));
+                        Ok(generated)
+                    }
+                    Err(error) if error.kind() == ErrorKind::Memory => {
+                        self.set_storage(storage)?;
+                        Err(error.context(format!("{overflowed}, and with f32")))
+                    }
+                    error => error,
+                }
             }
             result => result,
         }
@@ -172,6 +174,21 @@ impl Diffusion {
     ) -> Result<Generated> {
         let gpu = self.gpu.clone();
         gpu.block_on(self.generate_with(request, progress))
+    }
+
+    /// [`attempt`](Diffusion::attempt), again with less in memory for as long as the device
+    /// refuses allocations and there is something to give up.
+    async fn persist(
+        &mut self,
+        request: &Request,
+        progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Generated> {
+        loop {
+            match self.attempt(request, progress).await {
+                Err(error) if error.kind() == ErrorKind::Memory && self.make_room().await? => {}
+                result => return result,
+            }
+        }
     }
 
     async fn attempt(
@@ -202,24 +219,6 @@ impl Diffusion {
         Ok(())
     }
 
-    /// Limits the memory that weights and activations may take on the device, in bytes. Where not
-    /// all components fit, they are loaded, used and dropped in turn; where not even the largest
-    /// fits, a picture is refused before anything is allocated.
-    ///
-    /// Without a budget everything stays loaded until the device refuses an allocation; from then
-    /// on components take turns.
-    pub fn set_memory_budget(&mut self, bytes: Option<u64>) {
-        self.budget = bytes;
-    }
-
-    /// Whether components take turns for a request.
-    pub(super) fn takes_turns(&self, request: &Request) -> Result<bool> {
-        match self.budget {
-            None => Ok(self.crowded),
-            Some(budget) => self.model.memory(request, self.gpu.target())?.fit(budget),
-        }
-    }
-
     /// Puts a ControlNet beside the model's UNet, or takes it away; the UNet is loaded anew.
     ///
     /// # Errors
@@ -247,7 +246,7 @@ impl Diffusion {
         width: usize,
     ) -> Result<Picture> {
         let latents = self.latents_in(latents, height, width)?;
-        Ok(self.model.codec.decode(&self.gpu, &latents, height, width).await?.value)
+        Ok(self.decode_latents(&latents, height, width).await?.value)
     }
 
     /// The image of latents `[C, h, w]` before rounding to bytes: `[H, W, 3]` in about [-1, 1].
@@ -261,6 +260,7 @@ impl Diffusion {
         width: usize,
     ) -> Result<Vec<f32>> {
         let latents = self.latents_in(latents, height, width)?;
+        self.make_way(Direction::Decode, [height, width]).await?;
         self.model.codec.decode_raw(&self.gpu, &latents, height, width).await
     }
 

@@ -139,6 +139,13 @@ impl TextEncoder {
         Ok(())
     }
 
+    /// Forgets the programs that these texts do not need.
+    pub(super) fn retain(&mut self, texts: &[&str], options: TextOptions) {
+        let groups = self.groups(texts, options);
+        let keys: Vec<_> = groups.iter().map(|(rows, skip)| (rows.len(), *skip)).collect();
+        self.encoders.iter_mut().for_each(|encoder| encoder.retain(&keys));
+    }
+
     /// Adds a word to the vocabulary, in place of an earlier one of the same name.
     ///
     /// # Errors

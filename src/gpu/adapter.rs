@@ -25,6 +25,8 @@ pub struct AdapterSummary {
     pub shader_f16: bool,
     /// The largest range one binding may cover, in bytes.
     pub max_binding_bytes: u64,
+    /// Bytes of memory that it had when it was listed or opened; see [`Gpu::memory`](super::Gpu::memory).
+    pub memory_bytes: Option<u64>,
 }
 
 impl fmt::Display for AdapterSummary {
@@ -78,6 +80,7 @@ pub(super) fn summarize(index: usize, adapter: &Adapter) -> AdapterSummary {
         class: device_class(&info),
         shader_f16: adapter.features().contains(Features::SHADER_F16),
         max_binding_bytes: limits.max_storage_buffer_binding_size,
+        memory_bytes: super::memory::of_adapter(adapter),
         name: info.name,
     }
 }

@@ -7,6 +7,7 @@ use super::completion::completion;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::{DeviceClass, Target};
 use crate::shape::Storage;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{Features, Limits};
 
@@ -45,19 +46,27 @@ pub struct Gpu {
     pub(super) failure: Failure,
     summary: AdapterSummary,
     target: Target,
+    /// Bytes beyond which allocations are refused, since real devices are too large to try that on.
+    #[cfg(test)]
+    pub(crate) capacity: Option<u64>,
 }
 
-/// The first error that the device reported outside a call.
+/// What the device reported.
 #[derive(Clone, Default)]
-pub(super) struct Failure(Arc<Mutex<Option<String>>>);
+pub(super) struct Failure {
+    /// The first error outside a call.
+    first: Arc<Mutex<Option<String>>>,
+    /// Whether an allocation was refused since this was last asked for.
+    out_of_memory: Arc<AtomicBool>,
+}
 
 impl Failure {
     fn report(&self, message: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        match self.first.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             Some(message) => {
                 Err(Error::new(ErrorKind::Device, format!("the GPU failed: {message}")))
             }
@@ -98,6 +107,9 @@ impl Gpu {
             label: Some("croquis"),
             required_features: adapter.features() & wanted,
             required_limits: limits,
+            // Weights are many buffers of all sizes: blocks for them in steps of 8 to 64 MiB, not
+            // of 128 to 256.
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
@@ -143,8 +155,12 @@ impl Gpu {
             class: device_class(&info),
             shader_f16: device.features().contains(Features::SHADER_F16),
             max_binding_bytes: device.limits().max_storage_buffer_binding_size,
+            memory_bytes: None,
         };
-        Gpu::new(device, queue, summary, &DeviceOptions { storage, ..Default::default() })
+        let options = DeviceOptions { storage, ..Default::default() };
+        let mut gpu = Gpu::new(device, queue, summary, &options)?;
+        gpu.summary.memory_bytes = gpu.memory();
+        Ok(gpu)
     }
 
     fn new(
@@ -164,7 +180,16 @@ impl Gpu {
         }
         let target = target(summary.class, &device.limits(), storage);
         let pipelines = Arc::new(Pipelines::new(&device));
-        Ok(Gpu { device, queue, pipelines, failure: Failure::default(), summary, target })
+        Ok(Gpu {
+            device,
+            queue,
+            pipelines,
+            failure: Failure::default(),
+            summary,
+            target,
+            #[cfg(test)]
+            capacity: None,
+        })
     }
 
     /// What adapter it is.
@@ -190,6 +215,8 @@ impl Gpu {
             pipelines: self.pipelines.clone(),
             failure: self.failure.clone(),
             target,
+            #[cfg(test)]
+            capacity: self.capacity,
             ..other
         })
     }
@@ -208,7 +235,8 @@ impl Gpu {
         let value = calls();
         // Both scopes end here; only their answers are waited for.
         let (memory, validation) = (memory.pop(), validation.pop());
-        if memory.await.is_some() {
+        if memory.await.is_some() || self.beyond_test_capacity() {
+            self.failure.out_of_memory.store(true, Ordering::Relaxed);
             let message = format!("{} is out of memory", self.summary.name);
             return Err(Error::new(ErrorKind::Memory, message));
         }
@@ -216,6 +244,21 @@ impl Gpu {
             Some(error) => Err(Error::new(ErrorKind::Device, what).with_source(error.to_string())),
             None => Ok(value),
         }
+    }
+
+    /// Whether the device refused an allocation since this was last asked.
+    pub(crate) fn take_out_of_memory(&self) -> bool {
+        self.failure.out_of_memory.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether more is allocated than the device has in a test of what happens then.
+    fn beyond_test_capacity(&self) -> bool {
+        #[cfg(test)]
+        if let Some(capacity) = self.capacity {
+            let report = self.device.generate_allocator_report();
+            return report.is_none_or(|report| report.total_allocated_bytes > capacity);
+        }
+        false
     }
 
     /// Resolves when everything submitted so far is done.

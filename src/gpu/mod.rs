@@ -8,6 +8,7 @@ mod classify;
 mod compile;
 mod completion;
 mod device;
+mod memory;
 mod program;
 mod readback;
 mod timing;
@@ -17,8 +18,8 @@ mod upload;
 pub use adapter::list_adapters_blocking;
 pub use adapter::{AdapterSummary, list_adapters};
 pub use device::{DeviceOptions, Gpu, LimitProfile};
-pub use program::{Link, Program};
+pub use program::{Link, Program, buffer_bytes};
 pub use timing::DispatchTime;
-pub use upload::GpuWeights;
+pub use upload::{GpuWeights, staging_bytes};
 /// The wgpu whose devices [`Gpu::from_device`] takes.
 pub use wgpu;

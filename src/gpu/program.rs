@@ -13,6 +13,9 @@ use wgpu::{BindGroup, Buffer, BufferUsages};
 /// The most dispatches in one submission: drivers on phones give up on longer ones.
 const MAX_DISPATCHES: usize = 64;
 
+/// What is bound where an operand is absent.
+const ABSENT_BYTES: u64 = 16;
+
 /// A plan ready to run.
 pub struct Program {
     gpu: Gpu,
@@ -20,6 +23,21 @@ pub struct Program {
     inputs: Vec<Buffer>,
     outputs: Vec<Buffer>,
     steps: Vec<Step>,
+    bytes: u64,
+}
+
+/// Bytes of the buffers that a program of a plan allocates: inputs, outputs, slots and parameters.
+/// Neither weights are counted nor the inputs that are `linked` to another program's outputs.
+pub fn buffer_bytes(plan: &Plan, linked: impl Fn(&Port) -> bool) -> u64 {
+    let inputs = plan.inputs.iter().filter(|port| !linked(port));
+    let ports = inputs.chain(&plan.outputs).map(|port| port.tensor.bytes(plan.target.storage));
+    let others = plan.slots.iter().copied().chain([ABSENT_BYTES, plan.params.len() as u64]);
+    ports.chain(others).map(allocated).sum()
+}
+
+/// The size of the buffer for so many bytes.
+fn allocated(bytes: u64) -> u64 {
+    bytes.max(4).next_multiple_of(16)
 }
 
 /// A dispatch with everything bound.
@@ -60,7 +78,7 @@ impl Program {
         let new = |label: &str, bytes: u64, usage| {
             gpu.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
-                size: bytes.max(4).next_multiple_of(16),
+                size: allocated(bytes),
                 usage,
                 mapped_at_creation: false,
             })
@@ -74,16 +92,19 @@ impl Program {
         };
         let inputs: Vec<_> =
             plan.inputs.iter().map(|p| linked(p).unwrap_or_else(|| own(p))).collect();
+        let bytes = buffer_bytes(&plan, |port| linked(port).is_some());
         let outputs: Vec<_> = plan.outputs.iter().map(own).collect();
         let slots: Vec<_> =
             plan.slots.iter().map(|&b| new("slot", b, BufferUsages::STORAGE)).collect();
-        let absent = new("absent", 16, BufferUsages::STORAGE);
+        let absent = new("absent", ABSENT_BYTES, BufferUsages::STORAGE);
         let uniform = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let params = new("params", plan.params.len() as u64, uniform);
         gpu.queue.write_buffer(&params, 0, &plan.params);
 
         let buffer = |operand: Option<Operand>| -> Result<(&Buffer, u64)> {
-            let Some(Operand { place, bytes }) = operand else { return Ok((&absent, 16)) };
+            let Some(Operand { place, bytes }) = operand else {
+                return Ok((&absent, ABSENT_BYTES));
+            };
             let buffer = match place {
                 Place::Input(index) => &inputs[index],
                 Place::Output(index) => &outputs[index],
@@ -114,7 +135,7 @@ impl Program {
             Ok(Step { kernel, bindings, groups, flops })
         };
         let steps = plan.dispatches.iter().map(bind).collect::<Result<Vec<_>>>()?;
-        Ok(Program { gpu: gpu.clone(), plan, inputs, outputs, steps })
+        Ok(Program { gpu: gpu.clone(), plan, inputs, outputs, steps, bytes })
     }
 
     /// The plan it runs.
@@ -176,6 +197,11 @@ impl Program {
         encoder.copy_buffer_to_buffer(source, offset, target, 0, bytes);
         self.gpu.queue.submit([encoder.finish()]);
         Ok(())
+    }
+
+    /// Bytes of GPU memory that it allocated, by [`buffer_bytes`].
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Submits every dispatch, in bounded pieces, and returns without waiting.

@@ -1,13 +1,25 @@
 //! A component's weights in GPU memory.
 
 use super::Gpu;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::graph::WeightUse;
-use crate::weights::Weights;
+use crate::shape::Storage;
+use crate::weights::{Weights, packed_len};
 use std::collections::HashMap;
 
-/// How many bytes may wait in staging memory before the upload waits for the GPU.
+/// How many bytes may wait in staging memory before the upload waits for the GPU; a larger tensor
+/// goes alone.
 const STAGING_BYTES: u64 = 64 << 20;
+
+/// The most staging memory at once while buffers of these sizes are uploaded in this order.
+pub fn staging_bytes(sizes: impl IntoIterator<Item = u64>) -> u64 {
+    let (mut waiting, mut most) = (0, 0);
+    for size in sizes {
+        waiting = if waiting + size > STAGING_BYTES { size } else { waiting + size };
+        most = waiting.max(most);
+    }
+    most
+}
 
 /// Weights in GPU memory by name, in the layout the kernels read.
 #[derive(Default)]
@@ -17,7 +29,9 @@ pub struct GpuWeights {
 }
 
 impl GpuWeights {
-    /// Uploads what is not there yet, tensor by tensor: host memory holds one at a time.
+    /// Uploads what is not there yet, tensor by tensor. Each is converted from its file into the
+    /// staging memory that the GPU copies it from, and is nowhere else on the host; at most 64 MiB
+    /// or one larger tensor wait there at once (see [`staging_bytes`]).
     ///
     /// # Errors
     /// `Weights` if a value is not finite or does not fit the storage type; `Memory` if the GPU
@@ -33,28 +47,33 @@ impl GpuWeights {
             if self.buffers.contains_key(&weight.name) {
                 continue;
             }
-            let bytes = weights.pack(&weight.name, weight.packing, gpu.target().storage)?;
-            let size = (bytes.len() as u64).next_multiple_of(16);
+            let storage = gpu.target().storage;
+            let size = weight.tensor.bytes(storage).next_multiple_of(16);
+            if waiting + size > STAGING_BYTES && waiting > 0 {
+                gpu.queue.submit([]);
+                gpu.finished().await?;
+                waiting = 0;
+            }
             let what = format!("{} cannot be uploaded", weight.name);
-            let upload = || {
+            let upload = || -> Result<wgpu::Buffer> {
                 let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
                     label: Some(&weight.name),
                     size,
                     usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
                     mapped_at_creation: false,
                 });
-                gpu.queue.write_buffer(&buffer, 0, &bytes);
-                buffer
+                // There is no view where the allocation failed, which `guarded` reports.
+                if let Some(size) = wgpu::BufferSize::new(size)
+                    && let Some(mut view) = gpu.queue.write_buffer_with(&buffer, 0, size)
+                {
+                    put(weights, weight, storage, &mut view)?;
+                }
+                Ok(buffer)
             };
-            let buffer = gpu.guarded(&what, upload).await?;
+            let buffer = gpu.guarded(&what, upload).await??;
             self.buffers.insert(weight.name.clone(), buffer);
             self.bytes += size;
             waiting += size;
-            if waiting >= STAGING_BYTES {
-                gpu.queue.submit([]);
-                gpu.finished().await?;
-                waiting = 0;
-            }
         }
         gpu.queue.submit([]);
         gpu.finished().await
@@ -65,7 +84,50 @@ impl GpuWeights {
         self.bytes
     }
 
+    /// The buffer of a weight.
     pub(super) fn buffer(&self, name: &str) -> Option<&wgpu::Buffer> {
         self.buffers.get(name)
+    }
+}
+
+/// Writes a weight and zeros behind it.
+fn put(
+    weights: &Weights,
+    weight: &WeightUse,
+    storage: Storage,
+    view: &mut wgpu::QueueWriteBufferView,
+) -> Result<()> {
+    let (packed, size) = (weight.tensor.bytes(storage) as usize, view.len());
+    if let Some(shape) = weights.shape(&weight.name)
+        && packed_len(shape, weight.packing)? * storage.element_bytes() != packed
+    {
+        let (name, planned) = (&weight.name, weight.tensor.shape);
+        let message =
+            format!("{name}: expected a weight that is packed to {planned}, got {shape:?}");
+        return Err(Error::new(ErrorKind::Weights, message));
+    }
+    let put = |start: usize, run: &[u8]| view.slice(start..start + run.len()).copy_from_slice(run);
+    weights.pack_into(&weight.name, weight.packing, storage, put)?;
+    view.slice(packed..size).fill(0);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn staging_memory_is_bounded_by_a_tensor_or_64_mib() {
+        let mib = |sizes: &[u64]| staging_bytes(sizes.iter().map(|size| size << 20)) >> 20;
+        let table: [(&[u64], u64); 5] = [
+            (&[], 0),
+            (&[10, 20, 30], 60),
+            (&[10, 20, 40, 20], 60),
+            (&[60, 5, 59], 64),
+            (&[10, 200, 60], 200),
+        ];
+        for (sizes, expected) in table {
+            assert_eq!(mib(sizes), expected, "{sizes:?}");
+        }
     }
 }

@@ -37,7 +37,7 @@ use std::sync::Arc;
 pub use dtype::{DataType, OtherType};
 pub use entry::View;
 pub use low_rank::LowRank;
-pub use pack::{Packing, pack, packed_len, packed_shape};
+pub use pack::{Packing, pack, pack_into, packed_len, packed_shape};
 pub use source::Source;
 pub use values::Values;
 
@@ -203,6 +203,24 @@ impl Weights {
         let entry = self.entry(name)?;
         let path = format!("{}: {name}", self.files[entry.file].name());
         pack(&path, self.values(name)?, &entry.shape, packing, storage)
+    }
+
+    /// [`Weights::pack`] into memory that may only be written, such as a GPU's: `put` gets every
+    /// byte once, in runs and where each begins. The tensor is nowhere else in memory; patches are
+    /// added a few thousand numbers at a time.
+    ///
+    /// # Errors
+    /// As [`Weights::pack`].
+    pub fn pack_into(
+        &self,
+        name: &str,
+        packing: Packing,
+        storage: Storage,
+        put: impl FnMut(usize, &[u8]),
+    ) -> Result<()> {
+        let entry = self.entry(name)?;
+        let path = format!("{}: {name}", self.files[entry.file].name());
+        pack_into(&path, self.values(name)?, &entry.shape, packing, storage, put)
     }
 
     fn entry(&self, name: &str) -> Result<&Entry> {

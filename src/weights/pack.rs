@@ -125,6 +125,38 @@ pub fn pack(
     packing: Packing,
     storage: Storage,
 ) -> Result<Vec<u8>> {
+    let layout = checked(path, values, file_shape, packing)?;
+    let mut out = vec![0; layout.len * storage.element_bytes()];
+    let put = |start: usize, run: &[u8]| out[start..][..run.len()].copy_from_slice(run);
+    convert(path, values, file_shape, &layout, storage, put)?;
+    Ok(out)
+}
+
+/// [`pack`] into memory that may only be written: `put` gets every byte once, padding included, in
+/// runs and where each begins. Beside them it takes no memory that grows with the weight.
+///
+/// # Errors
+/// As [`pack`]; what was put until then is of no use.
+pub fn pack_into(
+    path: &str,
+    values: Values<'_>,
+    file_shape: &[usize],
+    packing: Packing,
+    storage: Storage,
+    mut put: impl FnMut(usize, &[u8]),
+) -> Result<()> {
+    let layout = checked(path, values, file_shape, packing)?;
+    put_padding(&layout, storage.element_bytes(), &mut put);
+    convert(path, values, file_shape, &layout, storage, put)
+}
+
+/// The sizes of a weight whose values are as many as its shape says.
+fn checked(
+    path: &str,
+    values: Values<'_>,
+    file_shape: &[usize],
+    packing: Packing,
+) -> Result<Layout> {
     let layout = Layout::new(file_shape, packing).map_err(|error| error.context(path))?;
     let expected = file_shape.iter().product::<usize>();
     if values.len() != expected {
@@ -133,33 +165,63 @@ pub fn pack(
             format!("{path}: expected {expected} values for {file_shape:?}, got {}", values.len()),
         ));
     }
+    Ok(layout)
+}
+
+/// Puts all but the padding.
+fn convert(
+    path: &str,
+    values: Values<'_>,
+    file_shape: &[usize],
+    layout: &Layout,
+    storage: Storage,
+    put: impl FnMut(usize, &[u8]),
+) -> Result<()> {
     let packed = match storage {
         Storage::F16 | Storage::Packed => {
-            transpose(values, &layout, f16::MAX.to_f32(), |wide, halves: &mut [u16]| {
+            let narrow = |wide: &[f32], halves: &mut [u16]| {
                 halves.reinterpret_cast_mut::<f16>().convert_from_f32_slice(wide);
-            })
+            };
+            transpose(values, layout, f16::MAX.to_f32(), narrow, put)
         }
         Storage::F32 => {
-            transpose(values, &layout, f32::MAX, |wide, out: &mut [f32]| out.copy_from_slice(wide))
+            let narrow = |wide: &[f32], out: &mut [f32]| out.copy_from_slice(wide);
+            transpose(values, layout, f32::MAX, narrow, put)
         }
     };
     packed.map_err(|(index, value)| bad_value(path, file_shape, index, value))
 }
 
+/// Puts zeros where a row is longer than the outputs, and where there are more rows than inputs.
+fn put_padding(layout: &Layout, element_bytes: usize, put: &mut impl FnMut(usize, &[u8])) {
+    const ZEROS: [u8; 1024] = [0; 1024];
+    let &Layout { outputs, inputs, taps, rows, row_len, .. } = layout;
+    for row in 0..taps * rows {
+        let first = if row % rows < inputs { outputs } else { 0 };
+        let (mut start, end) = (row * row_len + first, (row + 1) * row_len);
+        while start < end {
+            let len = (end - start).min(ZEROS.len() / element_bytes);
+            put(start * element_bytes, &ZEROS[..len * element_bytes]);
+            start += len;
+        }
+    }
+}
+
 /// Rows and columns of a tile: 16 KiB of f32 and what they become stay in the first-level cache.
 const TILE: usize = 64;
 
-/// `out[k][i][o] = values[o][i][k]`, a tile at a time; `narrow` converts the numbers of a tile.
-/// The error is the index and value of a number that is not finite or beyond ±`limit`.
+/// `out[k][i][o] = values[o][i][k]`, a tile at a time; `narrow` converts the numbers of a tile, and
+/// `put` takes runs of `out` with the byte where each begins. The error is the index and value of a
+/// number that is not finite or beyond ±`limit`.
 fn transpose<T: Pod>(
     values: Values<'_>,
     layout: &Layout,
     limit: f32,
     narrow: fn(&[f32], &mut [T]),
-) -> Result<Vec<u8>, (usize, f32)> {
-    let &Layout { outputs, inputs, taps, rows, row_len, len, .. } = layout;
+    mut put: impl FnMut(usize, &[u8]),
+) -> Result<(), (usize, f32)> {
+    let &Layout { outputs, inputs, taps, rows, row_len, .. } = layout;
     let columns = inputs * taps;
-    let mut out = vec![0; len * size_of::<T>()];
     let mut wide = [0.0; TILE * TILE];
     let mut tile = [T::zeroed(); TILE * TILE];
     for o in (0..outputs).step_by(TILE) {
@@ -188,12 +250,11 @@ fn transpose<T: Pod>(
                 }
                 let (i, k) = ((column + c) / taps, (column + c) % taps);
                 let start = ((k * rows + i) * row_len + o) * size_of::<T>();
-                let run = bytemuck::cast_slice(&run[..height]);
-                out[start..start + run.len()].copy_from_slice(run);
+                put(start, bytemuck::cast_slice(&run[..height]));
             }
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// The first number that is NaN, infinite or beyond ±`limit`.

@@ -12,6 +12,10 @@ fn devices_are_listed_and_found_by_name() {
     for (index, device) in devices.iter().enumerate() {
         let name = device["name"].as_str().expect("a name");
         assert!(listed.out.contains(&format!("{index}: {name} (")), "{}", listed.out);
+        // Drivers for the CPU have the host's memory; others may not tell.
+        let memory = device["memory_bytes"].as_u64();
+        assert!(memory.is_some() || device["type"] != "Cpu" || cfg!(not(target_os = "linux")));
+        assert_eq!(listed.out.contains("GiB of memory"), memory.is_some_and(|b| b >= 1 << 30));
         let plan = croquis(&["plan", "--device", &index.to_string()]).success();
         assert!(plan.err.contains(&format!("device {index}: {name}")), "{}", plan.err);
     }

@@ -61,6 +61,11 @@ impl ClipEncoder {
         self.component.bytes()
     }
 
+    /// Forgets the programs for other numbers of texts and layers left out.
+    pub(super) fn retain(&mut self, keys: &[(usize, usize)]) {
+        self.component.retain(|key| keys.contains(key));
+    }
+
     pub(super) fn unload(&mut self) {
         self.component.unload();
     }
