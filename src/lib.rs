@@ -1,6 +1,7 @@
 //! croquis draws pictures from text with diffusion models on any GPU: hand-written WGSL kernels on
 //! [wgpu] run tokenizer, text encoder, UNet, sampler and autoencoder on Vulkan, Metal
-//! and WebGPU. A model is an unmodified diffusers folder, and a small one is part of the library.
+//! and WebGPU. A model is an unmodified diffusers folder, one file (safetensors or GGUF) or a name
+//! on the Hugging Face Hub, and a small one is part of the library.
 //!
 //! ```
 //! use croquis::diffusion::{Diffusion, Request};
@@ -13,10 +14,11 @@
 //! # }
 //! ```
 //!
-//! A model of your own: [`ModelFiles::folder`](diffusion::ModelFiles::folder) and
+//! A model of your own: [`ModelFiles::open`](diffusion::ModelFiles::open) and
 //! [`Diffusion::open`](diffusion::Diffusion::open). A device of your own:
 //! [`Gpu::from_device`](gpu::Gpu::from_device). Step by step, with previews:
-//! [`Diffusion::start`](diffusion::Diffusion::start).
+//! [`Diffusion::start`](diffusion::Diffusion::start). LoRAs, ControlNets, new words, other
+//! autoencoders: the setters of [`Model`](diffusion::Model) and [`Diffusion`](diffusion::Diffusion).
 //!
 //! # Modules
 //!
