@@ -125,16 +125,24 @@ fn draw(
     let started = Instant::now();
     let meter = Meter::waiting("loading weights and compiling kernels");
     let mut previewed = Ok(());
+    let mut previews = 0;
     let generated = diffusion.generate_with_blocking(request, |progress| {
         meter.step(progress);
         if let (Some(preview), Some(file)) = (&progress.preview, &arguments.preview) {
             previewed = preview.save(file, &[]);
+            previews += 1;
         }
         if previewed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     drop(meter);
     previewed.map_err(|error| error.context("--preview"))?;
     let generated = generated?;
+    if arguments.preview.is_some() && previews == 0 {
+        say(
+            "note: no preview: the colours of this model's latents are not known; --preview-vae takes \
+             a decoder",
+        );
+    }
     let model = short_name(diffusion.model());
     let text = parameters(request, &generated, &model, &arguments.additions.noted_loras());
     generated.picture.save(file, &[("parameters", &text)])?;

@@ -128,7 +128,7 @@ impl Denoiser {
     /// Puts a ControlNet beside the UNet, or takes it away.
     ///
     /// # Errors
-    /// `Weights` if tensors of both have the same name, which they have not.
+    /// `Weights` if the ControlNet is for another family of models.
     pub(super) fn set_control(&mut self, control: Option<ControlNet>) -> Result<()> {
         let own = |name: &str| !name.starts_with(CONTROL);
         let keep = |name: &str, _: &[usize]| match own(name) {
@@ -136,13 +136,26 @@ impl Denoiser {
             false => Vec::new(),
         };
         let mut weights = self.component.weights.clone().map_names(keep)?;
-        self.control = None;
+        let mut steering = None;
         if let Some(ControlNet { outline, weights: added }) = control {
+            let (expected, got) = (text_width(&weights), text_width(&added));
+            if expected != got || self.outline.size_embedding != outline.size_embedding {
+                let words =
+                    |width: Option<usize>| width.map_or("no text".into(), |w| w.to_string());
+                let message = format!(
+                    "controlnet: expected one for text embeddings of width {}, got {}: it is for \
+                     another family of models",
+                    words(expected),
+                    words(got)
+                );
+                return Err(Error::new(ErrorKind::Weights, message));
+            }
             let prefixed =
                 |name: &str, _: &[usize]| vec![(format!("{CONTROL}{name}"), View::Whole)];
             weights = weights.merge(added.map_names(prefixed)?)?;
-            self.control = Some(outline);
+            steering = Some(outline);
         }
+        self.control = steering;
         self.component = Component::new(weights);
         Ok(())
     }
@@ -185,11 +198,7 @@ impl Denoiser {
 
     /// The width of the token embeddings that the cross-attention was made for, if it has any.
     pub(super) fn text_width(&self) -> Option<usize> {
-        let weights: &dyn WeightIndex = &self.component.weights;
-        let ends = ["attn2.to_k.weight", "attn2.to_kv.weight"];
-        let name =
-            weights.names().into_iter().find(|name| ends.iter().any(|e| name.ends_with(e)))?;
-        weights.shape(&name)?.get(1).copied()
+        text_width(&self.component.weights)
     }
 
     /// The graphs of both phases.
@@ -260,6 +269,13 @@ impl Denoiser {
         let step = self.component.compile(gpu, key, &graphs.step, &links).await?;
         Ok(Programs { prepare, step })
     }
+}
+
+/// The width of the token embeddings that the cross-attention of these weights reads.
+fn text_width(weights: &dyn WeightIndex) -> Option<usize> {
+    let ends = ["attn2.to_k.weight", "attn2.to_kv.weight"];
+    let name = weights.names().into_iter().find(|name| ends.iter().any(|e| name.ends_with(e)))?;
+    weights.shape(&name)?.get(1).copied()
 }
 
 /// A sampler's step as the kernels read it.

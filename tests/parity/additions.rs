@@ -3,7 +3,7 @@
 
 use crate::{common, path};
 use croquis::ErrorKind;
-use croquis::diffusion::{Diffusion, ModelFiles, Request};
+use croquis::diffusion::{ControlNet, Diffusion, ModelFiles, Request};
 use croquis::gpu::Gpu;
 use croquis::lora::Lora;
 use croquis::shape::Storage;
@@ -56,4 +56,14 @@ fn a_lora_of_another_family_is_refused_and_changes_nothing() {
     let error = diffusion.set_loras(&[(lora("peft"), f32::NAN)]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
     assert_eq!(latents(&mut diffusion), plain);
+}
+
+#[test]
+fn a_controlnet_of_another_family_is_refused() {
+    let files = ModelFiles::open(path("tests/golden/controlnet-tiny/controlnet")).unwrap();
+    let controlnet = || ControlNet::open(&files).unwrap();
+    let mut diffusion = open(gpu(), "sdxl-tiny");
+    let error = diffusion.set_controlnet(Some(controlnet())).unwrap_err();
+    assert!(error.to_string().contains("another family"), "{error}");
+    open(gpu(), "sd1-tiny").set_controlnet(Some(controlnet())).unwrap();
 }
