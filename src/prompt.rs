@@ -71,10 +71,12 @@ fn text(text: impl Into<String>) -> Part {
 
 /// The number of `:1.3)` and where the rest begins.
 fn factor(text: &str) -> Option<(f64, usize)> {
-    let number = &text[1..];
+    // Spaces may stand around the number.
+    let number = text[1..].trim_start();
     let end = number.find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c))?;
     let value: f64 = number[..end].parse().ok()?;
-    (number[end..].starts_with(')') && value.is_finite()).then_some((value, 1 + end + 1))
+    let rest = number[end..].trim_start().strip_prefix(')')?;
+    value.is_finite().then_some((value, text.len() - rest.len()))
 }
 
 #[derive(Default)]

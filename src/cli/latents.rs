@@ -51,7 +51,8 @@ impl Latents {
         let [_, height, width] = self.shape;
         if request.image.is_none() {
             let defaults = model.defaults();
-            let standard = Request::new("").size(defaults.width, defaults.height);
+            let mut standard = Request::new("").size(defaults.width, defaults.height);
+            standard.scheduler = request.scheduler;
             let [_, standard_height, _] = model.latent_shape(&standard)?;
             let side = defaults.height / standard_height.max(1);
             request.height.get_or_insert(height.saturating_mul(side));

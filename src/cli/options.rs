@@ -213,7 +213,9 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         _ => return Err("expected a number with K, M or G, such as 6G".into()),
     };
     match number.parse::<f64>() {
-        Ok(number) if number > 0.0 && number < 1e9 => Ok((number * (1u64 << shift) as f64) as u64),
+        Ok(number) if number > 0.0 && number * ((1u64 << shift) as f64) < 1e18 => {
+            Ok((number * (1u64 << shift) as f64) as u64)
+        }
         _ => Err("expected a positive number with K, M or G, such as 6G".into()),
     }
 }
@@ -224,8 +226,13 @@ mod tests {
 
     #[test]
     fn bytes_have_units() {
-        for (text, bytes) in [("512M", 512 << 20), ("6GiB", 6 << 30), ("1.5g", 3 << 29), ("99", 99)]
-        {
+        for (text, bytes) in [
+            ("512M", 512 << 20),
+            ("6GiB", 6 << 30),
+            ("1.5g", 3 << 29),
+            ("99", 99),
+            ("6442450944", 6 << 30),
+        ] {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
         for text in ["", "G", "-1G", "6X", "0", "1e99G"] {

@@ -187,11 +187,16 @@ impl Codec {
             let program = self.program(&gpu, Direction::Decode, tiles.size()).await?;
             program.write("latents", &self.network.unscale(latents))?;
             program.run();
+            if gpu.target().storage != Storage::F32 {
+                // A byte does not show what was no number.
+                check_finite(&program.read("image").await?, gpu.target().storage)?;
+            }
             let pixels = program.read_u32("pixels").await?;
             pixels.iter().flat_map(|rgba| rgba.to_le_bytes().into_iter().take(3)).collect()
         } else {
             let latents = self.network.unscale(latents);
             let image = self.run(&gpu, Direction::Decode, &tiles, &latents).await?;
+            check_finite(&image, gpu.target().storage)?;
             self.network.to_unit_range(image).iter().map(|value| byte(*value)).collect()
         };
         let side = self.pixels_per_latent();
@@ -385,6 +390,18 @@ fn stage(direction: Direction, plan: &Plan) -> Stage {
         Direction::Encode => "encoder",
     };
     Stage::of(name, [(name, plan)])
+}
+
+/// Refuses an image of an autoencoder that overflowed.
+fn check_finite(image: &[f32], storage: Storage) -> Result<()> {
+    match image.iter().find(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(value) => {
+            let message =
+                format!("the decoded image is not finite ({value}) with storage {storage}");
+            Err(Error::new(ErrorKind::Numeric, message))
+        }
+    }
 }
 
 /// A value of an image in [-1, 1] as a byte, as the kernel `pixels` rounds it.

@@ -33,6 +33,8 @@ pub(super) struct Denoiser {
     /// Width of the embedding of the guidance scale, where the network reads one.
     pub guidance_width: Option<usize>,
     control: Option<Outline>,
+    /// Whether weights of the ControlNet may be on the GPU.
+    uploaded_control: bool,
     component: Component<(Sizes, Phase)>,
 }
 
@@ -84,13 +86,14 @@ impl Denoiser {
             "UNet2DConditionModel" => {
                 let config: UnetConfig = parse_config(file, &text)?;
                 Denoiser {
-                    outline: config.outline()?,
+                    outline: config.outline().map_err(|error| error.context("unet"))?,
                     sample_size: config.sample_size.unwrap_or(64),
                     channels: config.out_channels,
                     mobile: false,
                     inpainting: config.in_channels != config.out_channels,
                     guidance_width: config.time_cond_proj_dim,
                     control: None,
+                    uploaded_control: false,
                     component,
                 }
             }
@@ -104,6 +107,7 @@ impl Denoiser {
                     inpainting: false,
                     guidance_width: None,
                     control: None,
+                    uploaded_control: false,
                     component,
                 }
             }
@@ -157,6 +161,7 @@ impl Denoiser {
         }
         self.control = steering;
         self.component = Component::new(weights);
+        self.uploaded_control = false;
         Ok(())
     }
 
@@ -186,9 +191,14 @@ impl Denoiser {
     /// Forgets the programs of other sizes.
     pub(super) fn retain(&mut self, sizes: Sizes) {
         self.component.retain(|(known, _)| *known == sizes);
+        // The plan of a picture without a ControlNet does not count its weights.
+        if self.uploaded_control && sizes.control.is_none() {
+            self.unload();
+        }
     }
 
     pub(super) fn unload(&mut self) {
+        self.uploaded_control = false;
         self.component.unload();
     }
 
@@ -235,9 +245,11 @@ impl Denoiser {
         };
         let scaled = builder.apply(input.clone(), &[Some(sample), Some(step)]);
         let conditioning = Conditioning { timesteps, step, context, sizing, guidance };
+        // The guidance scale is the distilled network's own; no ControlNet reads it.
+        let steering = Conditioning { guidance: None, ..conditioning };
         let residuals = control.zip(self.control.as_ref()).map(|(side, outline)| {
             let picture = copied("picture", [1, height * side, width * side, 3]);
-            controlnet(&m.at(CONTROL.trim_end_matches('.')), outline, scaled, picture, conditioning)
+            controlnet(&m.at(CONTROL.trim_end_matches('.')), outline, scaled, picture, steering)
         });
         let whole = match self.inpainting {
             true => scaled.concat(copied("masked", [1, height, width, 1 + self.channels])),
@@ -257,6 +269,7 @@ impl Denoiser {
             return Ok(Programs { prepare, step });
         }
         let graphs = self.graphs(sizes)?;
+        self.uploaded_control |= sizes.control.is_some();
         let key = (sizes, Phase::Prepare);
         let prepare = self.component.compile(gpu, key, &graphs.prepare, &[]).await?;
         let links: Vec<_> = graphs

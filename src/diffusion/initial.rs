@@ -8,7 +8,7 @@ use super::settings::Settings;
 use super::to_channels_last;
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::random::Generator;
+use crate::random::{Generator, RandomKind};
 use crate::schedulers::Step;
 
 /// The start of a run. Latents are `[h, w, C]`.
@@ -48,7 +48,8 @@ impl Blend {
 }
 
 /// Draws the noise that a run starts from and encodes its picture. All noise comes from `random`,
-/// in the order of diffusers.
+/// in the order of diffusers, or with Philox in that of AUTOMATIC1111's web UI, whose encoder's noise is
+/// not reproducible.
 pub(super) async fn initial(
     codec: &mut Codec,
     gpu: &Gpu,
@@ -73,13 +74,15 @@ pub(super) async fn initial(
         return Ok(Initial { sample: scaled(&noise(random)), masked: None, blend: None, notes });
     };
 
+    // What Philox stands for draws the sampler's noise from it first, and the encoder's elsewhere.
+    let early = (request.random == RandomKind::Philox).then(|| noise(random));
     let pixels = picture.to_unit_range();
     let from_noise = mask.is_some() && *strength == 1.0;
     let mut image = Vec::new();
     if !(from_noise && inpainting) {
         image = encode(codec, gpu, &pixels, sizes, random, &mut notes).await?;
     }
-    let noise = noise(random);
+    let noise = early.unwrap_or_else(|| noise(random));
     let sample = match from_noise {
         true => scaled(&noise),
         false => {

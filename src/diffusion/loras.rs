@@ -14,6 +14,15 @@ impl Model {
     /// # Errors
     /// `Weights` if a LoRA is for another family, damaged or not finite.
     pub fn set_loras(&mut self, loras: &[(Lora, f32)]) -> Result<()> {
+        let changed = self.patch(loras);
+        if changed.is_err() {
+            self.denoiser.set_patches(Patches::new())?;
+            self.text.set_patches(Vec::new())?;
+        }
+        changed
+    }
+
+    fn patch(&mut self, loras: &[(Lora, f32)]) -> Result<()> {
         for (lora, weight) in loras {
             if !weight.is_finite() {
                 let message =
@@ -47,12 +56,8 @@ impl Model {
                 return Err(Error::new(ErrorKind::Weights, message));
             }
         }
-        let changed = self.denoiser.set_patches(unet).and_then(|()| self.text.set_patches(texts));
-        if changed.is_err() {
-            self.denoiser.set_patches(Patches::new())?;
-            self.text.set_patches(Vec::new())?;
-        }
-        changed
+        self.denoiser.set_patches(unet)?;
+        self.text.set_patches(texts)
     }
 }
 

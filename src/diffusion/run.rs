@@ -53,7 +53,8 @@ pub struct Progress {
     pub steps: usize,
     /// How long this step took.
     pub time: Duration,
-    /// What the picture is expected to become, if the request asks for previews.
+    /// What the picture is expected to become, if the request asks for previews; `None` from
+    /// [`Run::step`], whose caller has [`Run::preview`].
     pub preview: Option<Picture>,
 }
 
@@ -259,7 +260,11 @@ impl<'d> Run<'d> {
     pub(super) async fn preview_as(&mut self, kind: Preview) -> Result<Option<Picture>> {
         match kind {
             Preview::Decoded if !self.in_turn || self.diffusion.model.preview.is_some() => {
-                self.preview().await.map(Some)
+                match self.preview().await {
+                    // A preview is not worth a picture.
+                    Err(error) if error.kind() == ErrorKind::Memory => self.preview_fast().await,
+                    decoded => decoded.map(Some),
+                }
             }
             _ => self.preview_fast().await,
         }

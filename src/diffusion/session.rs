@@ -117,7 +117,7 @@ impl Diffusion {
     }
 
     /// [`generate`](Diffusion::generate) that tells `progress` of every step; breaking stops the
-    /// run. For previews, [`start`](Diffusion::start) and step yourself.
+    /// run. [`Request::preview`] makes it bring previews.
     ///
     /// # Errors
     /// As [`generate`](Diffusion::generate); `Cancelled` if `progress` breaks.

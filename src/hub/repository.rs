@@ -49,7 +49,8 @@ impl FromStr for Repository {
         let plain =
             parts.iter().chain(&revision.split('/').collect::<Vec<_>>()).all(|p| is_plain(p));
         let (name, file) = match parts.as_slice() {
-            [_, _] => (path.to_string(), None),
+            // Two parts that end like a file are a path that does not exist.
+            [_, name] if !is_model(name) => (path.to_string(), None),
             [organisation, name, file @ ..] if is_model(path) => {
                 (format!("{organisation}/{name}"), Some(file.join("/")))
             }

@@ -96,7 +96,7 @@ impl UnetConfig {
     /// # Errors
     /// `Unsupported` for variants that croquis does not have yet, by key and value.
     pub fn outline(&self) -> Result<Outline> {
-        let file = "unet/config.json";
+        let file = "config.json";
         require_supported(file, &self.other, &SUPPORTED)?;
         // Latents alone, or with a mask and the latents of the masked picture.
         let inpainting = 2 * self.out_channels + 1;
@@ -127,7 +127,7 @@ impl UnetConfig {
         if heads.is_empty() || heads.contains(&0) || self.norm_num_groups == 0 {
             return Err(Error::new(
                 ErrorKind::Config,
-                "unet/config.json: attention_head_dim and norm_num_groups must be at least 1",
+                "config.json: attention_head_dim and norm_num_groups must be at least 1",
             ));
         }
         Ok(Outline {
