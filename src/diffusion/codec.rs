@@ -5,22 +5,18 @@
 //! the rest of the model has. diffusers ignores the key in its other pipelines, and so do we: it is
 //! `true` by default there, also for autoencoders that need no such care.
 
+mod fitting;
+
 use super::autoencoder::{Autoencoder, Direction, Network};
 use super::component::Component;
 use super::files::ModelFiles;
-use super::memory::Stage;
 use super::tiles::{Mosaic, Tiles, Tiling};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::{Gpu, Program};
-use crate::graph::Plan;
 use crate::kernels::Target;
 use crate::picture::Picture;
 use crate::shape::Storage;
 use std::sync::Arc;
-
-/// The shortest side of a tile that is chosen here, in latents: below, a tile sees too little of
-/// the picture for its tones to fit its neighbours'.
-const SMALLEST: usize = 16;
 
 /// The autoencoder of a model.
 pub(super) struct Codec {
@@ -107,37 +103,6 @@ impl Codec {
         self.component.retain(|_| false);
     }
 
-    /// After the device refused the memory for a tile: whether smaller ones are tried from now on.
-    pub(super) fn shrink(&mut self) -> bool {
-        let Some(side) = self.refused.take() else { return false };
-        if self.tiling != Tiling::Auto || side <= SMALLEST {
-            return false;
-        }
-        // Half of the area, about.
-        self.longest = (side * 7 / 10).max(SMALLEST);
-        true
-    }
-
-    /// Bytes that one direction takes in all for pictures of this size: what is loaded already, or
-    /// what is planned.
-    ///
-    /// # Errors
-    /// As [`decoder_plan`](Codec::decoder_plan).
-    pub(super) fn needed_bytes(
-        &self,
-        target: &Target,
-        direction: Direction,
-        size: [usize; 2],
-    ) -> Result<u64> {
-        let target = self.target(target);
-        let tiles = self.tiles(&target, direction, size)?;
-        if self.component.program(&(direction, tiles.size())).is_some() {
-            return Ok(self.bytes());
-        }
-        let plan = self.plan(&target, direction, tiles.size())?;
-        Ok(stage(direction, &plan).bytes())
-    }
-
     /// Channels of the latents.
     pub(super) fn channels(&self) -> usize {
         self.network.channels()
@@ -151,26 +116,6 @@ impl Codec {
     /// Whether [`encode`](Codec::encode) takes noise.
     pub(super) fn draws_noise(&self) -> bool {
         self.network.draws_noise()
-    }
-
-    /// The plan that decodes pictures of this size, or one tile of them. Sizes are the latents'.
-    ///
-    /// # Errors
-    /// `Weights`, or `Memory` if it does not fit in tiles either.
-    pub(super) fn decoder_plan(&self, target: &Target, size: [usize; 2]) -> Result<Plan> {
-        let target = self.target(target);
-        let tiles = self.tiles(&target, Direction::Decode, size)?;
-        self.plan(&target, Direction::Decode, tiles.size())
-    }
-
-    /// The plan that encodes pictures of this size, or one tile of them. Sizes are the latents'.
-    ///
-    /// # Errors
-    /// As [`decoder_plan`](Codec::decoder_plan).
-    pub(super) fn encoder_plan(&self, target: &Target, size: [usize; 2]) -> Result<Plan> {
-        let target = self.target(target);
-        let tiles = self.tiles(&target, Direction::Encode, size)?;
-        self.plan(&target, Direction::Encode, tiles.size())
     }
 
     /// The picture of latents `[h, w, L]`.
@@ -302,94 +247,6 @@ impl Codec {
         let storage = if upcast { Storage::F32 } else { target.storage };
         Target { storage, ..target.clone() }
     }
-
-    /// The tiles of a picture, which is one where that fits and tiles are not asked for.
-    ///
-    /// # Errors
-    /// `Memory` if neither the picture nor the smallest tiles fit.
-    fn tiles(&self, target: &Target, direction: Direction, size: [usize; 2]) -> Result<Tiles> {
-        let [height, width] = size;
-        let of = |longest| Tiles::new(height, width, longest);
-        let whole = of(height.max(width));
-        let longest = height.max(width).min(self.longest);
-        let fits = |tiles: &Tiles| match self.component.program(&(direction, tiles.size())) {
-            Some(_) => Ok(()),
-            None => self.plan(target, direction, tiles.size()).map(|_| ()),
-        };
-        match self.tiling {
-            Tiling::Never => fits(&whole).map(|()| whole),
-            Tiling::Always(pixels) => {
-                let tiles = of((pixels / self.pixels_per_latent()).max(1));
-                fits(&tiles).map(|()| tiles)
-            }
-            Tiling::Auto => {
-                let first = of(longest);
-                let Err(error) = fits(&first) else { return Ok(first) };
-                let smallest = of(SMALLEST);
-                if error.kind() != ErrorKind::Memory || smallest == first {
-                    return Err(error);
-                }
-                fits(&smallest).map_err(|error| {
-                    let pixels = self.pixels_per_latent();
-                    let [height, width] = smallest.size().map(|latents| latents * pixels);
-                    error.context(format!("not even tiles of {width}x{height} pixels fit"))
-                })?;
-                // Shorter sides never need more memory: halve the interval between what fits and
-                // what does not.
-                let (mut fitting, mut failing) = (SMALLEST, longest);
-                while failing - fitting > 1 {
-                    let middle = fitting.midpoint(failing);
-                    match fits(&of(middle)) {
-                        Ok(()) => fitting = middle,
-                        Err(_) => failing = middle,
-                    }
-                }
-                Ok(of(fitting))
-            }
-        }
-    }
-
-    fn plan(&self, target: &Target, direction: Direction, size: [usize; 2]) -> Result<Plan> {
-        let graph = self.network.graph(&self.component.weights, direction, size)?;
-        let plan = Plan::new(&graph, target)?;
-        let (bytes, budget) = (plan.activation_bytes(), self.budget_bytes);
-        if bytes > budget {
-            let [height, width] = size.map(|latents| latents * self.pixels_per_latent());
-            let message = format!(
-                "vae: {width}x{height} pixels at once take {bytes} bytes beside the weights, more \
-                 than the {budget} allowed; choose a smaller picture"
-            );
-            return Err(Error::new(ErrorKind::Memory, message));
-        }
-        stage(direction, &plan).fit(self.stage_bytes)?;
-        Ok(plan)
-    }
-
-    /// What the user should know about a picture that was made in tiles.
-    fn note(&self, direction: Direction, tiles: &Tiles) -> Option<String> {
-        if tiles.is_whole() {
-            return None;
-        }
-        let what = match direction {
-            Direction::Decode => "decoded",
-            Direction::Encode => "encoded",
-        };
-        let (columns, rows) = (tiles.columns.starts.len(), tiles.rows.starts.len());
-        let [height, width] = tiles.size().map(|latents| latents * self.pixels_per_latent());
-        Some(format!(
-            "{what} in {columns}x{rows} tiles of {width}x{height} pixels, an approximation: tones \
-             may differ a little from those of the picture {what} whole"
-        ))
-    }
-}
-
-/// The memory of a program of the autoencoder.
-fn stage(direction: Direction, plan: &Plan) -> Stage {
-    let name = match direction {
-        Direction::Decode => "decoder",
-        Direction::Encode => "encoder",
-    };
-    Stage::of(name, [(name, plan)])
 }
 
 /// Refuses an image of an autoencoder that overflowed.
