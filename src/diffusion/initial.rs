@@ -97,7 +97,9 @@ pub(super) async fn initial(
     let latent_mask = at_latents(&anew, picture.width(), side);
     if !inpainting {
         // diffusers encodes the masked picture here too, and draws for it.
-        random.normal(if codec.draws_noise() { count } else { 0 });
+        if codec.draws_noise() {
+            random.normal(count);
+        }
         let blend = Blend { image, noise, mask: latent_mask };
         return Ok(Initial { sample, masked: None, blend: Some(blend), notes });
     }
@@ -119,8 +121,10 @@ async fn encode(
     notes: &mut Vec<String>,
 ) -> Result<Vec<f32>> {
     let channels = codec.channels();
-    let draws = if codec.draws_noise() { channels * sizes.height * sizes.width } else { 0 };
-    let noise = to_channels_last(&random.normal(draws), channels);
+    let count = channels * sizes.height * sizes.width;
+    // To draw nothing is a draw as well.
+    let noise = if codec.draws_noise() { random.normal(count) } else { Vec::new() };
+    let noise = to_channels_last(&noise, channels);
     let encoded = codec.encode(gpu, pixels, [sizes.height, sizes.width], &noise).await?;
     notes.extend(encoded.note.filter(|note| !notes.contains(note)));
     Ok(encoded.value)

@@ -65,7 +65,6 @@ impl Generator {
     pub fn normal(&mut self, n: usize) -> Vec<f32> {
         match &mut self.0 {
             State::Torch(torch) => torch.normal(n),
-            State::Philox { .. } if n == 0 => Vec::new(),
             State::Philox { seed, draws } => {
                 let draw = *draws;
                 *draws = draws.wrapping_add(1);
