@@ -53,16 +53,19 @@
 // What a caller can do wrong is an error, never a panic.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo))]
 
-pub mod checkpoint;
+mod components;
 pub mod diffusion;
 pub mod doctor;
 pub mod error;
+pub mod families;
+pub mod files;
 pub mod gpu;
 pub mod graph;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod hub;
 pub mod kernels;
 pub mod lora;
+mod memory;
 pub mod models;
 pub mod picture;
 pub mod prompt;

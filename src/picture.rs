@@ -158,6 +158,11 @@ impl Picture {
     }
 }
 
+/// A value in [-1, 1] as a byte, rounded half to even as diffusers and the kernel `pixels` do.
+pub(crate) fn unit_to_byte(value: f32) -> u8 {
+    ((0.5 * value + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

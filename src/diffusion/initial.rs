@@ -1,11 +1,11 @@
-//! Where a run starts: noise, a noised picture, or a picture of which a part is painted anew.
+//! The start of a run: noise, a noised picture, or a picture of which a part is painted anew.
 
-use super::codec::Codec;
-use super::denoiser::Sizes;
+use super::job::Job;
+use super::layout::to_channels_last;
 use super::mask::{at_latents, binary};
+use super::model::Model;
 use super::request::{ImageToImage, Request};
-use super::settings::Settings;
-use super::to_channels_last;
+use crate::components::Codec;
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::random::{Generator, RandomKind};
@@ -17,9 +17,9 @@ pub(super) struct Initial {
     pub sample: Vec<f32>,
     /// Mask and latents of the masked picture, `[h, w, 1 + C]`, for a network that reads them.
     pub masked: Option<Vec<f32>>,
-    /// What keeps the rest of a picture, for a network that does not know of masks.
+    /// The part of a picture to keep, for a network that was not trained for masks.
     pub blend: Option<Blend>,
-    /// What the user should know of the encoding.
+    /// Notes for the user about the encoding.
     pub notes: Vec<String>,
 }
 
@@ -51,16 +51,17 @@ impl Blend {
 /// in the order of diffusers, or with Philox in that of AUTOMATIC1111's web UI, whose encoder's noise is
 /// not reproducible.
 pub(super) async fn initial(
-    codec: &mut Codec,
+    model: &mut Model,
     gpu: &Gpu,
     request: &Request,
-    settings: &Settings,
-    sizes: Sizes,
-    inpainting: bool,
+    job: &Job,
     random: &mut Generator,
 ) -> Result<Initial> {
+    let Model { codec, denoiser, .. } = model;
+    let inpainting = denoiser.facts().inpainting;
+    let (settings, size) = (&job.settings, [job.shape.height, job.shape.width]);
     let channels = codec.channels();
-    let count = channels * sizes.height * sizes.width;
+    let count = channels * size[0] * size[1];
     let given = request.latents.as_deref();
     let noise = |random: &mut Generator| {
         let values = given.map_or_else(|| random.normal(count), <[f32]>::to_vec);
@@ -80,7 +81,7 @@ pub(super) async fn initial(
     let from_noise = mask.is_some() && *strength == 1.0;
     let mut image = Vec::new();
     if !(from_noise && inpainting) {
-        image = encode(codec, gpu, &pixels, sizes, random, &mut notes).await?;
+        image = encode(codec, gpu, &pixels, size, random, &mut notes).await?;
     }
     let noise = early.unwrap_or_else(|| noise(random));
     let sample = match from_noise {
@@ -105,7 +106,7 @@ pub(super) async fn initial(
     }
     let kept: Vec<f32> =
         pixels.iter().enumerate().map(|(i, value)| value * (1.0 - anew[i / 3])).collect();
-    let kept = encode(codec, gpu, &kept, sizes, random, &mut notes).await?;
+    let kept = encode(codec, gpu, &kept, size, random, &mut notes).await?;
     let masked = latent_mask.iter().zip(kept.chunks_exact(channels));
     let masked = masked.flat_map(|(mask, kept)| [*mask].into_iter().chain(kept.iter().copied()));
     Ok(Initial { sample, masked: Some(masked.collect()), blend: None, notes })
@@ -116,16 +117,16 @@ async fn encode(
     codec: &mut Codec,
     gpu: &Gpu,
     pixels: &[f32],
-    sizes: Sizes,
+    size: [usize; 2],
     random: &mut Generator,
     notes: &mut Vec<String>,
 ) -> Result<Vec<f32>> {
     let channels = codec.channels();
-    let count = channels * sizes.height * sizes.width;
-    // To draw nothing is a draw as well.
+    let count = channels * size[0] * size[1];
+    // Not `normal(0)`: Philox counts an empty draw as well.
     let noise = if codec.draws_noise() { random.normal(count) } else { Vec::new() };
     let noise = to_channels_last(&noise, channels);
-    let encoded = codec.encode(gpu, pixels, [sizes.height, sizes.width], &noise).await?;
+    let encoded = codec.encode(gpu, pixels, size, &noise).await?;
     notes.extend(encoded.note.filter(|note| !notes.contains(note)));
     Ok(encoded.value)
 }

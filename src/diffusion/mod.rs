@@ -1,44 +1,36 @@
-//! The driver: text-to-image and image-to-image from prompt to picture.
+//! Pictures from prompts: text-to-image, image-to-image and inpainting with a model on a device.
 //!
 //! [`Diffusion`] holds a device and a model. [`Diffusion::start`] encodes the prompt and prepares
 //! the sampler; [`Run::step`] advances it, so that a caller can show progress, look at the latents
 //! or stop; [`Run::finish`] decodes the picture. [`Diffusion::generate`] does all three.
+//!
+//! A request becomes a job (settings, tokenised texts, shapes, plans, memory) once; a run carries
+//! it out. A second picture of the same shapes builds no graph, plan or bind group.
 
-mod autoencoder;
-mod budget;
-mod codec;
-mod combined;
-mod component;
-mod conditions;
-mod control;
-mod decoding;
-mod denoiser;
-mod files;
+mod defaults;
+mod facade;
+mod generate;
 mod initial;
-mod latents;
+mod job;
+mod layout;
 mod loras;
 mod mask;
-mod memory;
 mod model;
+mod planning;
 mod preview;
 mod request;
 mod run;
 mod session;
 mod settings;
-mod summary;
-mod text;
-mod tiles;
 
-pub use autoencoder::Autoencoder;
-pub use control::{Control, ControlNet};
-pub use files::ModelFiles;
-pub use latents::{to_channels_first, to_channels_last};
+pub use crate::components::{
+    Autoencoder, Control, ControlNet, TextEmbeddings, TextualInversion, Tiling,
+};
+pub use crate::memory::{Bytes, MemoryPlan, Stage};
+pub use defaults::Defaults;
+pub use facade::Diffusion;
+pub use layout::{to_channels_first, to_channels_last};
 pub use mask::Mask;
-pub use memory::{Bytes, MemoryPlan, Stage};
 pub use model::Model;
-pub use request::{Defaults, Framing, ImageToImage, Preview, Request};
+pub use request::{Framing, ImageToImage, Preview, Request};
 pub use run::{Generated, Progress, Run, Timings};
-pub use session::Diffusion;
-pub use summary::{ComponentSummary, Summary};
-pub use text::{TextEmbeddings, TextEncoder, TextOptions, TextualInversion};
-pub use tiles::Tiling;

@@ -1,22 +1,21 @@
-//! What is asked for.
+//! Requests for pictures.
 
-use super::control::Control;
-use super::denoiser::Denoiser;
 use super::mask::Mask;
+use crate::components::Control;
 use crate::picture::Picture;
 use crate::random::RandomKind;
-use crate::schedulers::{SchedulerConfig, SchedulerKind, Spacing};
+use crate::schedulers::{SchedulerKind, Spacing};
 
-/// A picture to generate. `None` leaves a choice to the model's [`Defaults`].
+/// A picture to generate. `None` leaves a choice to the model's [`Defaults`](super::Defaults).
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// What the picture should show.
+    /// The prompt: a description of the picture.
     pub prompt: String,
-    /// What it should not show; matters only with guidance. Where it is empty, models that were
-    /// trained so (SDXL) get zeros in its place.
+    /// The negative prompt: a description of what the picture should not show; matters only with
+    /// guidance. Where it is empty, models that were trained so (SDXL) get zeros in its place.
     pub negative_prompt: String,
-    /// Which layer of the text encoder counts as its last, as other tools count: 1 is the model's
-    /// own choice, 2 the layer before, and so on (diffusers' `clip_skip` plus one).
+    /// The layer of the text encoder that counts as its last, as other tools count: 1 is the
+    /// model's own choice, 2 the layer before, and so on (diffusers' `clip_skip` plus one).
     pub clip_skip: Option<usize>,
     /// Whether brackets in the prompts are words like any others. Otherwise `(word:1.2)` weights a
     /// word.
@@ -34,23 +33,24 @@ pub struct Request {
     pub height: Option<usize>,
     /// The sampler.
     pub scheduler: Option<SchedulerKind>,
-    /// How its steps are spread over the noise levels.
+    /// The spacing of its steps over the noise levels.
     pub spacing: Option<Spacing>,
-    /// Which other program a seed means the same noise as.
+    /// The random number generator of the noise, by the program that it imitates.
     pub random: RandomKind,
-    /// What SDXL is told of the picture's size.
+    /// Picture sizes that SDXL reads as conditions.
     pub framing: Framing,
     /// The initial noise `[C, H/f, W/f]` in place of the seed's, with unit variance.
     pub latents: Option<Vec<f32>>,
     /// A picture to start from.
     pub image: Option<ImageToImage>,
-    /// A picture that steers, for a model with a ControlNet.
+    /// The picture that steers a ControlNet.
     pub control: Option<Control>,
-    /// Whether [`Progress`](super::Progress) brings a preview of every step.
+    /// The kind of preview that [`Progress`](super::Progress) brings with every step; `None` is no
+    /// preview.
     pub preview: Option<Preview>,
 }
 
-/// How a preview is made of the latents.
+/// The way a preview is made of the latents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preview {
     /// A colour for every latent: next to nothing to compute, an eighth of the size.
@@ -76,9 +76,9 @@ pub struct Framing {
 pub struct ImageToImage {
     /// The picture; its size is the result's.
     pub picture: Picture,
-    /// How much of it may change: 0 keeps it, 1 ignores it.
+    /// The fraction of it that may change: 0 keeps it, 1 ignores it.
     pub strength: f32,
-    /// Which part may change (inpainting); without a mask, all of it.
+    /// The part that may change (inpainting); without a mask, all of it.
     pub mask: Option<Mask>,
 }
 
@@ -134,40 +134,5 @@ impl Request {
     pub fn control(mut self, control: Control) -> Self {
         self.control = Some(control);
         self
-    }
-}
-
-/// What a model does unless it is asked otherwise.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Defaults {
-    /// Width in pixels.
-    pub width: usize,
-    /// Height in pixels.
-    pub height: usize,
-    /// The sampler of its `scheduler_config.json`; `None` where this version lacks it, so that a
-    /// request has to name one.
-    pub scheduler: Option<SchedulerKind>,
-    /// Sampling steps.
-    pub steps: usize,
-    /// Guidance scale.
-    pub guidance_scale: f32,
-}
-
-impl Defaults {
-    /// Steps and guidance that suit a model: what was distilled for few steps takes no guidance,
-    /// or reads its scale.
-    pub(super) fn sampling(scheduler: &SchedulerConfig, denoiser: &Denoiser) -> (usize, f32) {
-        use SchedulerKind::{Euler, EulerAncestral, Lcm, Tcd, UfoGen};
-        if denoiser.guidance_width.is_some() {
-            return (4, 8.5);
-        }
-        match scheduler.kind().ok() {
-            Some(UfoGen) => (1, 1.0),
-            Some(Lcm | Tcd) => (4, 1.0),
-            Some(Euler | EulerAncestral) if scheduler.is_turbo() => (4, 1.0),
-            _ if denoiser.mobile => (20, 5.0),
-            _ if denoiser.pooled_width().is_some() => (30, 5.0),
-            _ => (30, 7.5),
-        }
     }
 }

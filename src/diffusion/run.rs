@@ -1,18 +1,15 @@
-//! One picture in the making.
+//! A picture in the making.
 
-use super::conditions::Conditions;
-use super::control::Control;
-use super::denoiser::{Programs, Sizes, scalars};
 use super::initial::{Blend, Initial, initial};
+use super::job::Job;
+use super::layout::{to_channels_first, to_channels_last};
 use super::mask::composed;
-use super::model::{Model, Part};
+use super::model::ModelPart;
 use super::request::{ImageToImage, Preview, Request};
-use super::session::Diffusion;
-use super::settings::Settings;
-use super::{to_channels_first, to_channels_last};
+use super::session::Session;
+use crate::components::{Conditions, Control, Programs, scalars};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::scheduler_step::{PREDICTED, SLOTS};
-use crate::models::unet::guidance_embedding;
 use crate::picture::Picture;
 use crate::random::Generator;
 use crate::schedulers::SchedulerKind;
@@ -22,10 +19,9 @@ use web_time::{Duration, Instant};
 /// A picture in the making: [`step`](Run::step) until it returns `None`, then
 /// [`finish`](Run::finish). Dropping it abandons the picture.
 pub struct Run<'d> {
-    diffusion: &'d mut Diffusion,
+    session: &'d mut Session,
+    job: Job,
     programs: Programs,
-    settings: Settings,
-    sizes: Sizes,
     seed: u64,
     /// The first sample, `[C, h, w]`.
     initial: Vec<f32>,
@@ -44,7 +40,7 @@ pub struct Run<'d> {
     notes: Vec<String>,
 }
 
-/// What is known after a step.
+/// The progress of a run after a step.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// Steps done.
@@ -53,17 +49,18 @@ pub struct Progress {
     pub steps: usize,
     /// How long this step took.
     pub time: Duration,
-    /// What the picture is expected to become, if the request asks for previews; `None` from
-    /// [`Run::step`], whose caller has [`Run::preview`].
+    /// A preview of the picture, if the request asks for previews; `None` from [`Run::step`], whose
+    /// caller has [`Run::preview`].
     pub preview: Option<Picture>,
 }
 
-/// Where the time went.
+/// The time that the stages of a picture took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timings {
-    /// Tokenising and encoding the prompt, upload and compilation included when it is the first.
+    /// Reading the request (settings, tokens, plans) and encoding its texts; upload and compilation
+    /// included when it is the first.
     pub text: Duration,
-    /// Planning the denoiser, uploading its weights, compiling it, and what a prompt needs once.
+    /// Uploading and compiling the denoiser, and computing what a prompt needs once.
     pub prepare: Duration,
     /// All sampling steps.
     pub denoise: Duration,
@@ -88,78 +85,62 @@ pub struct Generated {
     pub guidance_scale: f32,
     /// How activations and weights were stored.
     pub storage: Storage,
-    /// Where the time went.
+    /// The time that its stages took.
     pub timings: Timings,
     /// The most GPU memory at once, by the plans: weights and buffers of what was loaded.
     pub peak_bytes: u64,
-    /// What the user should know, such as words that did not fit.
+    /// Notes for the user, such as on a prompt that is longer than the context.
     pub notes: Vec<String>,
 }
 
 impl<'d> Run<'d> {
-    pub(super) async fn start(diffusion: &'d mut Diffusion, request: &Request) -> Result<Self> {
+    pub(super) async fn start(session: &'d mut Session, request: &Request) -> Result<Self> {
         let started = Instant::now();
-        let settings = diffusion.model.settings(request)?;
-        let sizes = diffusion.model.sizes(request, &settings)?;
-        let channels = diffusion.model.denoiser.channels;
-        let count = channels * sizes.height * sizes.width;
-        if let Some(latents) = &request.latents
-            && (latents.len() != count || latents.iter().any(|value| !value.is_finite()))
-        {
-            let message = format!(
-                "latents: expected {channels}x{}x{} finite values, got {} values",
-                sizes.height,
-                sizes.width,
-                latents.len()
-            );
-            return Err(Error::new(ErrorKind::Argument, message));
-        }
+        let (job, in_turn) = session.plan(request)?;
+        let gpu = session.gpu.clone();
 
-        let gpu = diffusion.gpu.clone();
-        let in_turn = diffusion.takes_turns(request)?;
         if in_turn {
-            diffusion.model.unload_all_but(Some(Part::Text));
+            session.model.unload_all_but(Some(ModelPart::Text));
         }
-        let texts = settings.texts(request);
-        let texts = diffusion.model.text.encode(&gpu, &texts, settings.text).await?;
+        let texts = session.model.text.encode(&gpu, &job.texts).await?;
         let mut notes = texts.notes;
         let text_time = started.elapsed();
-        let mut peak_bytes = diffusion.model.bytes();
+        let mut peak_bytes = session.model.bytes();
 
         if in_turn {
-            diffusion.model.unload_all_but(Some(Part::Codec));
+            session.model.unload_all_but(Some(ModelPart::Codec));
         }
         let mut random = Generator::with_kind(request.random, request.seed);
-        let Model { codec, denoiser, .. } = &mut diffusion.model;
-        let inpainting = denoiser.inpainting;
         let Initial { sample, masked, blend, notes: encoding } =
-            initial(codec, &gpu, request, &settings, sizes, inpainting, &mut random).await?;
+            initial(&mut session.model, &gpu, request, &job, &mut random).await?;
         notes.extend(encoding);
-        peak_bytes = peak_bytes.max(diffusion.model.bytes());
+        peak_bytes = peak_bytes.max(session.model.bytes());
 
         if in_turn {
-            diffusion.model.unload_all_but(Some(Part::Denoiser));
+            session.model.unload_all_but(Some(ModelPart::Denoiser));
         }
-        let denoiser = &mut diffusion.model.denoiser;
-        let programs = denoiser.programs(&gpu, sizes).await?;
-        let conditions = Conditions {
-            timesteps: settings.schedule.steps.iter().map(|step| step.timestep).collect(),
-            guidance: denoiser
-                .guidance_width
-                .map(|width| guidance_embedding(settings.guidance_scale, width)),
-            sizing: texts.pooled.map(|pooled| (pooled, settings.sizing())),
-            masked,
-            picture: request.control.as_ref().map(|control| control.values()),
-            context: texts.values,
-        };
-        conditions.write(&programs, sizes.copies)?;
+        let denoiser = &mut session.model.denoiser;
+        let programs = denoiser.programs(&gpu, job.shape, &job.plans.denoiser).await?;
+        let mut conditions = Conditions::default();
+        let timesteps = job.settings.schedule.steps.iter().map(|step| step.timestep);
+        conditions.set("timesteps", timesteps.collect());
+        conditions.set("context", texts.values);
+        for (name, values) in denoiser.values(&job.settings.values()) {
+            conditions.set(name, values);
+        }
+        let picture = request.control.as_ref().map(Control::values);
+        let given = [("pooled", texts.pooled), ("masked", masked), ("picture", picture)];
+        for (name, values) in given {
+            conditions.set(name, values.unwrap_or_default());
+        }
+        conditions.write(&programs)?;
         programs.prepare.run();
         programs.step.write("sample", &sample)?;
-        programs.step.write("history", &vec![0.0; SLOTS * count])?;
-        programs.step.write("noise", &vec![0.0; count])?;
+        programs.step.write("history", &vec![0.0; SLOTS * sample.len()])?;
+        programs.step.write("noise", &vec![0.0; sample.len()])?;
         gpu.finished().await?;
-        peak_bytes = peak_bytes.max(diffusion.model.bytes());
-        let initial = to_channels_first(&sample, channels);
+        peak_bytes = peak_bytes.max(session.model.bytes());
+        let initial = to_channels_first(&sample, session.model.denoiser.facts().channels);
 
         let timings = Timings {
             text: text_time,
@@ -167,10 +148,9 @@ impl<'d> Run<'d> {
             ..Timings::default()
         };
         Ok(Run {
-            diffusion,
+            session,
+            job,
             programs,
-            settings,
-            sizes,
             seed: request.seed,
             initial,
             random,
@@ -192,13 +172,13 @@ impl<'d> Run<'d> {
     /// # Errors
     /// `Device` if the GPU failed.
     pub async fn step(&mut self) -> Result<Option<Progress>> {
-        let steps = &self.settings.schedule.steps;
+        let steps = &self.job.settings.schedule.steps;
         let Some(step) = steps.get(self.next) else { return Ok(None) };
         let program = &self.programs.step;
-        let channels = self.diffusion.model.denoiser.channels;
-        let count = channels * self.sizes.height * self.sizes.width;
+        let channels = self.channels();
+        let count = self.initial.len();
         let control = self.control.as_ref().map_or(0.0, |c| c.scale_at(self.next, steps.len()));
-        let guidance = self.settings.guidance_scale;
+        let guidance = self.job.settings.guidance_scale;
         program.write("step", &scalars(step, self.next, guidance, control))?;
         if step.draws_noise {
             program.write("noise", &to_channels_last(&self.random.normal(count), channels))?;
@@ -213,7 +193,7 @@ impl<'d> Run<'d> {
             program.write("sample", &sample)?;
             self.blended = Some(sample);
         }
-        self.diffusion.gpu.finished().await?;
+        self.session.gpu.finished().await?;
         self.next += 1;
         let before = self.timings.denoise;
         self.timings.denoise = self.started.elapsed();
@@ -233,33 +213,32 @@ impl<'d> Run<'d> {
         self.state_item(0).await
     }
 
-    /// What the sampler expects the picture to become: the image predicted in the last step,
-    /// decoded, by the [preview decoder](Diffusion::set_preview_decoder) if there is one. Before the
+    /// A preview of the picture: the image that the sampler predicted in the last step, decoded by the [preview decoder](super::Diffusion::set_preview_decoder) if there is one. Before the
     /// first step it is noise.
     ///
     /// # Errors
     /// As [`finish`](Run::finish).
     pub async fn preview(&mut self) -> Result<Picture> {
         let predicted = self.state_item(PREDICTED).await?;
-        self.diffusion.preview(&predicted, self.sizes.height, self.sizes.width).await
+        self.session.preview(&predicted, self.size()).await
     }
 
     /// The [`preview`](Run::preview) by a colour for each latent instead of a decoder: an eighth of
     /// the size, at next to no cost. `None` where the colours of the model's latents are not known;
-    /// see [`Diffusion::preview_fast`].
+    /// see [`Diffusion::preview_fast`](super::Diffusion::preview_fast).
     ///
     /// # Errors
     /// `Device` if the GPU failed.
     pub async fn preview_fast(&self) -> Result<Option<Picture>> {
         let predicted = self.state_item(PREDICTED).await?;
-        Ok(self.diffusion.preview_fast(&predicted, self.sizes.height, self.sizes.width))
+        Ok(self.session.preview_fast(&predicted, self.size()))
     }
 
     /// A preview as a request wants it. Where components take turns in memory, there is no room for
     /// the model's own decoder beside the denoiser.
     pub(super) async fn preview_as(&mut self, kind: Preview) -> Result<Option<Picture>> {
         match kind {
-            Preview::Decoded if !self.in_turn || self.diffusion.model.preview.is_some() => {
+            Preview::Decoded if !self.in_turn || self.session.model.preview.is_some() => {
                 match self.preview().await {
                     // A preview is not worth a picture.
                     Err(error) if error.kind() == ErrorKind::Memory => self.preview_fast().await,
@@ -270,17 +249,26 @@ impl<'d> Run<'d> {
         }
     }
 
+    /// Height and width of the latents.
+    fn size(&self) -> [usize; 2] {
+        [self.job.shape.height, self.job.shape.width]
+    }
+
+    fn channels(&self) -> usize {
+        self.session.model.denoiser.facts().channels
+    }
+
     /// Latents `[C, h, w]` from the state that the last step left; the first sample before there
     /// was one.
     async fn state_item(&self, item: usize) -> Result<Vec<f32>> {
         if self.next == 0 {
             return Ok(self.initial.clone());
         }
-        let channels = self.diffusion.model.denoiser.channels;
+        let channels = self.channels();
         if let (0, Some(sample)) = (item, &self.blended) {
             return Ok(to_channels_first(sample, channels));
         }
-        let count = channels * self.sizes.height * self.sizes.width;
+        let count = self.initial.len();
         let state = self.programs.step.read("state").await?;
         Ok(to_channels_first(&state[item * count..][..count], channels))
     }
@@ -291,9 +279,9 @@ impl<'d> Run<'d> {
     /// `Numeric` if the latents are not finite; `Memory` or `Device` from the GPU.
     pub async fn finish(mut self) -> Result<Generated> {
         let started = Instant::now();
-        let done = self.next == self.settings.schedule.steps.len();
+        let done = self.next == self.job.settings.schedule.steps.len();
         let latents = self.state_item(if done { 0 } else { PREDICTED }).await?;
-        let storage = self.diffusion.gpu.target().storage;
+        let storage = self.session.gpu.target().storage;
         if let Some(value) = latents.iter().find(|value| !value.is_finite()) {
             let message = format!(
                 "the latents are not finite ({value}) after {} steps with storage {storage}",
@@ -301,14 +289,13 @@ impl<'d> Run<'d> {
             );
             return Err(Error::new(ErrorKind::Numeric, message));
         }
-        let (height, width) = (self.sizes.height, self.sizes.width);
-        let Run { diffusion, programs, .. } = self;
-        let last = to_channels_last(&latents, diffusion.model.denoiser.channels);
+        let (size, channels) = (self.size(), self.channels());
+        let Run { session, programs, job, .. } = self;
         drop(programs);
         if self.in_turn {
-            diffusion.model.unload_all_but(Some(Part::Codec));
+            session.model.unload_all_but(Some(ModelPart::Codec));
         }
-        let decoded = diffusion.decode_latents(&last, height, width).await?;
+        let decoded = session.decode(&to_channels_last(&latents, channels), size).await?;
         self.notes.extend(decoded.note);
         let mut picture = decoded.value;
         if let Some(ImageToImage { picture: old, mask: Some(mask), .. }) = &self.image {
@@ -319,12 +306,12 @@ impl<'d> Run<'d> {
             picture,
             latents,
             seed: self.seed,
-            scheduler: self.settings.schedule.kind(),
-            steps: self.settings.steps,
-            guidance_scale: self.settings.guidance_scale,
+            scheduler: job.settings.schedule.kind(),
+            steps: job.settings.steps,
+            guidance_scale: job.settings.guidance_scale,
             storage,
             timings: self.timings,
-            peak_bytes: self.peak_bytes.max(diffusion.model.bytes()),
+            peak_bytes: self.peak_bytes.max(session.model.bytes()),
             notes: self.notes,
         })
     }

@@ -1,276 +1,78 @@
-//! A device with a model on it.
+//! A model on a device within a memory budget.
 
-use super::autoencoder::Direction;
-use super::control::ControlNet;
-use super::files::ModelFiles;
-use super::model::Model;
-use super::request::{Defaults, Request};
-use super::run::{Generated, Progress, Run};
-use super::text::{TextOptions, TextualInversion};
+use super::job::Job;
+use super::layout::to_channels_last;
+use super::model::{Model, ModelPart};
+use super::preview::colours;
+use super::request::Request;
+use crate::components::{Coded, Direction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Gpu;
-use crate::graph::Plan;
+use crate::memory::{Budget, Bytes};
 use crate::picture::Picture;
 use crate::shape::Storage;
-use std::ops::ControlFlow;
 
-/// A model on a device: what generates pictures.
-///
-/// Weights are uploaded and kernels compiled when they are first needed, and kept.
-pub struct Diffusion {
-    pub(super) gpu: Gpu,
-    pub(super) model: Model,
-    /// The memory budget, if one was set.
-    pub(super) budget: Option<u64>,
-    /// Bytes of memory that the device had before the model was on it.
-    pub(super) capacity: Option<u64>,
-    /// Whether the device turned out to be too small for all components at once.
-    pub(super) crowded: bool,
+/// A model on a device. It loads components, makes them take turns in memory and gives up memory
+/// when the device refuses an allocation.
+pub(super) struct Session {
+    pub gpu: Gpu,
+    pub model: Model,
+    pub budget: Budget,
 }
 
-impl Diffusion {
-    /// Reads a model for a device and checks it. No weight is read yet.
+impl Session {
+    /// Reads and plans a request within the budget and forgets programs of other shapes; also
+    /// whether components take turns in memory.
     ///
     /// # Errors
-    /// As [`Model::open`].
-    pub fn open(gpu: &Gpu, files: &ModelFiles) -> Result<Diffusion> {
-        Ok(Diffusion::new(gpu, Model::open(files)?))
-    }
-
-    /// A model on a device.
-    pub fn new(gpu: &Gpu, model: Model) -> Diffusion {
-        let (gpu, capacity) = (gpu.clone(), gpu.memory());
-        Diffusion { gpu, model, budget: None, capacity, crowded: false }
-    }
-
-    /// The embedded model on the best device: the shortest way to a picture.
-    ///
-    /// # Errors
-    /// As [`Gpu::open`].
-    #[cfg(all(feature = "embedded", not(target_arch = "wasm32")))]
-    pub fn embedded() -> Result<Diffusion> {
-        Diffusion::open(&Gpu::open_blocking(&Default::default())?, &ModelFiles::embedded())
-    }
-
-    /// The device.
-    pub fn gpu(&self) -> &Gpu {
-        &self.gpu
-    }
-
-    /// The model.
-    pub fn model(&self) -> &Model {
-        &self.model
-    }
-
-    /// The model's name: its folder, or what it was called.
-    pub fn name(&self) -> &str {
-        self.model.name()
-    }
-
-    /// What the model does unless it is asked otherwise.
-    pub fn defaults(&self) -> &Defaults {
-        self.model.defaults()
-    }
-
-    /// The shape `[C, h, w]` of a request's latents.
-    ///
-    /// # Errors
-    /// `Argument` for an impossible request.
-    pub fn latent_shape(&self, request: &Request) -> Result<[usize; 3]> {
-        self.model.latent_shape(request)
-    }
-
-    /// The plans of a request on this device; see [`Model::plans`].
-    ///
-    /// # Errors
-    /// As [`Model::plans`].
-    pub fn plans(&self, request: &Request) -> Result<Vec<(&'static str, Plan)>> {
-        self.model.plans(request, self.gpu.target())
-    }
-
-    /// Adds a word to the vocabulary of the prompts (textual inversion).
-    ///
-    /// # Errors
-    /// As [`TextEncoder::add_embedding`](super::TextEncoder::add_embedding).
-    pub fn add_embedding(&mut self, embedding: &TextualInversion) -> Result<()> {
-        self.model.add_embedding(embedding)
-    }
-
-    /// Begins a picture: encodes the prompt and prepares the sampler.
-    ///
-    /// # Errors
-    /// `Argument` for an impossible request; `Memory`, `Weights` or `Device` if the model does not
-    /// run on the device.
-    pub async fn start(&mut self, request: &Request) -> Result<Run<'_>> {
-        Run::start(self, request).await
-    }
-
-    /// Generates a picture.
-    ///
-    /// Where the result of 16-bit storage is not finite, the picture is made again with f32; the
-    /// model then stays at f32, and the result says so.
-    ///
-    /// # Errors
-    /// As [`start`](Diffusion::start); `Numeric` if the result is not finite in f32 either.
-    pub async fn generate(&mut self, request: &Request) -> Result<Generated> {
-        self.generate_with(request, |_| ControlFlow::Continue(())).await
-    }
-
-    /// [`generate`](Diffusion::generate) that tells `progress` of every step; breaking stops the
-    /// run. [`Request::preview`] makes it bring previews.
-    ///
-    /// # Errors
-    /// As [`generate`](Diffusion::generate); `Cancelled` if `progress` breaks.
-    pub async fn generate_with(
-        &mut self,
-        request: &Request,
-        mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Generated> {
-        match self.persist(request, &mut progress).await {
-            Err(error)
-                if error.kind() == ErrorKind::Numeric
-                    && self.gpu.target().storage != Storage::F32 =>
-            {
-                let storage = self.gpu.target().storage;
-                log::warn!("{error}; trying again with storage f32");
-                self.set_storage(Storage::F32)?;
-                let again = self.persist(request, &mut progress).await;
-                let overflowed = format!("storage {storage} overflowed");
-                match again {
-                    Ok(mut generated) => {
-                        generated.notes.push(format!("{overflowed}; f32 was used instead"));
-                        Ok(generated)
-                    }
-                    Err(error) if error.kind() == ErrorKind::Memory => {
-                        self.set_storage(storage)?;
-                        Err(error.context(format!("{overflowed}, and with f32")))
-                    }
-                    error => error,
-                }
+    /// `Argument` for an impossible request; `Memory`, with numbers and what would fit, if a stage
+    /// does not fit alone.
+    pub(super) fn plan(&mut self, request: &Request) -> Result<(Job, bool)> {
+        let budget = self.budget.bytes().unwrap_or(u64::MAX);
+        let target = self.gpu.target().clone();
+        self.model.codec.stage_bytes = budget;
+        let job = Job::new(&self.model, request, &target);
+        let fit = job.and_then(|job| Ok((job.memory.fit(budget)?, job)));
+        let (turns, job) = match fit {
+            Err(error) if error.kind() == ErrorKind::Memory => {
+                let advice = self.model.advice(request, &target, budget)?;
+                return Err(Error::new(ErrorKind::Memory, format!("{error}; {advice}")));
             }
-            result => result,
+            fit => fit?,
+        };
+        let model = &mut self.model;
+        model.text.retain(&job.texts);
+        model.denoiser.retain(job.shape);
+        model.codec.retain(&target, [job.shape.height, job.shape.width]);
+        // Previews are no stage of their own; a decoder for them stays where there is room.
+        if let Some(preview) = &mut model.preview
+            && preview.bytes().saturating_add(job.memory.together()) > budget
+        {
+            preview.unload();
         }
-    }
-
-    /// [`generate`](Diffusion::generate), blocking this thread.
-    ///
-    /// # Errors
-    /// As [`generate`](Diffusion::generate).
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn generate_blocking(&mut self, request: &Request) -> Result<Generated> {
-        let gpu = self.gpu.clone();
-        gpu.block_on(self.generate(request))
-    }
-
-    /// [`generate_with`](Diffusion::generate_with), blocking this thread.
-    ///
-    /// # Errors
-    /// As [`generate_with`](Diffusion::generate_with).
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn generate_with_blocking(
-        &mut self,
-        request: &Request,
-        progress: impl FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Generated> {
-        let gpu = self.gpu.clone();
-        gpu.block_on(self.generate_with(request, progress))
-    }
-
-    /// [`attempt`](Diffusion::attempt), again with less in memory for as long as the device
-    /// refuses allocations and there is something to give up.
-    async fn persist(
-        &mut self,
-        request: &Request,
-        progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Generated> {
-        loop {
-            match self.attempt(request, progress).await {
-                Err(error) if error.kind() == ErrorKind::Memory && self.make_room().await? => {}
-                result => return result,
-            }
-        }
-    }
-
-    async fn attempt(
-        &mut self,
-        request: &Request,
-        progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Generated> {
-        let mut run = self.start(request).await?;
-        while let Some(mut done) = run.step().await? {
-            if let Some(kind) = request.preview {
-                done.preview = run.preview_as(kind).await?;
-            }
-            if progress(&done).is_break() {
-                let message = format!("stopped after step {} of {}", done.step, done.steps);
-                return Err(Error::new(ErrorKind::Cancelled, message));
-            }
-        }
-        run.finish().await
+        Ok((job, turns || self.budget.crowded))
     }
 
     /// Changes how weights and activations are stored; what is on the GPU is dropped.
     ///
     /// # Errors
     /// `Unsupported` if the device lacks the storage type.
-    pub fn set_storage(&mut self, storage: Storage) -> Result<()> {
+    pub(super) fn set_storage(&mut self, storage: Storage) -> Result<()> {
         self.gpu = self.gpu.with_storage(storage)?;
-        self.model.unload();
+        self.model.unload_all_but(None);
         Ok(())
     }
 
-    /// Puts a ControlNet beside the model's UNet, or takes it away; the UNet is loaded anew.
+    /// Checks latents `[C, h, w]` and returns them as `[h, w, C]`.
     ///
     /// # Errors
-    /// `Weights` if the ControlNet is not for this model.
-    pub fn set_controlnet(&mut self, controlnet: Option<ControlNet>) -> Result<()> {
-        self.model.set_controlnet(controlnet)
-    }
-
-    /// Text embeddings of a prompt, `[tokens, width]` row-major.
-    ///
-    /// # Errors
-    /// As [`start`](Diffusion::start).
-    pub async fn encode_text(&mut self, prompt: &str) -> Result<Vec<f32>> {
-        Ok(self.model.text.encode(&self.gpu, &[prompt], TextOptions::default()).await?.values)
-    }
-
-    /// The picture of latents `[C, h, w]`, such as [`Generated::latents`].
-    ///
-    /// # Errors
-    /// `Argument` if the number of values does not fit; `Memory` or `Device` from the GPU.
-    pub async fn decode(
-        &mut self,
-        latents: &[f32],
-        height: usize,
-        width: usize,
-    ) -> Result<Picture> {
-        let latents = self.latents_in(latents, height, width)?;
-        Ok(self.decode_latents(&latents, height, width).await?.value)
-    }
-
-    /// The image of latents `[C, h, w]` before rounding to bytes: `[H, W, 3]` in about [-1, 1].
-    ///
-    /// # Errors
-    /// As [`decode`](Diffusion::decode).
-    pub async fn decode_raw(
-        &mut self,
-        latents: &[f32],
-        height: usize,
-        width: usize,
-    ) -> Result<Vec<f32>> {
-        let latents = self.latents_in(latents, height, width)?;
-        self.make_way(Direction::Decode, [height, width]).await?;
-        self.model.codec.decode_raw(&self.gpu, &latents, height, width).await
-    }
-
-    pub(super) fn latents_in(
+    /// `Argument` if the number of values does not fit.
+    pub(super) fn channels_last(
         &self,
         latents: &[f32],
-        height: usize,
-        width: usize,
+        [height, width]: [usize; 2],
     ) -> Result<Vec<f32>> {
-        let channels = self.model.denoiser.channels;
+        let channels = self.model.denoiser.facts().channels;
         let count = height.checked_mul(width).and_then(|pixels| pixels.checked_mul(channels));
         if latents.is_empty() || count != Some(latents.len()) {
             let message = format!(
@@ -279,6 +81,81 @@ impl Diffusion {
             );
             return Err(Error::new(ErrorKind::Argument, message));
         }
-        Ok(super::to_channels_last(latents, channels))
+        Ok(to_channels_last(latents, channels))
+    }
+
+    /// The picture of latents `[h, w, C]`. Other components make way for the decoder where they
+    /// must.
+    pub(super) async fn decode(
+        &mut self,
+        latents: &[f32],
+        size: [usize; 2],
+    ) -> Result<Coded<Picture>> {
+        self.make_way(Direction::Decode, size).await?;
+        loop {
+            let gpu = self.gpu.clone();
+            match self.model.codec.decode(&gpu, latents, size[0], size[1]).await {
+                Err(error) if error.kind() == ErrorKind::Memory && self.make_room().await? => {}
+                decoded => return decoded,
+            }
+        }
+    }
+
+    /// The picture of latents `[C, h, w]` by the preview decoder, if there is one, else by the
+    /// model's own, beside what is loaded.
+    pub(super) async fn preview(&mut self, latents: &[f32], size: [usize; 2]) -> Result<Picture> {
+        let latents = self.channels_last(latents, size)?;
+        // The network in whose steps the preview is asked for stays loaded.
+        let used = self.model.bytes();
+        let budget = self.budget.bytes().unwrap_or(u64::MAX);
+        let codec = self.model.preview.as_mut().unwrap_or(&mut self.model.codec);
+        codec.stage_bytes = budget.saturating_sub(used - codec.bytes());
+        Ok(codec.decode(&self.gpu, &latents, size[0], size[1]).await?.value)
+    }
+
+    /// The picture of latents `[C, h, w]` by a colour for each latent; `None` where the colours of
+    /// the family's latents are not known.
+    pub(super) fn preview_fast(&self, latents: &[f32], size: [usize; 2]) -> Option<Picture> {
+        let codec = &self.model.codec;
+        let table = codec.latents().preview_colours?;
+        let known = codec.pixels_per_latent() == 8;
+        known.then(|| colours(latents, size, table)).flatten()
+    }
+
+    /// Unloads the other components where they leave too little of the budget for one direction of
+    /// the autoencoder on pictures of this size, in latents.
+    ///
+    /// # Errors
+    /// `Memory` if it does not fit alone either.
+    pub(super) async fn make_way(&mut self, direction: Direction, size: [usize; 2]) -> Result<()> {
+        let Some(budget) = self.budget.bytes() else { return Ok(()) };
+        self.model.codec.stage_bytes = budget;
+        let needed = self.model.codec.needed_bytes(self.gpu.target(), direction, size)?;
+        let others = self.model.bytes() - self.model.codec.bytes();
+        if others > 0 && others.saturating_add(needed) > budget {
+            self.model.unload_all_but(Some(ModelPart::Codec));
+            self.gpu.finished().await?;
+        }
+        Ok(())
+    }
+
+    /// Gives something up after an error, if it was that the device refused an allocation; whether
+    /// it is worth another try. First that all components stay loaded, then the size of tiles.
+    pub(super) async fn make_room(&mut self) -> Result<bool> {
+        if !self.gpu.take_out_of_memory() {
+            return Ok(false);
+        }
+        let bytes = self.model.bytes();
+        if !self.budget.crowded && bytes > 0 {
+            self.budget.crowded = true;
+            log::warn!("out of memory with {} in use; components take turns", Bytes(bytes));
+        } else if self.model.codec.shrink() {
+            log::warn!("out of memory with {} in use; smaller tiles", Bytes(bytes));
+        } else {
+            return Ok(false);
+        }
+        self.model.unload_all_but(None);
+        self.gpu.finished().await?;
+        Ok(true)
     }
 }

@@ -1,5 +1,6 @@
 //! CLIP's text encoder (Radford et al., arXiv 2103.00020; transformers' `CLIPTextModel`).
 
+use super::network::TextStates;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{AttentionShape, Scope, Tensor};
 use crate::kernels::activation::Function;
@@ -73,15 +74,6 @@ pub struct Reading {
     pub norm: bool,
     /// Whether the projection is read too.
     pub projection: bool,
-}
-
-/// What an encoder says about its tokens.
-pub struct TextStates<'g> {
-    /// The hidden state `[B, T, D]`.
-    pub hidden: Tensor<'g>,
-    /// The last layer's state, normalised and projected, `[B, T, P]`. Pooled embeddings are its
-    /// rows at [`ClipConfig::pooled_position`].
-    pub projected: Option<Tensor<'g>>,
 }
 
 /// The encoder: embeddings `[B, T, D]` of tokens with their positions to the last hidden state

@@ -2,17 +2,9 @@
 //! way down that also sees a conditioning picture, such as edges, and whose results are added to
 //! the UNet's skip connections and middle.
 
-use super::unet::{Conditioning, Contracted, Outline, contract};
+use super::unet::{Conditioning, Contracted, Outline, Residuals, contract};
 use crate::graph::{Scope, Tensor};
 use crate::kernels::scale::Scale;
-
-/// What is added to the UNet.
-pub struct Residuals<'g> {
-    /// To the skip connections, outermost first.
-    pub skips: Vec<Tensor<'g>>,
-    /// To the middle.
-    pub middle: Tensor<'g>,
-}
 
 /// The residuals for a noisy `sample` `[B, h, w, C]` and a conditioning `picture` `[B, H, W, 3]` in
 /// [0, 1], times the control scale of the step's scalars.

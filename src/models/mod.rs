@@ -5,11 +5,14 @@
 pub mod autoencoder;
 mod blocks;
 pub mod clip;
+pub mod clip_network;
 mod config;
 pub mod controlnet;
 pub mod mobile;
+pub mod network;
 pub mod presets;
 pub mod tiny_autoencoder;
 pub mod unet;
+pub mod unet_network;
 
 pub use config::{ClassName, parse_config};

@@ -68,6 +68,14 @@ pub(super) struct Contracted<'g> {
     pub skips: Vec<Tensor<'g>>,
 }
 
+/// The results of a ControlNet, which are added to the UNet's.
+pub struct Residuals<'g> {
+    /// Added to the skip connections, outermost first.
+    pub skips: Vec<Tensor<'g>>,
+    /// Added to the result of the middle block.
+    pub middle: Tensor<'g>,
+}
+
 /// The UNet: noise, velocity or sample prediction `[B, h, w, C]`, as it was trained, for a noisy
 /// `sample` `[B, h, w, I]`. `control` is added to what the way up reads (see
 /// [`controlnet`](super::controlnet)).
@@ -76,7 +84,7 @@ pub fn unet<'g>(
     outline: &Outline,
     sample: Tensor<'g>,
     conditioning: Conditioning<'g>,
-    control: Option<super::controlnet::Residuals<'g>>,
+    control: Option<Residuals<'g>>,
 ) -> Tensor<'g> {
     let time = conditioning.time(m, outline);
     let x = m.conv("conv_in", sample).tap(&m.at("conv_in"));

@@ -1,0 +1,50 @@
+//! The values of a denoiser's inputs that stay the same in all steps.
+
+use super::Programs;
+use super::graph::PER_STEP;
+use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::Program;
+use crate::graph::Port;
+use std::collections::BTreeMap;
+
+/// Values by the names of inputs, such as `context` or `timesteps`; those that a network does not
+/// read are ignored.
+#[derive(Default)]
+pub struct Conditions(BTreeMap<&'static str, Vec<f32>>);
+
+impl Conditions {
+    /// Sets the values of an input.
+    pub fn set(&mut self, name: &'static str, values: Vec<f32>) {
+        self.0.insert(name, values);
+    }
+
+    /// Writes them to the programs that read them. An input that is a whole number of times as long
+    /// as its values gets them repeated, once for every evaluation in the batch.
+    ///
+    /// # Errors
+    /// `Argument` if the number of values does not fit, or an input has none.
+    pub fn write(&self, programs: &Programs) -> Result<()> {
+        let Programs { prepare, step } = programs;
+        for port in &prepare.plan().inputs {
+            self.write_input(prepare, port)?;
+        }
+        let computed = |name: &str| prepare.plan().output(name).is_some();
+        for port in &step.plan().inputs {
+            if !PER_STEP.contains(&port.name.as_str()) && !computed(&port.name) {
+                self.write_input(step, port)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_input(&self, program: &Program, port: &Port) -> Result<()> {
+        let name = port.name.as_str();
+        let values = self.0.get(name).map_or(&[][..], Vec::as_slice);
+        let (expected, got) = (port.tensor.shape.len(), values.len());
+        if got == 0 || expected % got != 0 {
+            let message = format!("input {name}: expected {expected} values, got {got}");
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        program.write(name, &values.repeat(expected / got))
+    }
+}

@@ -1,0 +1,41 @@
+//! The graph of a denoiser: guidance and sampler around a network.
+
+use crate::error::Result;
+use crate::graph::passes::{Phases, fuse, split_phases};
+use crate::graph::{Builder, Scope, WeightIndex};
+use crate::kernels::model_input::ModelInput;
+use crate::kernels::scheduler_step::{SLOTS, SchedulerStep, slot};
+use crate::models::network::{DenoiserInputs, DenoiserShape, Network};
+use crate::shape::TensorType;
+
+/// The inputs that change with the step.
+pub(super) const PER_STEP: [&str; 4] = ["sample", "history", "noise", "step"];
+
+/// The graphs of both phases.
+///
+/// Inputs of a step are `sample` `[1, h, w, C]`, `history` `[4, h, w, C]`, `noise` and the scalars
+/// `step`; the network declares all others. The result `state` is the next sample, the history and
+/// the predicted picture, one after the other.
+pub(super) fn phases(
+    network: &dyn Network,
+    weights: &dyn WeightIndex,
+    shape: DenoiserShape,
+) -> Result<Phases> {
+    let channels = network.facts().channels;
+    let builder = Builder::new();
+    let m = Scope::new(&builder, "unet", weights);
+    let latents = |count: usize| TensorType::f32([count, shape.height, shape.width, channels]);
+    let sample = builder.input("sample", latents(1));
+    let history = builder.input("history", latents(SLOTS));
+    let noise = builder.input("noise", latents(1));
+    let step = builder.input("step", TensorType::f32([slot::LEN]));
+
+    let copies = shape.copies;
+    let input = ModelInput { copies, scale: 1.0 };
+    let scaled = builder.apply(input, &[Some(sample), Some(step)]);
+    let inputs = DenoiserInputs { builder: &builder, shape, sample: scaled, step };
+    let output = network.predict(&m, &inputs);
+    let operands = [sample, history, output, noise, step].map(Some);
+    builder.output("state", builder.apply(SchedulerStep { copies }, &operands));
+    Ok(split_phases(fuse(builder.finish()?), &PER_STEP))
+}

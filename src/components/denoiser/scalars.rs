@@ -1,0 +1,34 @@
+//! A sampler's step as the scalars that the kernels read.
+
+use crate::kernels::scheduler_step::{SLOTS, keep, slot};
+use crate::schedulers::{Keep, Step};
+
+/// The scalars of a step, F32 `[32]` (see [`slot`]). `row` is the step's row among the timesteps.
+pub fn scalars(
+    step: &Step,
+    row: usize,
+    guidance_scale: f32,
+    control_scale: f32,
+) -> [f32; slot::LEN] {
+    let mut scalars = [0.0; slot::LEN];
+    scalars[slot::ROW] = row as f32;
+    scalars[slot::INPUT_SCALE] = step.input_scale;
+    scalars[slot::GUIDANCE] = guidance_scale;
+    scalars[slot::CONTROL] = control_scale;
+    scalars[slot::CLIP] = step.clip.unwrap_or(0.0);
+    scalars[slot::ORIGINAL..][..2].copy_from_slice(&step.original);
+    scalars[slot::SAMPLE] = step.next.sample;
+    scalars[slot::OUTPUT] = step.next.output;
+    scalars[slot::FROM_ORIGINAL] = step.next.original;
+    scalars[slot::NOISE] = step.next.noise;
+    scalars[slot::HISTORY..][..SLOTS].copy_from_slice(&step.next.history);
+    for (scalar, kept) in scalars[slot::KEEP..].iter_mut().zip(step.keep) {
+        *scalar = match kept {
+            Keep::Nothing => keep::NOTHING,
+            Keep::Sample => keep::SAMPLE,
+            Keep::Output => keep::OUTPUT,
+            Keep::Original => keep::ORIGINAL,
+        } as f32;
+    }
+    scalars
+}

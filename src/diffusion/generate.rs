@@ -1,0 +1,72 @@
+//! Whole pictures: all steps of a run, again in f32 where 16-bit storage overflows, and again with
+//! less in memory where the device refuses an allocation.
+
+use super::request::Request;
+use super::run::{Generated, Progress, Run};
+use super::session::Session;
+use crate::error::{Error, ErrorKind, Result};
+use crate::shape::Storage;
+use std::ops::ControlFlow;
+
+/// Generates a picture; `progress` is told of every step, and breaking stops the run.
+///
+/// Where the result of 16-bit storage is not finite, the picture is made again with f32; the model
+/// then stays at f32, and the result says so.
+pub(super) async fn generate(
+    session: &mut Session,
+    request: &Request,
+    progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Generated> {
+    let storage = session.gpu.target().storage;
+    let error = match within_memory(session, request, progress).await {
+        Err(error) if error.kind() == ErrorKind::Numeric && storage != Storage::F32 => error,
+        result => return result,
+    };
+    log::warn!("{error}; trying again with storage f32");
+    session.set_storage(Storage::F32)?;
+    let overflowed = format!("storage {storage} overflowed");
+    match within_memory(session, request, progress).await {
+        Ok(mut generated) => {
+            generated.notes.push(format!("{overflowed}; f32 was used instead"));
+            Ok(generated)
+        }
+        Err(error) if error.kind() == ErrorKind::Memory => {
+            session.set_storage(storage)?;
+            Err(error.context(format!("{overflowed}, and with f32")))
+        }
+        error => error,
+    }
+}
+
+/// [`attempt`], again with less in memory for as long as the device refuses allocations and there
+/// is something to give up.
+async fn within_memory(
+    session: &mut Session,
+    request: &Request,
+    progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Generated> {
+    loop {
+        match attempt(session, request, progress).await {
+            Err(error) if error.kind() == ErrorKind::Memory && session.make_room().await? => {}
+            result => return result,
+        }
+    }
+}
+
+async fn attempt(
+    session: &mut Session,
+    request: &Request,
+    progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Generated> {
+    let mut run = Run::start(session, request).await?;
+    while let Some(mut done) = run.step().await? {
+        if let Some(kind) = request.preview {
+            done.preview = run.preview_as(kind).await?;
+        }
+        if progress(&done).is_break() {
+            let message = format!("stopped after step {} of {}", done.step, done.steps);
+            return Err(Error::new(ErrorKind::Cancelled, message));
+        }
+    }
+    run.finish().await
+}

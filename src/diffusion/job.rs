@@ -1,0 +1,115 @@
+//! A job: a request read, checked, tokenised and planned, once.
+
+use super::model::Model;
+use super::request::Request;
+use super::settings::Settings;
+use crate::components::{DenoiserPlans, Direction, Texts};
+use crate::error::Result;
+use crate::graph::Plan;
+use crate::kernels::Target;
+use crate::memory::{MemoryPlan, Stage};
+use crate::models::network::DenoiserShape;
+use std::sync::Arc;
+
+/// A request that was read, checked, tokenised and planned for a device.
+pub(super) struct Job {
+    pub settings: Settings,
+    pub texts: Texts,
+    pub shape: DenoiserShape,
+    pub plans: Plans,
+    /// The memory of all stages, by the plans.
+    pub memory: MemoryPlan,
+}
+
+/// The plans of a request.
+pub(super) struct Plans {
+    /// Text encoders by the folder of their weights.
+    pub text: Vec<(&'static str, Arc<Plan>)>,
+    /// The autoencoder's encoder, if the request has a picture to start from.
+    pub encoder: Option<Arc<Plan>>,
+    pub denoiser: DenoiserPlans,
+    pub decoder: Arc<Plan>,
+}
+
+impl Job {
+    /// Reads a request and plans it for a target. Plans that the components keep are not made
+    /// again.
+    ///
+    /// # Errors
+    /// `Argument` for an impossible request; `Weights`, `Shape` or `Memory` if the model's weights
+    /// or the target's limits do not allow it.
+    pub(super) fn new(model: &Model, request: &Request, target: &Target) -> Result<Job> {
+        let settings = Settings::new(model, request)?;
+        let texts = model.text.read(&settings.texts(request), settings.text)?;
+        let shape = denoiser_shape(model, request, &settings, &texts);
+        let plans = Plans::new(model, request.image.is_some(), &texts, shape, target)?;
+        let memory = plans.memory();
+        Ok(Job { settings, texts, shape, plans, memory })
+    }
+}
+
+/// The shapes of the denoiser's graph.
+pub(super) fn denoiser_shape(
+    model: &Model,
+    request: &Request,
+    settings: &Settings,
+    texts: &Texts,
+) -> DenoiserShape {
+    let [_, height, width] = settings.latent_shape(model);
+    let masked = request.image.as_ref().is_some_and(|image| image.mask.is_some());
+    DenoiserShape {
+        height,
+        width,
+        copies: settings.copies,
+        steps: settings.schedule.steps.len(),
+        tokens: texts.tokens,
+        text_width: model.text.width(),
+        control: request.control.as_ref().map(|_| model.codec.pixels_per_latent()),
+        keeps_picture: masked && !model.denoiser.facts().inpainting,
+    }
+}
+
+impl Plans {
+    /// The plans for texts and shapes; `encodes` if there is a picture to start from.
+    pub(super) fn new(
+        model: &Model,
+        encodes: bool,
+        texts: &Texts,
+        shape: DenoiserShape,
+        target: &Target,
+    ) -> Result<Plans> {
+        let size = [shape.height, shape.width];
+        let encode = || model.codec.plan_for(target, Direction::Encode, size);
+        Ok(Plans {
+            text: model.text.plans(texts, target)?,
+            denoiser: model.denoiser.plans(shape, target)?,
+            encoder: encodes.then(encode).transpose()?,
+            decoder: model.codec.plan_for(target, Direction::Decode, size)?,
+        })
+    }
+
+    /// The plans by name, in the order they run: `text_encoder` (and `text_encoder_2`), `prepare`,
+    /// `step`, `encoder`, `decoder`.
+    pub(super) fn named(&self) -> Vec<(&'static str, Arc<Plan>)> {
+        let DenoiserPlans { prepare, step } = self.denoiser.clone();
+        let mut plans = self.text.clone();
+        plans.extend([("prepare", prepare), ("step", step)]);
+        plans.extend(self.encoder.clone().map(|plan| ("encoder", plan)));
+        plans.push(("decoder", self.decoder.clone()));
+        plans
+    }
+
+    /// The memory of all stages.
+    pub(super) fn memory(&self) -> MemoryPlan {
+        let DenoiserPlans { prepare, step } = &self.denoiser;
+        // Each text encoder has weights of its own; both phases of the denoiser share theirs.
+        let encoder = self.encoder.iter().map(|plan| ("encoder", &**plan));
+        let stages = [
+            Stage::of("text", self.text.iter().map(|(name, plan)| (*name, &**plan))),
+            Stage::of("encoder", encoder),
+            Stage::of("denoiser", [prepare, step].map(|plan| ("denoiser", &**plan))),
+            Stage::of("decoder", [("decoder", &*self.decoder)]),
+        ];
+        MemoryPlan { stages: stages.into_iter().filter(|stage| stage.bytes() > 0).collect() }
+    }
+}

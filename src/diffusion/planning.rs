@@ -1,0 +1,106 @@
+//! Plans and memory of a request, computed without a GPU.
+
+use super::job::{Job, Plans, denoiser_shape};
+use super::model::Model;
+use super::request::Request;
+use super::settings::Settings;
+use crate::error::Result;
+use crate::graph::Plan;
+use crate::kernels::Target;
+use crate::memory::MemoryPlan;
+use crate::models::network::DenoiserShape;
+use crate::shape::Storage;
+use std::sync::Arc;
+
+/// Suggested sides of pictures are multiples of so many pixels.
+const SUGGESTED: usize = 64;
+
+impl Model {
+    /// The shape `[C, h, w]` of a request's latents.
+    ///
+    /// # Errors
+    /// `Argument` for an impossible request.
+    pub fn latent_shape(&self, request: &Request) -> Result<[usize; 3]> {
+        Ok(Settings::new(self, request)?.latent_shape(self))
+    }
+
+    /// Checks a request without planning it.
+    ///
+    /// # Errors
+    /// `Argument` for an impossible request, its texts included.
+    pub fn check(&self, request: &Request) -> Result<()> {
+        let settings = Settings::new(self, request)?;
+        self.text.read(&settings.texts(request), settings.text).map(|_| ())
+    }
+
+    /// The plans of a request by name: `text_encoder` (and `text_encoder_2`), `prepare` (runs once
+    /// per prompt), `step`, `encoder` for a picture to start from, `decoder`; the last two of a
+    /// tile, where there are tiles.
+    ///
+    /// # Errors
+    /// `Argument` for an impossible request; `Weights`, `Shape` or `Memory` if the model's weights
+    /// or the target's limits do not allow it.
+    pub fn plans(
+        &self,
+        request: &Request,
+        target: &Target,
+    ) -> Result<Vec<(&'static str, Arc<Plan>)>> {
+        Ok(Job::new(self, request, target)?.plans.named())
+    }
+
+    /// The device memory that a request takes, stage by stage.
+    ///
+    /// # Errors
+    /// As [`plans`](Model::plans).
+    pub fn memory(&self, request: &Request, target: &Target) -> Result<MemoryPlan> {
+        Ok(Job::new(self, request, target)?.memory)
+    }
+
+    /// A sentence about what would fit in a budget instead of a request that does not: found by
+    /// planning it.
+    ///
+    /// # Errors
+    /// As [`memory`](Model::memory), but for what does not fit.
+    pub(super) fn advice(&self, request: &Request, target: &Target, budget: u64) -> Result<String> {
+        let settings = Settings::new(self, request)?;
+        let texts = self.text.read(&settings.texts(request), settings.text)?;
+        let shape = denoiser_shape(self, request, &settings, &texts);
+        let memory = |shape: DenoiserShape, target: &Target| {
+            let plans = Plans::new(self, request.image.is_some(), &texts, shape, target)?;
+            plans.memory().fit(budget)
+        };
+        let mut fitting = Vec::new();
+        if target.storage.element_bytes() == Storage::F32.element_bytes() {
+            let halves = Target { storage: Storage::Packed, ..target.clone() };
+            if memory(shape, &halves).is_ok() {
+                fitting.push("storage f16 or packed at this size".to_string());
+            }
+        }
+        let side = self.codec.pixels_per_latent();
+        let step = SUGGESTED.next_multiple_of(side);
+        let square = |steps: usize| {
+            let latents = steps * step / side;
+            DenoiserShape { height: latents, width: latents, ..shape }
+        };
+        // Larger squares never need less: halve the interval between what fits and what does not.
+        let (mut most, mut failing) = (0, settings.height.max(settings.width) / step + 1);
+        while failing - most > 1 {
+            let middle = most.midpoint(failing);
+            match memory(square(middle), target).is_ok() {
+                true => most = middle,
+                false => failing = middle,
+            }
+        }
+        if most > 0 {
+            fitting.push(format!("{0}x{0} pixels", most * step));
+        }
+        if !fitting.is_empty() {
+            return Ok(format!("what would fit: {}", fitting.join(", or ")));
+        }
+        let needed = match memory(square(1), target) {
+            Err(error) => error.to_string(),
+            Ok(_) => String::new(),
+        };
+        Ok(format!("it takes a smaller model, since not even {step}x{step} pixels fit: {needed}"))
+    }
+}

@@ -1,0 +1,71 @@
+//! Stable Diffusion XL (Podell et al., arXiv 2307.01952), SDXL-Turbo and SSD-1B: CLIP-L and
+//! OpenCLIP-bigG, text embeddings of width 2048, pooled text and picture sizes as further inputs.
+
+use super::evidence::Evidence;
+use super::stable_diffusion::{CLASS_NAME, END_OF_TEXT, network, tokenizer};
+use super::{
+    EncoderPlan, Family, HeadRule, LatentSpace, Published, Task, TextPlan, TokenizerPlan, Training,
+};
+use crate::models::clip::Reading;
+use crate::models::clip_network::ClipNetwork;
+
+/// Stable Diffusion XL.
+pub static FAMILY: Family = Family {
+    name: "Stable Diffusion XL",
+    class_name: CLASS_NAME,
+    recognises: Evidence::has_added_embedding,
+    network,
+    text: TextPlan {
+        encoders: &[
+            EncoderPlan {
+                folder: "text_encoder",
+                tokenizer: tokenizer(END_OF_TEXT),
+                network: |file, config, weights| {
+                    let reading = Reading { skip: 1, norm: false, projection: false };
+                    ClipNetwork::open(file, config, weights, reading)
+                },
+                activation: "quick_gelu",
+            },
+            EncoderPlan {
+                folder: "text_encoder_2",
+                tokenizer: TokenizerPlan {
+                    folder: "tokenizer_2",
+                    fallback: Some(("tokenizer", "!")),
+                    padding: "!",
+                },
+                network: |file, config, weights| {
+                    let reading = Reading { skip: 1, norm: false, projection: true };
+                    ClipNetwork::open(file, config, weights, reading)
+                },
+                activation: "gelu",
+            },
+        ],
+        zeros_for_empty: true,
+    },
+    latents: LatentSpace {
+        scaling_factor: 0.13025,
+        decoder_overflows_f16: true,
+        preview_colours: Some(&[
+            [0.3651, 0.4232, 0.4341],
+            [-0.2533, -0.0042, 0.1068],
+            [0.1076, 0.1111, -0.0362],
+            [-0.3165, -0.2492, -0.2188],
+            [0.1084, -0.0175, -0.0011],
+        ]),
+    },
+    steps: 30,
+    guidance_scale: 5.0,
+    published: Some(Published {
+        scheduler: "EulerDiscreteScheduler",
+        scheduler_keys: &[("interpolation_type", "\"linear\""), ("use_karras_sigmas", "false")],
+        pipeline: |task| match task {
+            Task::TextToImage => "StableDiffusionXLPipeline",
+            Task::Inpainting => "StableDiffusionXLInpaintPipeline",
+            Task::Edit => "StableDiffusionXLInstructPix2PixPipeline",
+        },
+        heads: HeadRule::Size(64),
+        sample_size: |_| 128,
+        image_size: 1024,
+        training: |_| Training::NOISE,
+    }),
+};

@@ -1,0 +1,33 @@
+//! What the families of Stable Diffusion share: the UNet of diffusers, and CLIP's tokenizer.
+
+use super::TokenizerPlan;
+use super::evidence::Evidence;
+use crate::error::{Error, Result};
+use crate::models::network::Network;
+use crate::models::unet::UnetConfig;
+use crate::models::{parse_config, unet_network::UnetNetwork};
+
+/// The class of the UNet in diffusers.
+pub(super) const CLASS_NAME: &str = "UNet2DConditionModel";
+
+/// CLIP's end of a text, with which OpenAI's encoder pads.
+pub(super) const END_OF_TEXT: &str = "<|endoftext|>";
+
+/// CLIP's tokenizer for the first encoder.
+pub(super) const fn tokenizer(padding: &'static str) -> TokenizerPlan {
+    TokenizerPlan { folder: "tokenizer", fallback: None, padding }
+}
+
+/// The UNet of a `config.json`.
+pub(super) fn network(file: &str, config: &str) -> Result<Box<dyn Network>> {
+    let config: UnetConfig = parse_config(file, config)?;
+    let network = UnetNetwork::new(&config).map_err(|error: Error| error.context("unet"))?;
+    Ok(Box::new(network))
+}
+
+/// Whether projections around the transformers are matrices, as from Stable Diffusion 2 on, and
+/// not 1×1 convolutions.
+pub(super) fn has_linear_projections(unet: &Evidence<'_>) -> bool {
+    let name = unet.names().into_iter().find(|name| name.ends_with(".proj_in.weight"));
+    name.and_then(|name| unet.shape(&name)).is_some_and(|shape| shape.len() == 2)
+}

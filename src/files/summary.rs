@@ -1,0 +1,120 @@
+//! A summary of a model's files, without opening a device.
+
+use super::ModelFiles;
+use crate::error::Result;
+use crate::families::of_unet;
+use crate::shape::Storage;
+use crate::weights::{Packing, Weights, packed_len};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The parts of a model and their sizes; see [`ModelFiles::summary`].
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The model's name: its folder or file.
+    pub name: String,
+    /// The family with its task, or the class of the UNet.
+    pub family: Option<String>,
+    /// The components, in the order in which they are used.
+    pub components: Vec<ComponentSummary>,
+    /// The quantity that the UNet predicts, in diffusers' words.
+    pub prediction: Option<String>,
+    /// The class of the model's own sampler.
+    pub scheduler: Option<String>,
+    /// Tensors of a single file that are part of nothing known.
+    pub unknown: Vec<String>,
+}
+
+/// One component's tensors.
+#[derive(Clone, Debug, Default)]
+pub struct ComponentSummary {
+    /// Its name, such as `unet`.
+    pub name: String,
+    /// How many tensors it has.
+    pub tensors: usize,
+    /// How many numbers those have.
+    pub parameters: u64,
+    /// The types in the file, and how many tensors are of each.
+    pub types: BTreeMap<String, usize>,
+    /// Bytes in the file.
+    pub file_bytes: u64,
+    /// Numbers on the GPU, with the padding of their layout. Tables of embeddings stay on the
+    /// host.
+    gpu_values: u64,
+}
+
+impl ComponentSummary {
+    /// Bytes on the GPU where numbers are stored so.
+    pub fn gpu_bytes(&self, storage: Storage) -> u64 {
+        self.gpu_values * storage.element_bytes() as u64
+    }
+
+    fn of(name: &str, weights: &Weights) -> ComponentSummary {
+        let mut summary = ComponentSummary { name: name.into(), ..Default::default() };
+        for tensor in weights.names() {
+            let shape = weights.shape(tensor).unwrap_or_default();
+            summary.tensors += 1;
+            summary.parameters += shape.iter().product::<usize>() as u64;
+            summary.file_bytes += weights.bytes_in_file(tensor).unwrap_or(0) as u64;
+            if let Some(dtype) = weights.dtype(tensor) {
+                *summary.types.entry(dtype.to_string()).or_default() += 1;
+            }
+            if !tensor.contains("embeddings.") {
+                summary.gpu_values += packed_len(shape, packing(shape)).unwrap_or(0) as u64;
+            }
+        }
+        summary
+    }
+}
+
+/// The layout that the kernels read a weight of this shape in.
+fn packing(shape: &[usize]) -> Packing {
+    match shape {
+        [_] => Packing::Vector,
+        [_, _] | [_, _, 1, 1] => Packing::Matrix,
+        [_, 1, _, _] => Packing::Depthwise,
+        _ => Packing::Conv,
+    }
+}
+
+impl ModelFiles {
+    /// The components of the model and their sizes. Weights are not read, only their headers.
+    ///
+    /// # Errors
+    /// `Format` or `Io` if a file that is there is damaged. That a component is missing is no
+    /// error: the list is shorter.
+    pub fn summary(&self) -> Result<Summary> {
+        let mut components = Vec::new();
+        let mut family = None;
+        for name in ["text_encoder", "text_encoder_2", "unet", "vae", "controlnet", ""] {
+            let Some(weights) = self.present(name)? else { continue };
+            if name == "unet" {
+                let kind = of_unet(&weights).ok();
+                family = kind.map(|(family, task)| format!("{}, {}", family.name, task.name()));
+            }
+            components.push(ComponentSummary::of(name, &weights));
+        }
+        let config = |path: &str| -> Result<Value> {
+            let text = self.read(path)?.unwrap_or_default();
+            Ok(serde_json::from_slice(&text).unwrap_or(Value::Null))
+        };
+        let class = |config: &Value| config["_class_name"].as_str().map(String::from);
+        let scheduler = config("scheduler/scheduler_config.json")?;
+        let usual = scheduler.is_object().then(|| "epsilon".to_string());
+        Ok(Summary {
+            name: self.name().to_string(),
+            family: match family {
+                Some(family) => Some(family),
+                None => {
+                    let paths = ["unet/config.json", "controlnet/config.json", "config.json"];
+                    let classes = paths.iter().map(|path| Ok(class(&config(path)?)));
+                    classes.collect::<Result<Vec<_>>>()?.into_iter().flatten().next()
+                }
+            },
+            components,
+            prediction: scheduler["prediction_type"].as_str().map(String::from).or(usual),
+            scheduler: class(&scheduler),
+            unknown: self.unknown_tensors().to_vec(),
+        })
+    }
+}

@@ -1,0 +1,28 @@
+//! The memory budget of a model on a device.
+
+/// The part of a device's memory that is left to drivers, other processes and what plans do not
+/// count: a tenth.
+const RESERVE: u64 = 10;
+
+/// The memory budget of a model on a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// The budget that was set, in bytes.
+    pub limit: Option<u64>,
+    /// Bytes of memory that the device had before the model was on it, where it tells.
+    pub capacity: Option<u64>,
+    /// Whether the device turned out to be too small for all components at once.
+    pub crowded: bool,
+}
+
+impl Budget {
+    /// No limit but the device's memory.
+    pub fn of_device(capacity: Option<u64>) -> Budget {
+        Budget { limit: None, capacity, crowded: false }
+    }
+
+    /// The budget in bytes: the limit, else nine tenths of the device's memory.
+    pub fn bytes(&self) -> Option<u64> {
+        self.limit.or(self.capacity.map(|bytes| bytes - bytes / RESERVE))
+    }
+}

@@ -1,0 +1,161 @@
+//! The UNets as a [`Network`]: those of Stable Diffusion and of MobileDiffusion, with the inputs
+//! that some of them read beside the text, and with a ControlNet beside them.
+
+use super::controlnet::controlnet;
+use super::mobile::MobileConfig;
+use super::network::{DenoiserInputs, Network, NetworkFacts, RequestValues};
+use super::unet::{Conditioning, Outline, Sizing, UnetConfig, guidance_embedding, unet};
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Scope, Tensor, WeightIndex};
+
+/// The start of the names of a ControlNet's weights beside those of the UNet.
+const CONTROL: &str = "controlnet";
+
+/// The number of SDXL's picture sizes: height and width of the original, top and left of the crop,
+/// height and width of the target.
+const PICTURE_SIZES: usize = 6;
+
+/// A UNet and what may stand beside it.
+pub struct UnetNetwork {
+    outline: Outline,
+    facts: NetworkFacts,
+    /// Width of the embedding of the guidance scale, where the UNet reads one.
+    guidance_width: Option<usize>,
+    control: Option<Outline>,
+}
+
+impl UnetNetwork {
+    /// A `UNet2DConditionModel`.
+    ///
+    /// # Errors
+    /// `Unsupported` for variants that croquis does not have, by key and value.
+    pub fn new(config: &UnetConfig) -> Result<UnetNetwork> {
+        let facts = NetworkFacts {
+            sample_size: config.sample_size.unwrap_or(64),
+            channels: config.out_channels,
+            inpainting: config.in_channels != config.out_channels,
+            reads_guidance: config.time_cond_proj_dim.is_some(),
+        };
+        let guidance_width = config.time_cond_proj_dim;
+        Ok(UnetNetwork { outline: config.outline()?, facts, guidance_width, control: None })
+    }
+
+    /// A `MobileDiffusionUNet`.
+    ///
+    /// # Errors
+    /// `Config` naming the key, what was expected and what was found.
+    pub fn mobile(config: &MobileConfig) -> Result<UnetNetwork> {
+        let facts = NetworkFacts {
+            sample_size: config.sample_size,
+            channels: config.in_channels,
+            inpainting: false,
+            reads_guidance: false,
+        };
+        let outline = config.outline()?;
+        Ok(UnetNetwork { outline, facts, guidance_width: None, control: None })
+    }
+
+    /// The conditions that UNet and ControlNet read.
+    fn conditioning<'g>(
+        &self,
+        inputs: &DenoiserInputs<'g>,
+        pooled_width: Option<usize>,
+    ) -> Conditioning<'g> {
+        let shape = inputs.shape;
+        let sizing = pooled_width.map(|pooled| Sizing {
+            text: inputs.real("pooled", [shape.copies, pooled]),
+            ids: inputs.f32("picture_sizes", [shape.copies * PICTURE_SIZES]),
+        });
+        // With sizes, each evaluation of the batch has an embedding of its own.
+        let rows = if sizing.is_some() { shape.copies * shape.steps } else { shape.steps };
+        let guidance = self.guidance_width.map(|width| inputs.real("guidance", [1, width]));
+        Conditioning {
+            timesteps: inputs.f32("timesteps", [rows]),
+            step: inputs.step,
+            context: inputs.real("context", [shape.copies, shape.tokens, shape.text_width]),
+            sizing,
+            guidance,
+        }
+    }
+}
+
+impl Network for UnetNetwork {
+    fn facts(&self) -> NetworkFacts {
+        self.facts
+    }
+
+    fn predict<'g>(&self, m: &Scope<'g>, inputs: &DenoiserInputs<'g>) -> Tensor<'g> {
+        m.ignore(&format!("{CONTROL}."));
+        let shape = inputs.shape;
+        let added = m.weight_shape("add_embedding.linear_1.weight");
+        let pooled = self.pooled_from(added.as_deref());
+        let conditioning = self.conditioning(inputs, pooled);
+        // The guidance scale is the distilled network's own; no ControlNet reads it.
+        let steering = Conditioning { guidance: None, ..conditioning };
+        let residuals = shape.control.zip(self.control.as_ref()).map(|(side, outline)| {
+            let dims = [1, shape.height * side, shape.width * side, 3];
+            let picture = inputs.repeated("picture", dims);
+            controlnet(&m.at(CONTROL), outline, inputs.sample, picture, steering)
+        });
+        let whole = match self.facts.inpainting {
+            true => {
+                let dims = [1, shape.height, shape.width, 1 + self.facts.channels];
+                inputs.sample.concat(inputs.repeated("masked", dims))
+            }
+            false => inputs.sample,
+        };
+        unet(m, &self.outline, whole, conditioning, residuals)
+    }
+
+    fn values(&self, request: &RequestValues) -> Vec<(&'static str, Vec<f32>)> {
+        let mut values = vec![("picture_sizes", request.sizes.to_vec())];
+        if let Some(width) = self.guidance_width {
+            values.push(("guidance", guidance_embedding(request.guidance_scale, width)));
+        }
+        values
+    }
+
+    fn text_width(&self, weights: &dyn WeightIndex) -> Option<usize> {
+        text_width(weights)
+    }
+
+    fn pooled_width(&self, weights: &dyn WeightIndex) -> Option<usize> {
+        self.pooled_from(weights.shape("add_embedding.linear_1.weight").as_deref())
+    }
+
+    fn set_control(&mut self, control: Option<Outline>) -> Result<()> {
+        let expected = self.outline.size_embedding;
+        if let Some(got) = control.as_ref().map(|outline| outline.size_embedding)
+            && expected != got
+        {
+            let words = |width: Option<usize>| match width {
+                Some(width) => format!("an embedding of picture sizes of width {width}"),
+                None => "no embedding of picture sizes".into(),
+            };
+            let message = format!(
+                "controlnet: expected one with {}, got one with {}: it is for another family of \
+                 models",
+                words(expected),
+                words(got)
+            );
+            return Err(Error::new(ErrorKind::Weights, message));
+        }
+        self.control = control;
+        Ok(())
+    }
+}
+
+impl UnetNetwork {
+    /// The width of the pooled text among the inputs of the added embedding.
+    fn pooled_from(&self, added: Option<&[usize]>) -> Option<usize> {
+        added?.get(1)?.checked_sub(PICTURE_SIZES * self.outline.size_embedding?)
+    }
+}
+
+/// The width of the token embeddings that the cross-attention of a UNet or ControlNet reads.
+pub fn text_width(weights: &dyn WeightIndex) -> Option<usize> {
+    let ends = ["attn2.to_k.weight", "attn2.to_kv.weight"];
+    let names = weights.names();
+    let name = names.iter().find(|name| ends.iter().any(|end| name.ends_with(end)))?;
+    weights.shape(name)?.get(1).copied()
+}
