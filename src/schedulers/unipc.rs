@@ -15,7 +15,7 @@
 
 use super::kind::SchedulerKind;
 use super::multistep::{Level, levels};
-use super::settings::{Settings, SolverType};
+use super::settings::{SamplerSettings, SolverType};
 use super::step::{HISTORY, Keep, Next, Step};
 use crate::error::Result;
 
@@ -31,7 +31,7 @@ struct Weights {
     new: f32,
 }
 
-pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<Vec<Step>> {
+pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Result<Vec<Step>> {
     let (timesteps, levels) = levels(settings, SchedulerKind::UniPc, steps)?;
     let count = timesteps.len();
     let order = |i: usize| {
@@ -75,7 +75,7 @@ pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<V
 ///
 /// In f32 and in the order of diffusers: for small steps the b lose digits, and so do its.
 fn weights(
-    settings: &Settings,
+    settings: &SamplerSettings,
     levels: &[Level],
     i: usize,
     order: usize,
