@@ -1,13 +1,13 @@
 //! The prompt syntax, and that any text is a prompt.
 
-use croquis::prompt::{Part, parse};
+use croquis::prompt::{PromptPart, parse};
 use croquis::random::Generator;
 
 /// Texts with their weights; `BREAK` for a break.
 fn parts(prompt: &str) -> Vec<(String, f64)> {
     let part = |part| match part {
-        Part::Text { text, weight } => (text, weight),
-        Part::Break => ("BREAK".to_string(), -1.0),
+        PromptPart::Text { text, weight } => (text, weight),
+        PromptPart::Break => ("BREAK".to_string(), -1.0),
     };
     parse(prompt).into_iter().map(part).collect()
 }
@@ -127,9 +127,9 @@ fn any_text_is_a_prompt() {
         let length: usize = got
             .iter()
             .map(|part| match part {
-                Part::Text { text, weight } if weight.is_finite() => text.len(),
-                Part::Text { weight, .. } => panic!("{prompt:?}: weight {weight}"),
-                Part::Break => 0,
+                PromptPart::Text { text, weight } if weight.is_finite() => text.len(),
+                PromptPart::Text { weight, .. } => panic!("{prompt:?}: weight {weight}"),
+                PromptPart::Break => 0,
             })
             .sum();
         assert!(length <= prompt.len(), "{prompt:?}");
