@@ -44,7 +44,7 @@ fn guided_step(shapes: &Shapes, outline: &Outline, channels: usize, text: [usize
         timesteps: builder.input("timesteps", TensorType::f32([20])),
         step,
         context: builder.input("context", TensorType::real([2, text[0], text[1]])),
-        sizing: None,
+        added: None,
         guidance: None,
     };
     let output = unet(&m, outline, scaled, conditioning, None);

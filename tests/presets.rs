@@ -1,6 +1,6 @@
 //! The presets' weights against the published models: names, shapes and counts.
 
-use croquis::models::presets::{Component, Preset};
+use croquis::models::presets::{Preset, PresetComponent};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -16,7 +16,7 @@ const COUNTS: [(&str, &str, usize); 8] = [
     ("sdxl", "text_encoder_2", 694_659_840),
 ];
 
-fn count(component: &Component) -> usize {
+fn count(component: &PresetComponent) -> usize {
     component.weights.values().map(|shape| shape.iter().product::<usize>()).sum()
 }
 

@@ -9,7 +9,7 @@ use croquis::graph::passes::{fuse, split_phases};
 use croquis::graph::{Builder, Graph, Plan, Scope, Tensor};
 use croquis::kernels::scheduler_step::slot;
 use croquis::models::autoencoder::{AutoencoderConfig, decode, encode};
-use croquis::models::unet::{Conditioning, Sizing, UnetConfig, unet};
+use croquis::models::unet::{AddedConditioning, Conditioning, UnetConfig, unet};
 use croquis::shape::TensorType;
 use croquis::weights::Weights;
 
@@ -46,17 +46,17 @@ pub fn unet_evaluation(
     let builder = Builder::new();
     let m = Scope::new(&builder, "unet", &weights);
     let items = shape[0];
-    let sizing = added.as_ref().map(|((text, _), (ids, _))| Sizing {
-        text: builder.input("text_embeds", TensorType::real([text[0], text[1]])),
-        ids: builder.input("time_ids", TensorType::f32([ids[0] * ids[1]])),
+    let conditions = added.as_ref().map(|((text, _), (ids, _))| AddedConditioning {
+        text_embeds: builder.input("text_embeds", TensorType::real([text[0], text[1]])),
+        time_ids: builder.input("time_ids", TensorType::f32([ids[0] * ids[1]])),
     });
     // SDXL's time embeddings differ from item to item, so each has its timestep.
-    let timesteps = if sizing.is_some() { items } else { 1 };
+    let timesteps = if conditions.is_some() { items } else { 1 };
     let conditioning = Conditioning {
         timesteps: builder.input("timesteps", TensorType::f32([timesteps])),
         step: builder.input("step", TensorType::f32([slot::LEN])),
         context: real(&builder, "context", &context_shape),
-        sizing,
+        added: conditions,
         guidance: None,
     };
     let sample_input = real(&builder, "sample", &shape);

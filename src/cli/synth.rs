@@ -6,7 +6,7 @@ mod random_weights;
 use super::progress::Meter;
 use super::terminal::{print, say};
 use clap::builder::PossibleValuesParser;
-use croquis::models::presets::{Component, Preset};
+use croquis::models::presets::{Preset, PresetComponent};
 use croquis::random::Generator;
 use croquis::{Error, ErrorKind, Result};
 use random_weights::{Dtype, header, write_values};
@@ -36,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let preset = Preset::named(&arguments.preset)?;
     let folder = arguments.folder.as_path();
     refuse_what_is_there(folder)?;
-    for (path, text) in preset.texts() {
+    for (path, text) in preset.text_files() {
         let file = folder.join(path);
         create(&file)?.write_all(text.as_bytes()).map_err(|error| failed(&file, error))?;
     }
@@ -78,7 +78,7 @@ fn refuse_what_is_there(folder: &Path) -> Result<()> {
 
 /// Configuration and weights of one part, a block of values at a time.
 fn write_component(
-    component: &Component,
+    component: &PresetComponent,
     folder: &Path,
     dtype: Dtype,
     generator: &mut Generator,

@@ -30,7 +30,7 @@ impl Conditions {
             Some((pooled, sizes)) => {
                 prepare.write("timesteps", &self.timesteps.repeat(copies))?;
                 prepare.write("pooled", pooled)?;
-                prepare.write("sizes", &sizes.repeat(copies))?;
+                prepare.write("time_ids", &sizes.repeat(copies))?;
             }
         }
         let rest =

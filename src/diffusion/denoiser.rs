@@ -12,7 +12,7 @@ use crate::kernels::scheduler_step::{SLOTS, SchedulerStep, keep, slot};
 use crate::lora::Patches;
 use crate::models::controlnet::controlnet;
 use crate::models::mobile::MobileConfig;
-use crate::models::unet::{Conditioning, Outline, Sizing, UnetConfig, unet};
+use crate::models::unet::{AddedConditioning, Conditioning, Outline, UnetConfig, unet};
 use crate::models::{ClassName, parse_config};
 use crate::schedulers::{Keep, Step};
 use crate::shape::TensorType;
@@ -224,11 +224,11 @@ impl Denoiser {
         let m = Scope::new(&builder, "unet", &self.component.weights);
         m.ignore(CONTROL);
         let latents = |count: usize| TensorType::f32([count, height, width, self.channels]);
-        let sizing = self.pooled_width().map(|pooled| Sizing {
-            text: builder.input("pooled", TensorType::real([copies, pooled])),
-            ids: builder.input("sizes", TensorType::f32([copies * SIZES])),
+        let added = self.pooled_width().map(|pooled| AddedConditioning {
+            text_embeds: builder.input("pooled", TensorType::real([copies, pooled])),
+            time_ids: builder.input("time_ids", TensorType::f32([copies * SIZES])),
         });
-        let rows = if sizing.is_some() { copies * steps } else { steps };
+        let rows = if added.is_some() { copies * steps } else { steps };
         let timesteps = builder.input("timesteps", TensorType::f32([rows]));
         let context = builder.input("context", TensorType::real([copies, tokens, text_width]));
         let embedding = |width| builder.input("guidance", TensorType::real([1, width]));
@@ -244,7 +244,7 @@ impl Denoiser {
             builder.apply(input.clone(), &[Some(given)])
         };
         let scaled = builder.apply(input.clone(), &[Some(sample), Some(step)]);
-        let conditioning = Conditioning { timesteps, step, context, sizing, guidance };
+        let conditioning = Conditioning { timesteps, step, context, added, guidance };
         // The guidance scale is the distilled network's own; no ControlNet reads it.
         let steering = Conditioning { guidance: None, ..conditioning };
         let residuals = control.zip(self.control.as_ref()).map(|(side, outline)| {

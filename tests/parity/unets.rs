@@ -9,7 +9,9 @@ use croquis::kernels::scheduler_step::slot;
 use croquis::models::controlnet::controlnet;
 use croquis::models::mobile::MobileConfig;
 use croquis::models::parse_config;
-use croquis::models::unet::{Conditioning, Outline, Sizing, UnetConfig, guidance_embedding, unet};
+use croquis::models::unet::{
+    AddedConditioning, Conditioning, Outline, UnetConfig, guidance_embedding, unet,
+};
 use croquis::shape::TensorType;
 use croquis::weights::{View, Weights};
 use safetensors::SafeTensors;
@@ -33,16 +35,16 @@ pub struct UnetCase<'a> {
 impl UnetCase<'_> {
     fn conditioning<'g>(&self, builder: &'g Builder) -> Conditioning<'g> {
         let items = self.sample_shape[0];
-        let sizing = self.pooled.map(|width| Sizing {
-            text: builder.input("pooled", TensorType::real([items, width])),
-            ids: builder.input("sizes", TensorType::f32([6 * items])),
+        let added = self.pooled.map(|width| AddedConditioning {
+            text_embeds: builder.input("text_embeds", TensorType::real([items, width])),
+            time_ids: builder.input("time_ids", TensorType::f32([6 * items])),
         });
         let guidance = self.guidance;
         Conditioning {
             timesteps: builder.input("timesteps", TensorType::f32([self.timesteps().len()])),
             step: builder.input("step", TensorType::f32([slot::LEN])),
             context: builder.input("context", TensorType::real(self.context_shape)),
-            sizing,
+            added,
             guidance: guidance.map(|width| builder.input("guidance", TensorType::real([1, width]))),
         }
     }
@@ -114,7 +116,7 @@ impl<'a> UnetCase<'a> {
         let optional = |name: &str| golden.tensor(name).ok().map(|_| common::golden(golden, name));
         let pooled = optional("unet.added.text_embeds").map(|(shape, text)| {
             let (_, ids) = common::golden(golden, "unet.added.time_ids");
-            values.extend([("pooled", text), ("sizes", ids)]);
+            values.extend([("text_embeds", text), ("time_ids", ids)]);
             shape[1]
         });
         UnetCase {
