@@ -4,7 +4,7 @@ use croquis::models::presets::{Preset, PresetComponent};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Parameters of the published models, as diffusers and transformers count them.
+/// Parameter counts of the published models, as counted by diffusers and transformers.
 const COUNTS: [(&str, &str, usize); 8] = [
     ("sd15", "unet", 859_520_964),
     ("sd15", "vae", 83_653_863),
@@ -43,7 +43,7 @@ fn stable_diffusion_1_5_has_its_names_and_shapes() {
     assert!(differences("sd21") > 0);
 }
 
-/// The paper's decoder has 9.8 million parameters.
+/// The paper gives the decoder 9.8 million parameters.
 #[test]
 fn mobile_diffusions_decoder_is_about_as_light_as_the_papers() {
     let components = Preset::named("mobilediffusion").unwrap().components();

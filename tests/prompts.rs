@@ -1,9 +1,9 @@
-//! The prompt syntax, and that any text is a prompt.
+//! The prompt syntax, and fuzzing: any text is a valid prompt.
 
 use croquis::prompt::{PromptPart, parse};
 use croquis::random::Generator;
 
-/// Texts with their weights; `BREAK` for a break.
+/// The texts of a prompt with their weights; `BREAK` for a break.
 fn parts(prompt: &str) -> Vec<(String, f64)> {
     let part = |part| match part {
         PromptPart::Text { text, weight } => (text, weight),
@@ -12,7 +12,7 @@ fn parts(prompt: &str) -> Vec<(String, f64)> {
     parse(prompt).into_iter().map(part).collect()
 }
 
-/// Prompts whose parts are not as expected.
+/// The prompts whose parts differ from the expected ones.
 fn differences(cases: &[(&str, &[(&str, f64)])]) -> Vec<String> {
     let mut wrong = Vec::new();
     for (prompt, want) in cases {

@@ -1,4 +1,4 @@
-//! The UNet and the autoencoder with the reference's inputs, and the whole run.
+//! Compares the UNet, the autoencoder and a whole run with the reference.
 
 use crate::reference::Reference;
 use crate::report::Report;
@@ -21,7 +21,7 @@ pub fn program(gpu: &Gpu, weights: &Weights, graph: &Graph, links: &[Link<'_>]) 
     gpu.block_on(Program::new(gpu, plan, &uploaded, links))
 }
 
-/// One evaluation of the UNet; `case` is the prefix of its inputs.
+/// One evaluation of the UNet; `case` is the prefix of its inputs in the reference.
 pub fn unet_evaluation(
     gpu: &Gpu,
     reference: &Reference,
@@ -50,7 +50,7 @@ pub fn unet_evaluation(
         text_embeds: builder.input("text_embeds", TensorType::real([text[0], text[1]])),
         time_ids: builder.input("time_ids", TensorType::f32([ids[0] * ids[1]])),
     });
-    // SDXL's time embeddings differ from item to item, so each has its timestep.
+    // SDXL's time embeddings differ between items, so each item has its timestep.
     let timesteps = if conditions.is_some() { items } else { 1 };
     let conditioning = Conditioning {
         timesteps: builder.input("timesteps", TensorType::f32([timesteps])),
@@ -93,7 +93,7 @@ fn real<'g>(builder: &'g Builder, name: &str, shape: &[usize]) -> Tensor<'g> {
     builder.input(name, tensor)
 }
 
-/// The autoencoder both ways.
+/// Decoder and encoder of the autoencoder.
 pub fn autoencoder(gpu: &Gpu, reference: &Reference, report: &mut Report) -> Result<()> {
     let config: AutoencoderConfig = reference.config("vae")?;
     let weights = Weights::open(reference.weights("vae"))?;
@@ -116,7 +116,7 @@ pub fn autoencoder(gpu: &Gpu, reference: &Reference, report: &mut Report) -> Res
     Ok(())
 }
 
-/// From the prompt to the picture.
+/// The whole run, from the prompt to the picture.
 pub fn run(gpu: &Gpu, reference: &Reference, report: &mut Report) -> Result<()> {
     let described = &reference.description["runs"]["txt2img"];
     let number = |key: &str| described[key].as_u64().map(|n| n as usize);

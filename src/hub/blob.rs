@@ -151,7 +151,7 @@ impl Blob<'_> {
         got: &str,
     ) -> Error {
         let message = format!(
-            "{}: {what}: expected {expected}, got {got}; what came was removed, download it again",
+            "{}: {what}: expected {expected}, got {got}; the received data was removed, download it again",
             self.path
         );
         match fs::remove_file(partial) {
@@ -163,7 +163,7 @@ impl Blob<'_> {
     fn broken(&self, received: u64, last: Option<Error>) -> Error {
         let (path, bytes) = (self.path, self.entry.bytes);
         let message = format!(
-            "{path}: got {received} of {bytes} bytes; what came is kept, and the same command \
+            "{path}: got {received} of {bytes} bytes; the received data is kept, and the same command \
              continues from there again"
         );
         let error = Error::new(ErrorKind::Io, message);

@@ -123,7 +123,7 @@ impl<'a> Client<'a> {
             ),
             401 | 403 => (
                 ErrorKind::Argument,
-                format!("the token in HF_TOKEN does not open it; accept its conditions at {page}"),
+                format!("the token in HF_TOKEN has no access; accept its conditions at {page}"),
             ),
             404 => {
                 (ErrorKind::NotFound, format!("there is no such model, revision or file: {page}"))

@@ -77,10 +77,10 @@ const OTHERS: [(&str, &str); 11] = [
     (".lora_mid.", "a CP decomposition (lora_mid)"),
     (".oft_", "OFT"),
     (".on_input", "(IA)³"),
-    (".diff", "whole differences of weights (diff)"),
+    (".diff", "full weight differences (diff)"),
     (".w_norm", "differences of norms"),
     (".b_norm", "differences of norms"),
-    ("bundle_emb.", "embeddings of words"),
+    ("bundle_emb.", "bundled textual inversions"),
 ];
 
 /// Parses a key.

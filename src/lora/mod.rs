@@ -109,7 +109,7 @@ impl Lora {
                 found.entry((component, module)).or_default().insert(role, key.into())
             {
                 let message =
-                    format!("{name}: expected one name for a matrix, got {twin} and {key}");
+                    format!("{name}: expected one tensor for each matrix, got {twin} and {key}");
                 return Err(Error::new(ErrorKind::Weights, message));
             }
         }
@@ -185,7 +185,7 @@ impl Lora {
         let some = unknown.join(", ");
         let message = if count == all {
             format!(
-                "{}: this LoRA is for another family of models: none of its {all} layers of \
+                "{}: this LoRA is for another model family: none of its {all} layers of \
                  {component} exists here; it has {some}",
                 self.name
             )

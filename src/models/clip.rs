@@ -119,7 +119,7 @@ pub fn text_states<'g>(
     }
     if reading.skip >= count {
         let message = format!(
-            "clip skip: expected to leave out fewer than the {count} layers, got {}",
+            "clip skip: expected to skip fewer than the {count} layers, got {}",
             reading.skip
         );
         return failed(ErrorKind::Argument, message);

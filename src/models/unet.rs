@@ -162,7 +162,7 @@ fn expand<'g>(
             let Some(skip) = skips.pop() else {
                 block.fail(
                     ErrorKind::Weights,
-                    "more ResBlocks on the way up than down plus one a level",
+                    "more ResBlocks in up_blocks than there are skip connections",
                 );
                 return x;
             };

@@ -123,7 +123,7 @@ impl SchedulerConfig {
         if let Some(spacing) = self.spacing.filter(|spacing| !kind.spacings().contains(spacing)) {
             let names: Vec<&str> = kind.spacings().iter().map(|spacing| spacing.name()).collect();
             let expected = match names.is_empty() {
-                true => "none but its own, that of its distillation".to_owned(),
+                true => "none, since its distillation fixes one".to_owned(),
                 false => format!("one of {}", names.join(", ")),
             };
             let message = format!("{kind}: spacing: expected {expected}, got {spacing}");

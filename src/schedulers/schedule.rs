@@ -98,7 +98,7 @@ fn plan(
     };
     let planned = planned.map_err(|error| error.context(kind))?;
     if planned.is_empty() {
-        let message = format!("{kind}: no step is left of {steps}: expected more steps");
+        let message = format!("{kind}: expected more steps: of {steps} none is left");
         return Err(Error::new(ErrorKind::Argument, message));
     }
     if let Some(i) = planned.iter().position(|step| !step.is_finite()) {

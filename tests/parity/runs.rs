@@ -12,7 +12,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use std::ops::ControlFlow;
 
-/// What is allowed: the relative L2 error of the final latents, and the PSNR of the picture in dB.
+/// The tolerances: relative L2 error of the final latents, and PSNR of the picture in dB.
 fn allowed(storage: Storage) -> (f64, f64) {
     if storage == Storage::F32 { (1e-4, 45.0) } else { (2e-2, 30.0) }
 }
@@ -42,7 +42,7 @@ fn request(run: &Value) -> Request {
     }
 }
 
-/// Runs a golden run on a device; returns what is wrong, if anything.
+/// Runs a golden run on a device; returns the difference, if any.
 fn check(
     diffusion: &mut Diffusion,
     golden: &SafeTensors<'_>,
@@ -85,7 +85,7 @@ fn check(
     None
 }
 
-/// A golden picture of one or three channels, given the values of black and white.
+/// A golden picture of one or three channels; `black` and `white` are its extreme values.
 fn picture(golden: &SafeTensors<'_>, name: &str, [black, white]: [f32; 2]) -> Picture {
     let (shape, values) = common::golden(golden, name);
     let values = common::nhwc(&shape, &values);
@@ -94,7 +94,7 @@ fn picture(golden: &SafeTensors<'_>, name: &str, [black, white]: [f32; 2]) -> Pi
     Picture::new(shape[3], shape[2], rgb).unwrap()
 }
 
-/// Every run of a model whose name begins with `prefix`, on every device.
+/// Checks every run of a model whose name begins with `prefix`, on every device.
 fn check_runs(model: &str, prefix: &str, files: impl Fn(&Value) -> ModelFiles) {
     let folder = format!("tests/golden/{model}");
     let file = bytes(&format!("{folder}/golden.safetensors"));

@@ -1,4 +1,4 @@
-//! Every block of every UNet, both phases of it: a failure names the first block that diverges.
+//! Every block of every UNet, in both phases: a failure names the first block that differs.
 
 use crate::blocks::{assert_complete, check_everywhere, read_all, tolerance, upload};
 use crate::{bytes, common, json, path};
@@ -17,18 +17,18 @@ use croquis::weights::{View, Weights};
 use safetensors::SafeTensors;
 use serde::de::DeserializeOwned;
 
-/// A UNet and the values of its inputs, in our layout.
+/// A UNet and the values of its inputs, as `[N, H, W, C]`.
 pub struct UnetCase<'a> {
     weights: &'a Weights,
     outline: &'a Outline,
     sample_shape: [usize; 4],
     timestep: f32,
     context_shape: [usize; 3],
-    /// Width of the pooled text embedding, where there is one.
+    /// Width of the pooled text embedding, if the UNet has one.
     pooled: Option<usize>,
-    /// Width of the embedding of the guidance scale, where there is one.
+    /// Width of the guidance scale's embedding, if the UNet has one.
     guidance: Option<usize>,
-    /// Values of the inputs but for the timesteps and the step.
+    /// Values of the inputs except timesteps and step.
     values: Vec<(&'static str, Vec<f32>)>,
 }
 
@@ -49,13 +49,13 @@ impl UnetCase<'_> {
         }
     }
 
-    /// The second of two timesteps counts, so that the selection of its row is tested as well.
+    /// Two timesteps, of which the second is used, so that the selection of its row is tested too.
     fn timesteps(&self) -> Vec<f32> {
         let items = if self.pooled.is_some() { self.sample_shape[0] } else { 1 };
         [17.0, self.timestep].repeat(items)
     }
 
-    /// The graph with every block as an output.
+    /// The graph with every block's output.
     pub fn graph(&self) -> Graph {
         let builder = Builder::new();
         let m = Scope::new(&builder, "unet", self.weights);
@@ -64,7 +64,7 @@ impl UnetCase<'_> {
         fuse(builder.finish_with_taps().unwrap())
     }
 
-    /// Every block's output of a graph, in the order of computation.
+    /// Runs a graph and reads every block's output in the order of computation.
     pub fn run(&self, gpu: &Gpu, graph: Graph) -> Vec<(String, Vec<f32>)> {
         let phases = split_phases(graph, &["sample", "step"]);
         let weights = upload(gpu, self.weights, &phases.prepare);
@@ -150,14 +150,14 @@ fn config<C: DeserializeOwned>(folder: &str) -> C {
     parse_config(&file, &std::fs::read_to_string(path(&file)).unwrap()).unwrap()
 }
 
-/// A number that `golden.json` gives for one of its cases.
+/// A number of a case in `golden.json`.
 fn timestep(folder: &str, case: &str) -> f32 {
     json(&format!("{folder}/golden.json"))[case]["timestep"].as_f64().unwrap() as f32
 }
 
 pub const CONTEXT: &str = "unet.encoder_hidden_states";
 
-/// Checks every block.
+/// Checks every block of a UNet.
 fn check_unet(folder: &str, outline: &Outline) {
     let file = bytes(&format!("{folder}/golden.safetensors"));
     let golden = SafeTensors::deserialize(&file).unwrap();

@@ -1,4 +1,4 @@
-//! The types of GGUF against the Python package `gguf` (`tests/golden/make_gguf.py`).
+//! GGUF's element types against the Python package `gguf` (`tests/golden/make_gguf.py`).
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ pub fn golden(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf").join(file)
 }
 
-/// Names of tensors whose values differ from the golden ones.
+/// The names of tensors whose values differ from the golden ones.
 fn differing(weights: &Weights, golden: &Weights) -> Vec<String> {
     let differs = |name: &&str| {
         let bits = |weights: &Weights| -> Vec<u32> {

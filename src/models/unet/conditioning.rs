@@ -47,9 +47,12 @@ impl<'g> Conditioning<'g> {
             }
             (None, None) => {}
             (given, wanted) => {
-                let words = |yes| if yes { "sizes and pooled text" } else { "neither" };
+                let words = |yes| if yes { "text_embeds and time_ids" } else { "none" };
                 let (expected, got) = (words(wanted.is_some()), words(given.is_some()));
-                m.fail(ErrorKind::Argument, format!("conditions: expected {expected}, got {got}"));
+                m.fail(
+                    ErrorKind::Argument,
+                    format!("conditioning: expected {expected}, got {got}"),
+                );
             }
         }
         Time { embeddings: embeddings.silu(), step: self.step }

@@ -101,7 +101,7 @@ impl UnetConfig {
         let inpainting = 2 * self.out_channels + 1;
         if self.in_channels != self.out_channels && self.in_channels != inpainting {
             let message = format!(
-                "{file}: in_channels: expected out_channels ({}) or, to paint into pictures, \
+                "{file}: in_channels: expected out_channels ({}) or, for inpainting, \
                  {inpainting}, got {}",
                 self.out_channels, self.in_channels
             );
