@@ -47,7 +47,7 @@ fn prompts_read_as_in_the_webui() {
         ("(a: 1.2)", &[("a", 1.2)]),
         ("(a:1.2 ) b", &[("a", 1.2), (" b", 1.0)]),
         ("(a: )", &[("a: ", 1.1)]),
-        // What is no weight.
+        // Brackets with a colon that is not followed by a weight.
         ("(a:b)", &[("a:b", 1.1)]),
         ("(a:1.2.3)", &[("a:1.2.3", 1.1)]),
         ("(a:1e3)", &[("a:1e3", 1.1)]),

@@ -2,8 +2,7 @@
 //! (diffusers' `UNet2DConditionModel`; Rombach et al., arXiv 2112.10752; Podell et al., arXiv
 //! 2307.01952), and of MobileDiffusion, which shares its outline.
 //!
-//! Which block has attention, how many layers there are and how wide they are is seen from the
-//! weights.
+//! The weights determine which blocks have attention, the number of layers and their widths.
 
 mod conditioning;
 mod config;

@@ -68,7 +68,7 @@ fn check(
         if let Some((old, mask)) =
             image.and_then(|image| Some((&image.picture, image.mask.as_ref()?)))
         {
-            // What the mask leaves out is kept to the byte; diffusers leaves that to its caller.
+            // Pixels outside the mask are kept byte for byte; diffusers leaves that to its caller.
             for (i, mask) in mask.picture.rgb().iter().enumerate() {
                 if *mask == 0 {
                     expected[i] = old.rgb()[i];
@@ -163,7 +163,7 @@ fn with_scheduler(model: &'static str) -> impl Fn(&Value) -> ModelFiles {
             "tokenizer_2/tokenizer_config.json",
             "tokenizer_2/special_tokens_map.json",
         ] {
-            // What a model lacks is that of the first one; only XL has two text encoders.
+            // Components that a model lacks are those of sd1-tiny; only XL has two text encoders.
             let own = path(&format!("tests/golden/{model}/{part}"));
             let first = path(&format!("tests/golden/sd1-tiny/{part}"));
             let file = if own.exists() { own } else { first };

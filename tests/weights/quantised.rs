@@ -101,7 +101,7 @@ fn quantised_weights_are_packed() {
 #[test]
 fn values_need_a_type_that_can_be_read() {
     assert!(Values::new(DataType::I64, &[0; 8]).is_none());
-    // What is no whole block is no number.
+    // An incomplete block has no values.
     let values = Values::new(DataType::Q8_0, &[0; 67]).unwrap();
     assert_eq!(values.len(), 32);
     let mut out = [1.0; 2];
