@@ -1,5 +1,5 @@
-//! Runs croquis on the application's own wgpu device and queue, next to its other GPU work: `cargo
-//! run --release --example embed "a blue heart"` writes embed.png.
+//! Runs croquis on the application's own wgpu device and queue, next to its other GPU work:
+//! `cargo run --release --example embed "a blue heart"` writes embed.png.
 
 use croquis::diffusion::{Diffusion, ModelFiles, Request};
 use croquis::gpu::{Gpu, wgpu};

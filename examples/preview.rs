@@ -1,6 +1,6 @@
-//! Step-by-step generation with previews and an early end: `cargo run --release --example preview
-//! "a tree" 2.5` stops after 2.5 seconds of sampling and keeps the picture so far; without a number
-//! it finishes. Writes preview-STEP.png and preview.png.
+//! Step-by-step generation with previews and an early end:
+//! `cargo run --release --example preview "a tree" 2.5` stops after 2.5 seconds of sampling and
+//! keeps the picture so far; without a number it finishes. Writes preview-STEP.png and preview.png.
 
 use croquis::diffusion::{Diffusion, Request};
 use std::time::{Duration, Instant};

@@ -76,8 +76,9 @@ impl Tokenizer {
     /// (`max_position_embeddings`: 77 for CLIP), or `model_max_length` of `tokenizer_config.json`
     /// if that is smaller, as in diffusers.
     ///
-    /// # Errors `NotFound` if files are missing, `Format` naming the file if one is damaged,
-    /// `Unsupported` if the vocabulary is not of CLIP's kind, `Argument` if `max_length < 3`.
+    /// # Errors
+    /// `NotFound` if files are missing, `Format` naming the file if one is damaged, `Unsupported`
+    /// if the vocabulary is not of CLIP's kind, `Argument` if `max_length < 3`.
     pub fn new(files: &TokenizerFiles<'_>, max_length: usize) -> Result<Self> {
         Self::build(Vocabulary::read(files)?, &SpecialTokens::read(files)?, max_length)
     }

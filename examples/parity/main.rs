@@ -1,7 +1,7 @@
-//! Compares a model at full size with diffusers, module by module and as a whole run: `cargo run
-//! --release --example parity -- FOLDER`, where FOLDER was made by `tests/golden/full_size.py`.
-//! Prints a row of a Markdown table per module; the exit status is 1 if one differs by more than
-//! its tolerance. `./x parity FAMILY` does both.
+//! Compares a model at full size with diffusers, module by module and as a whole run:
+//! `cargo run --release --example parity -- FOLDER`, where FOLDER was made by
+//! `tests/golden/full_size.py`. Prints a row of a Markdown table per module; the exit status is 1
+//! if one differs by more than its tolerance. `./x parity FAMILY` does both.
 
 #[path = "../../tests/common/mod.rs"]
 mod common;

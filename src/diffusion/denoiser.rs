@@ -214,7 +214,7 @@ impl Denoiser {
     /// The graphs of both phases.
     ///
     /// Before the steps: `timesteps` `[S]` and `context` `[copies, T, D]`, and where the model reads
-    /// them `pooled` `[copies, P]` and `sizes` `[copies·6]` (then `timesteps` once for each copy),
+    /// them `pooled` `[copies, P]` and `time_ids` `[copies·6]` (then `timesteps` once for each copy),
     /// `guidance` `[1, G]`, `masked` `[1, h, w, 1 + C]`, `picture` `[1, H, W, 3]`. In a step: `sample`
     /// `[1, h, w, C]`, `history` `[4, h, w, C]`, `noise` and the scalars `step`; the result
     /// `state` is the next sample, the history and the predicted image, one after the other.

@@ -35,8 +35,9 @@ impl Blob<'_> {
     /// Downloads the missing bytes. `open` requests the contents from a byte on; `progress`
     /// receives the number of bytes present and may stop the download, which can be resumed later.
     ///
-    /// # Errors Those of `open`; `Cancelled`; `Io` if the connection breaks repeatedly or the disk
-    /// fails; `Format` if the contents differ from the size or checksum that the hub announced.
+    /// # Errors
+    /// Those of `open`; `Cancelled`; `Io` if the connection breaks repeatedly or the disk fails;
+    /// `Format` if the contents differ from the size or checksum that the hub announced.
     pub fn download(
         &self,
         open: impl Fn(u64) -> Result<Contents>,

@@ -62,8 +62,9 @@ impl<'a> Client<'a> {
 
     /// Requests the file list of a repository.
     ///
-    /// # Errors `NotFound` if the repository or revision does not exist, `Argument` if it needs a
-    /// token, `Io` if the hub does not answer, `Format` if the answer is not a file list.
+    /// # Errors
+    /// `NotFound` if the repository or revision does not exist, `Argument` if it needs a token,
+    /// `Io` if the hub does not answer, `Format` if the answer is not a file list.
     pub fn list(&self, repository: &Repository) -> Result<Listing> {
         let revision = repository.revision().replace('/', "%2F");
         let (endpoint, name) = (&self.options.endpoint, repository.name());

@@ -29,13 +29,14 @@ pub struct Transfer<'a> {
 /// the path of the single file that the name means. A complete snapshot is used as it is; with
 /// [`offline`](HubOptions::offline) nothing is downloaded.
 ///
-/// Blocks. `on_progress` is called every few hundred kilobytes and stops the download with `Break`;
-/// a stopped or broken download is resumed by the next call. Large files are verified by their
-/// SHA-256 and others by their size before they get their names.
+/// Blocks the thread. `on_progress` is called every few hundred kilobytes and stops the download
+/// with `Break`; a stopped or broken download is resumed by the next call. Large files are verified
+/// by their SHA-256 and others by their size before they get their names.
 ///
-/// # Errors As [`locate`]; `Argument` if the model needs a token (`HF_TOKEN`), `NotFound` if the
-/// hub has no such model or the model lacks files, `Io` if the network or the disk fails, `Format`
-/// if contents differ from what the hub announced, `Cancelled`.
+/// # Errors
+/// As [`locate`]; `Argument` if the model needs a token (`HF_TOKEN`), `NotFound` if the hub has no
+/// such model or the model lacks files, `Io` if the network or the disk fails, `Format` if contents
+/// differ from what the hub announced, `Cancelled`.
 pub fn fetch(
     repository: &Repository,
     options: &HubOptions,

@@ -70,7 +70,8 @@ impl Need {
 /// The requirements of a model by the text of its `model_index.json`, or those of Stable Diffusion
 /// without one.
 ///
-/// # Errors `Format` if the text is not a list of components, `Unsupported` if it has no UNet.
+/// # Errors
+/// `Format` if the text is not a list of components, `Unsupported` if it has no UNet.
 pub(super) fn needs(index: Option<&[u8]>, half: bool) -> Result<Vec<Need>> {
     let has: Box<dyn Fn(&str) -> bool> = match index {
         None => Box::new(|name| USUAL.contains(&name)),
@@ -124,7 +125,8 @@ fn is_index(file: &str) -> bool {
 
 /// The requirements of the shards that an index lists; `path` is that of the index.
 ///
-/// # Errors `Format` if the text is not an index, or if a shard is not a file beside it.
+/// # Errors
+/// `Format` if the text is not an index, or if a shard is not a file beside it.
 pub(super) fn shards(path: &str, text: &[u8]) -> Result<Vec<Need>> {
     let index = Index::parse(text).map_err(|error| error.context(path))?;
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);

@@ -25,7 +25,6 @@
 //! asynchronous runtime and a second transfer protocol, and its blocking predecessor neither
 //! verifies checksums nor locks against other processes. croquis needs one request for the file
 //! list and one for each file.
-//! the list of files and one a file.
 
 mod cache;
 mod files;
@@ -52,7 +51,8 @@ use std::path::PathBuf;
 /// Looks a model up in the cache: returns its folder, which opens as a diffusers folder, or the
 /// path of the single file that the name means.
 ///
-/// # Errors `NotFound` with the missing files, the cache's path and how to get them; `Format` if
+/// # Errors
+/// `NotFound` with the missing files, the cache's path and how to get them; `Format` if
 /// `model_index.json` is damaged; `Unsupported` if the model has no UNet; `Io` if the cache cannot
 /// be read.
 pub fn locate(repository: &Repository, options: &HubOptions) -> Result<PathBuf> {

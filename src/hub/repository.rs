@@ -41,8 +41,8 @@ impl FromStr for Repository {
     type Err = Error;
 
     /// # Errors
-    /// `Argument` if it is not `org/name`, `org/name/file.safetensors` or `org/name/file.gguf`, with
-    /// or without `@revision`.
+    /// `Argument` if it is not `org/name`, `org/name/file.safetensors` or `org/name/file.gguf`,
+    /// with or without `@revision`.
     fn from_str(text: &str) -> Result<Self> {
         let (path, revision) = text.split_once('@').unwrap_or((text, "main"));
         let parts: Vec<&str> = path.split('/').collect();

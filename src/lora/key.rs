@@ -85,8 +85,9 @@ const OTHERS: [(&str, &str); 11] = [
 
 /// Parses a key.
 ///
-/// # Errors `Unsupported` if it belongs to another method (LoHa, LoKr, DoRA, …), `Weights` if the
-/// key is not known at all.
+/// # Errors
+/// `Unsupported` if it belongs to another method (LoHa, LoKr, DoRA, …), `Weights` if the key is not
+/// known at all.
 pub(super) fn parse(key: &str) -> Result<Key> {
     let end = ENDS.iter().find_map(|&(end, role)| Some((key.strip_suffix(end)?, end, role)));
     let Some((rest, end, role)) = end else {

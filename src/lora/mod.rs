@@ -57,9 +57,10 @@ struct Layer {
 impl Lora {
     /// Opens a LoRA in memory; `name` stands for the file in messages.
     ///
-    /// # Errors `Format` if the file is damaged; `Weights` naming the key if a tensor belongs to no
-    /// LoRA, or if one matrix of a pair is missing or of another rank; `Unsupported` naming the
-    /// method if it is LoHa, LoKr, DoRA, CP or another relative.
+    /// # Errors
+    /// `Format` if the file is damaged; `Weights` naming the key if a tensor belongs to no LoRA, or
+    /// if one matrix of a pair is missing or of another rank; `Unsupported` naming the method if it
+    /// is LoHa, LoKr, DoRA, CP or another relative.
     pub fn from_bytes(name: impl Into<String>, source: impl Into<Source>) -> Result<Self> {
         let name = name.into();
         let weights = Weights::from_bytes(name.clone(), source)?;
@@ -153,8 +154,9 @@ impl Lora {
     /// kohya's files for SDXL use the original names for the UNet's layers. Layers inside a
     /// ResBlock are known by both names and need no pairs.
     ///
-    /// # Errors `Weights` if the component lacks some of the layers (the message names a few), or
-    /// if a key fits several layers; if a value is not finite; or as [`Weights::values`].
+    /// # Errors
+    /// `Weights` if the component lacks some of the layers (the message names a few), or if a key
+    /// fits several layers; if a value is not finite; or as [`Weights::values`].
     pub fn patches(
         &self,
         component: &str,

@@ -53,7 +53,8 @@ impl AutoencoderConfig {
     /// Checks the values that encoder and decoder depend on; `file` is the configuration's name for
     /// messages.
     ///
-    /// # Errors `Config` naming the key.
+    /// # Errors
+    /// `Config` naming the key.
     pub fn check(&self, file: &str) -> Result<()> {
         if self.block_out_channels.is_empty() || self.block_out_channels.len() > 8 {
             return Err(Error::new(
@@ -125,8 +126,8 @@ impl AutoencoderConfig {
     }
 }
 
-/// The decoder: [unscaled](AutoencoderConfig::unscale) latents `[N, h, w, L]` to a picture `[N, H,
-/// W, 3]` in about [-1, 1].
+/// The decoder: [unscaled](AutoencoderConfig::unscale) latents `[N, h, w, L]` to a picture
+/// `[N, H, W, 3]` in about [-1, 1].
 pub fn decode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, latents: Tensor<'g>) -> Tensor<'g> {
     m.ignore("encoder.");
     m.ignore("quant_conv.");

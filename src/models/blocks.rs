@@ -14,8 +14,8 @@ pub(super) struct Time<'g> {
     pub step: Tensor<'g>,
 }
 
-/// The ResBlock (He et al., arXiv 1512.03385, as in Ho et al., arXiv 2006.11239): x +
-/// conv2(silu(norm2(conv1(silu(norm1(x))) + proj(silu(temb))))).
+/// The ResBlock (He et al., arXiv 1512.03385, as in Ho et al., arXiv 2006.11239):
+/// x + conv2(silu(norm2(conv1(silu(norm1(x))) + proj(silu(temb))))).
 pub(super) fn resnet<'g>(
     m: &Scope<'g>,
     x: Tensor<'g>,

@@ -29,7 +29,8 @@ pub(super) type Supported = (&'static str, &'static [&'static str]);
 
 /// Refuses unsupported values of keys that change the computation without a trace in the weights.
 ///
-/// # Errors `Unsupported` naming file, key, what was expected and what was found.
+/// # Errors
+/// `Unsupported` naming file, key, what was expected and what was found.
 pub(super) fn require_supported(
     file: &str,
     keys: &Map<String, Value>,

@@ -7,8 +7,8 @@ use super::unet::{Conditioning, Contracted, Outline, contract};
 use crate::graph::{Scope, Tensor};
 use crate::kernels::scale::Scale;
 
-/// The ControlNet: residuals for a noisy `sample` `[B, h, w, C]` and a conditioning `picture` `[B,
-/// H, W, 3]` in [0, 1], times the control scale in the step's scalars.
+/// The ControlNet: residuals for a noisy `sample` `[B, h, w, C]` and a conditioning `picture`
+/// `[B, H, W, 3]` in [0, 1], times the control scale in the step's scalars.
 pub fn controlnet<'g>(
     m: &Scope<'g>,
     outline: &Outline,

@@ -100,8 +100,8 @@ impl TinyAutoencoderConfig {
         1 << (self.num_decoder_blocks.len() - 1)
     }
 
-    /// Converts latents of the UNet to the input of [`decode`]: 3·tanh(z/3), a soft clamp to [-3,
-    /// 3].
+    /// Converts latents of the UNet to the input of [`decode`]: 3·tanh(z/3), a soft clamp to
+    /// [-3, 3].
     pub fn unscale(&self, latents: &mut [f32]) {
         for value in latents {
             *value = (*value / self.scaling_factor / 3.0).tanh() * 3.0;
@@ -114,8 +114,8 @@ impl TinyAutoencoderConfig {
     }
 }
 
-/// The decoder: [unscaled](TinyAutoencoderConfig::unscale) latents `[N, h, w, L]` to a picture `[N,
-/// H, W, 3]` in about [0, 1].
+/// The decoder: [unscaled](TinyAutoencoderConfig::unscale) latents `[N, h, w, L]` to a picture
+/// `[N, H, W, 3]` in about [0, 1].
 pub fn decode<'g>(
     m: &Scope<'g>,
     config: &TinyAutoencoderConfig,
@@ -171,7 +171,8 @@ fn block<'g>(m: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
 /// `taesd_encoder.safetensors` has `0.weight`, `1.conv.0.weight`, …, and
 /// `taesd_decoder.safetensors` the same from 1 on, since its layer 0 is the clamp.
 ///
-/// # Errors `Weights` if the names are of neither.
+/// # Errors
+/// `Weights` if the names are of neither.
 pub fn diffusers_names(weights: Weights) -> Result<Weights> {
     let starts = |name: &str, prefix: &str| name.starts_with(prefix);
     if weights

@@ -1,6 +1,6 @@
 //! The denoising UNet of Stable Diffusion 1.x, 2.x and XL and the networks distilled from them
 //! (diffusers' `UNet2DConditionModel`; Rombach et al., arXiv 2112.10752; Podell et al., arXiv
-//! 2307.01952), and of MobileDiffusion, which shares its outline.
+//! 2307.01952), and of MobileDiffusion, which has the same structure.
 //!
 //! The weights determine which blocks have attention, the number of layers and their widths.
 
@@ -76,8 +76,8 @@ pub struct Residuals<'g> {
     pub middle: Tensor<'g>,
 }
 
-/// The UNet: the prediction (noise, velocity or sample) `[B, h, w, C]` for a noisy `sample` `[B, h,
-/// w, I]`. `control` is added to the skip connections and the mid block (see
+/// The UNet: the prediction (noise, velocity or sample) `[B, h, w, C]` for a noisy `sample`
+/// `[B, h, w, I]`. `control` is added to the skip connections and the mid block (see
 /// [`controlnet`](super::controlnet)).
 pub fn unet<'g>(
     m: &Scope<'g>,

@@ -10,9 +10,9 @@
 //! x' = down(σ')/σ·x + (1 − down(σ')/σ)·x₀(xₛ) + up(σ')·w'
 //! ```
 //!
-//! The noises belong to one Brownian path over σ: w is its normalised increment from σ to s, and w' that from
 //! The noises belong to one Brownian path over σ: w is its normalised increment from σ to s, and w'
 //! that from σ to σ'. With z the increment from s to σ', independent of w,
+//!
 //! ```text
 //! w' = √((σ − s)/(σ − σ'))·w + √((s − σ')/(σ − σ'))·z
 //! ```

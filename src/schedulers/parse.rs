@@ -1,5 +1,5 @@
-//! Reads [`SamplerSettings`] from a scheduler configuration; a key that is missing takes the default
-//! of the sampler's diffusers class.
+//! Reads [`SamplerSettings`] from a scheduler configuration; a key that is missing takes the
+//! default of the sampler's diffusers class.
 
 use serde_json::json;
 

@@ -13,8 +13,8 @@ pub const HISTORY: usize = 4;
 /// 2. the predicted image is `x₀ = original[0]·x + original[1]·m`, clamped to ±`clip`;
 /// 3. the next sample is `x' = next.sample·x + next.output·m + next.original·x₀ + next.noise·z`
 ///    plus `next.history[k]·slotₖ` for every slot k;
-/// 4. slot k of the history receives the value that `keep[k]` names, of *this* step (the `x` of item 1,
-///    not `x'`).
+/// 4. slot k of the history receives the value that `keep[k]` names, of *this* step (the `x` of
+///    item 1, not `x'`).
 ///
 /// A value with coefficient zero is not read.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,6 +1,6 @@
-//! Trajectory consistency distillation: Zheng et al., *Trajectory consistency distillation: improved
-//! latent consistency distillation by semi-linear consistency function with trajectory mapping*,
-//! arXiv:2402.19159, its strategic stochastic sampling.
+//! Trajectory consistency distillation: Zheng et al., *Trajectory consistency distillation:
+//! improved latent consistency distillation by semi-linear consistency function with trajectory
+//! mapping*, arXiv:2402.19159, its strategic stochastic sampling.
 //!
 //! From timestep t the consistency function jumps past the next timestep t' to s = ⌊(1 − γ)·t'⌋,
 //! and added noise leads back to t':

@@ -11,8 +11,9 @@ use crate::tokenizer::special::SpecialTokens;
 /// The start and end tokens, in the order of their ids.
 const SPECIAL: [&str; 2] = ["<|startoftext|>", "<|endoftext|>"];
 
-/// The 48 894 merges of CLIP's vocabulary in the form of a `merges.txt`: a line with a version, then
-/// one pair of tokens a line, the first merge first (© OpenAI, MIT; `src/tokenizer/clip/LICENSE`).
+/// The 48 894 merges of CLIP's vocabulary in the form of a `merges.txt`: a line with a version,
+/// then one pair of tokens a line, the first merge first (© OpenAI, MIT;
+/// `src/tokenizer/clip/LICENSE`).
 pub fn clip_merges() -> &'static str {
     include_str!("clip/merges.txt")
 }

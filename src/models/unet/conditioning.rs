@@ -34,8 +34,8 @@ pub struct AddedConditioning<'g> {
 }
 
 impl<'g> Conditioning<'g> {
-    /// The input of the ResBlocks: SiLU of the time embeddings of all steps, `[S, T]`, or `[B, S,
-    /// T]` with `added`, which differs between items.
+    /// The input of the ResBlocks: SiLU of the time embeddings of all steps, `[S, T]`, or
+    /// `[B, S, T]` with `added`, which differs between items.
     pub(in crate::models) fn time(&self, m: &Scope<'g>, outline: &Outline) -> Time<'g> {
         let mut embeddings = self.time_embedding(m, outline);
         match (self.added, outline.size_embedding) {

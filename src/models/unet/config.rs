@@ -93,7 +93,8 @@ fn yes() -> bool {
 impl UnetConfig {
     /// The UNet's hyperparameters by this configuration.
     ///
-    /// # Errors `Unsupported` naming key and value of a variant that croquis does not have.
+    /// # Errors
+    /// `Unsupported` naming key and value of a variant that croquis does not have.
     pub fn outline(&self) -> Result<Outline> {
         let file = "config.json";
         require_supported(file, &self.other, &SUPPORTED)?;
