@@ -1,6 +1,6 @@
-//! What would run, without running it and without a GPU:
-//! `cargo run --example dump_plan [MODEL_FOLDER] [PIXELS]` prints every dispatch of every phase with
-//! its cost, and the memory in all, for a GPU with WebGPU's default limits.
+//! Prints a model's plans without running them and without a GPU:
+//! `cargo run --example dump_plan [MODEL_FOLDER] [PIXELS]` lists every dispatch of every phase with
+//! its cost, and the total memory, for a GPU with WebGPU's default limits.
 
 use croquis::diffusion::{Model, ModelFiles, Request};
 use croquis::graph::Plan;

@@ -1,4 +1,4 @@
-//! On the application's own wgpu device and queue, next to its other work on the GPU:
+//! Runs croquis on the application's own wgpu device and queue, next to its other GPU work:
 //! `cargo run --release --example embed "a blue heart"` writes embed.png.
 
 use croquis::diffusion::{Diffusion, ModelFiles, Request};
@@ -20,12 +20,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What the application did before: an instance, an adapter, a device.
+/// The application's own setup: an instance, an adapter, a device.
 async fn application() -> Result<(wgpu::Device, wgpu::Queue), Box<dyn std::error::Error>> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await?;
-    // croquis runs within WebGPU's default limits; these two make it faster and let larger
-    // pictures through where the adapter has more to offer.
+    // croquis runs within WebGPU's default limits; these two limits of the adapter make it faster
+    // and allow larger pictures.
     let descriptor = wgpu::DeviceDescriptor {
         required_features: adapter.features() & wgpu::Features::SHADER_F16,
         required_limits: adapter.limits(),

@@ -1,6 +1,6 @@
-//! From a picture to a picture: `cargo run --release --example img2img PICTURE.png "a blue heart"`
-//! repaints a PNG whose sides are multiples of 32 pixels. Without arguments it draws a red circle
-//! and makes a heart of it. Writes img2img.png.
+//! Image to image: `cargo run --release --example img2img PICTURE.png "a blue heart"` repaints a
+//! PNG whose sides are multiples of 32 pixels. Without arguments it generates a red circle and
+//! turns it into a heart. Writes img2img.png.
 
 use croquis::diffusion::{Diffusion, Request};
 use croquis::picture::Picture;
@@ -22,8 +22,8 @@ fn main() -> croquis::Result<()> {
         Some(file) => Picture::open(file)?,
         None => draw(&Request::new("a red circle").seed(1))?.picture,
     };
-    // Of 20 steps the last 0.7 · 20 = 14 are taken, from the picture with noise over it: the
-    // smaller the strength, the more of the picture stays.
+    // Strength 0.7 runs the last 14 of 20 steps, from the picture with noise added: the smaller the
+    // strength, the more of the picture stays.
     let generated = draw(&Request::new(prompt).seed(42).image(picture, 0.7))?;
     generated.picture.save("img2img.png", &[])?;
     println!("img2img.png");

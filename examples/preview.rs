@@ -1,6 +1,6 @@
-//! Step by step, with a picture of what there is so far, and an early end:
+//! Step-by-step generation with previews and an early end:
 //! `cargo run --release --example preview "a tree" 2.5` stops after 2.5 seconds of sampling and
-//! keeps what it has; without a number it finishes. Writes preview-STEP.png and preview.png.
+//! keeps the picture so far; without a number it finishes. Writes preview-STEP.png and preview.png.
 
 use croquis::diffusion::{Diffusion, Request};
 use std::time::{Duration, Instant};
@@ -20,7 +20,8 @@ fn main() -> croquis::Result<()> {
         while let Some(progress) = run.step().await? {
             println!("step {} of {}: {:?}", progress.step, progress.steps, progress.time);
             if progress.step % 5 == 0 {
-                // Decoding costs about a step of a small model; every fifth will do.
+                // A decoded preview costs about a step of a small model, so only every fifth step
+                // has one.
                 run.preview().await?.save(format!("preview-{:02}.png", progress.step), &[])?;
             }
             if started.elapsed() > limit {
@@ -28,7 +29,7 @@ fn main() -> croquis::Result<()> {
                 break;
             }
         }
-        // To abandon the picture, drop the run instead.
+        // To discard the picture, drop the run instead.
         let generated = run.finish().await?;
         generated.picture.save("preview.png", &[])?;
         println!("preview.png");

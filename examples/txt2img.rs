@@ -1,4 +1,4 @@
-//! The shortest way to a picture: `cargo run --release --example txt2img "a blue heart"`.
+//! The shortest text-to-image program: `cargo run --release --example txt2img "a blue heart"`.
 
 use croquis::diffusion::{Diffusion, Request};
 use std::ops::ControlFlow;

@@ -1,9 +1,9 @@
-//! The one error type: opaque, with a [`kind`](Error::kind) to match on and a message that says
-//! what went wrong, where, what was expected and what was found.
+//! The crate's error type: opaque, with a [`kind`](Error::kind) to match on and a message that says
+//! where, what was expected and what was found.
 
 use std::fmt;
 
-/// What went wrong, coarsely: enough to decide what to do next.
+/// The kind of an error, coarse: enough to decide how to react.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -33,7 +33,7 @@ pub enum ErrorKind {
     Cancelled,
 }
 
-/// Any failure of this crate.
+/// An error of this crate.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -46,13 +46,13 @@ struct Inner {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A new error. The message is a full sentence without a final full stop: what, where,
-    /// expected, got.
+    /// A new error. The message is a full sentence without a final full stop: where, what was
+    /// expected, what was found.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Inner { kind, message: message.into(), source: None }))
     }
 
-    /// The same error with the error that caused it.
+    /// Adds the error that caused this one; its message follows this one's.
     pub fn with_source(
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -61,13 +61,13 @@ impl Error {
         self
     }
 
-    /// The same error, its message preceded by where it happened: `context: message`.
+    /// Adds the place of the error in front of the message: `context: message`.
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.0.message = format!("{context}: {}", self.0.message);
         self
     }
 
-    /// What went wrong, coarsely.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }

@@ -1,4 +1,4 @@
-//! The command `croquis`: pictures from text on any GPU.
+//! The `croquis` command: text to image on any GPU.
 
 mod cli;
 

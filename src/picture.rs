@@ -1,4 +1,4 @@
-//! Pictures: 8-bit RGB in memory and as PNG files.
+//! [`Picture`]: an 8-bit RGB image in memory, read from and written to PNG.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::io::{BufRead, Seek, Write};
@@ -12,7 +12,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A picture of rows from top to bottom, three bytes a pixel.
+    /// Creates a picture from rows from top to bottom, three bytes (RGB) a pixel.
     ///
     /// # Errors
     /// `Argument` if the number of bytes is not `3·width·height`, or a side is 0.
@@ -43,7 +43,7 @@ impl Picture {
         &self.rgb
     }
 
-    /// The pixels as numbers in [-1, 1], `[H, W, 3]`: what an autoencoder encodes.
+    /// The pixels as values in [-1, 1], `[H, W, 3]`: the input of an autoencoder's encoder.
     pub(crate) fn to_unit_range(&self) -> Vec<f32> {
         self.rgb.iter().map(|byte| f32::from(*byte) / 127.5 - 1.0).collect()
     }
@@ -74,7 +74,7 @@ impl Picture {
         writer.finish().map_err(failed)
     }
 
-    /// Reads a PNG of any colour type; transparency is laid over white.
+    /// Reads a PNG of any colour type; transparent pixels are blended with white.
     ///
     /// # Errors
     /// `Format` if it is not a PNG or is damaged.
@@ -111,8 +111,8 @@ impl Picture {
         Picture::new(frame.width as usize, frame.height as usize, rgb)
     }
 
-    /// Writes a PNG file; see [`write_png`](Picture::write_png). A file that is there keeps its
-    /// contents until the new ones are written.
+    /// Writes a PNG file; see [`write_png`](Picture::write_png). An existing file is replaced only
+    /// once the new contents are written.
     ///
     /// # Errors
     /// `Io` naming the path.
@@ -121,7 +121,7 @@ impl Picture {
         let path = path.as_ref();
         let mut bytes = Vec::new();
         self.write_png(&mut bytes, texts)?;
-        // Links and devices are written through, never replaced.
+        // Links and devices are written to, never replaced by a file.
         let special = path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file());
         let written = if special {
             std::fs::write(path, bytes)

@@ -1,39 +1,41 @@
-//! Prompts with weights, as AUTOMATIC1111's stable-diffusion-webui writes them.
+//! Prompt syntax with weights and breaks, as in AUTOMATIC1111's stable-diffusion-webui.
 //!
 //! | Written | Means |
 //! | --- | --- |
 //! | `(word)` | weight × 1.1, once for each bracket |
 //! | `(word:1.3)` | weight × 1.3 |
 //! | `[word]` | weight ÷ 1.1 |
-//! | `\(` `\)` `\[` `\]` `\\` | the character itself; a backslash before another one vanishes |
+//! | `\(` `\)` `\[` `\]` `\\` | the character itself; a backslash before another character is dropped |
 //! | `BREAK` | the text after it begins another chunk |
 //!
-//! A bracket that nothing closes reaches to the end, one that nothing opens is text. What is between
-//! `:` and `)` and is no number is text. Prompt editing (`[a:b:0.5]`, `[a|b]`) and `AND` are not
-//! understood: their characters are read as above.
+//! An unclosed bracket reaches to the end; an unopened one is text. Between `:` and `)` anything
+//! but a number is text. Prompt editing (`[a:b:0.5]`, `[a|b]`) and `AND` are not supported: their
+//! characters are read as above.
 //!
-//! The results are those of `parse_prompt_attention` (webui's `modules/prompt_parser.py`), but for
-//! `BREAK` inside brackets: there it becomes a word of negative weight, here it is a break too.
+//! The results are those of `parse_prompt_attention` (webui's `modules/prompt_parser.py`), except
+//! for `BREAK` inside brackets, which webui turns into a word of negative weight and this parser
+//! into a break.
 
-/// The factor of one round bracket; one over it is that of a square bracket.
+/// The factor of one round bracket; a square bracket divides by it.
 const BRACKET: f64 = 1.1;
 
-/// A part of a prompt.
+/// A part of a parsed prompt.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Part {
-    /// Words of one weight. They are tokenised without their neighbours.
+pub enum PromptPart {
+    /// Words with one weight. They are tokenised apart from their neighbours.
     Text {
-        /// The words, brackets and weights removed.
+        /// The words, without brackets and weights.
         text: String,
-        /// How much they count: 1 is as much as in a prompt without weights.
+        /// The factor on the words' embeddings; 1 is the weight of a plain prompt.
         weight: f64,
     },
-    /// The end of a chunk.
+    /// `BREAK`: the following text begins another chunk of tokens.
     Break,
 }
 
-/// The parts of a prompt; at least one. Neighbouring texts differ in their weights, which are finite.
-pub fn parse(prompt: &str) -> Vec<Part> {
+/// Parses a prompt into parts, at least one. Neighbouring texts differ in weight; weights are
+/// finite.
+pub fn parse(prompt: &str) -> Vec<PromptPart> {
     let mut parser = Parser::default();
     let mut rest = prompt;
     while let Some(first) = rest.chars().next() {
@@ -65,13 +67,13 @@ pub fn parse(prompt: &str) -> Vec<Part> {
     parser.finish()
 }
 
-fn text(text: impl Into<String>) -> Part {
-    Part::Text { text: text.into(), weight: 1.0 }
+fn text(text: impl Into<String>) -> PromptPart {
+    PromptPart::Text { text: text.into(), weight: 1.0 }
 }
 
-/// The number of `:1.3)` and where the rest begins.
+/// Parses `:1.3)`: the number and the length of the text before the rest.
 fn factor(text: &str) -> Option<(f64, usize)> {
-    // Spaces may stand around the number.
+    // Spaces around the number are allowed.
     let number = text[1..].trim_start();
     let end = number.find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c))?;
     let value: f64 = number[..end].parse().ok()?;
@@ -81,18 +83,18 @@ fn factor(text: &str) -> Option<(f64, usize)> {
 
 #[derive(Default)]
 struct Parser {
-    parts: Vec<Part>,
-    /// Which part is the first inside each open bracket.
+    parts: Vec<PromptPart>,
+    /// For each open round bracket, the index of the first part inside.
     round: Vec<usize>,
     square: Vec<usize>,
 }
 
 impl Parser {
-    /// Text without brackets, in which `BREAK` may be a word.
+    /// Adds text without brackets, split at the word `BREAK`.
     fn words(&mut self, words: &str) {
         for (index, piece) in split_at_breaks(words).into_iter().enumerate() {
             if index > 0 {
-                self.parts.push(Part::Break);
+                self.parts.push(PromptPart::Break);
             }
             self.parts.push(text(piece));
         }
@@ -111,26 +113,27 @@ impl Parser {
     /// Multiplies the weights of all parts from `first` on.
     fn multiply(&mut self, first: Option<usize>, factor: f64) {
         for part in self.parts.iter_mut().skip(first.unwrap_or(usize::MAX)) {
-            if let Part::Text { weight, .. } = part {
+            if let PromptPart::Text { weight, .. } = part {
                 *weight = (*weight * factor).clamp(f64::MIN, f64::MAX);
             }
         }
     }
 
-    /// Closes what is open, and joins neighbours of one weight.
-    fn finish(mut self) -> Vec<Part> {
+    /// Closes the open brackets and joins neighbouring texts of one weight.
+    fn finish(mut self) -> Vec<PromptPart> {
         while let Some(first) = self.round.pop() {
             self.multiply(Some(first), BRACKET);
         }
         while !self.square.is_empty() {
             self.close_square();
         }
-        let mut joined: Vec<Part> = Vec::new();
+        let mut joined: Vec<PromptPart> = Vec::new();
         for part in self.parts {
             match (joined.last_mut(), part) {
-                (Some(Part::Text { text, weight }), Part::Text { text: more, weight: same })
-                    if *weight == same =>
-                {
+                (
+                    Some(PromptPart::Text { text, weight }),
+                    PromptPart::Text { text: more, weight: same },
+                ) if *weight == same => {
                     text.push_str(&more);
                 }
                 (_, part) => joined.push(part),
@@ -143,7 +146,7 @@ impl Parser {
     }
 }
 
-/// The pieces between words `BREAK`, without the spaces around those.
+/// Splits text at the word `BREAK`, without the spaces around it.
 fn split_at_breaks(words: &str) -> Vec<&str> {
     const BREAK: &str = "BREAK";
     let in_word = |c: char| c.is_alphanumeric() || c == '_';

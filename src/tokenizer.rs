@@ -1,4 +1,5 @@
-//! CLIP's tokenizer: text to the fixed-length row of ids that a text encoder reads.
+//! CLIP's tokenizer: turns a prompt into the fixed-length row of token ids that a text encoder
+//! reads.
 //!
 //! Byte-level byte-pair encoding with `</w>` at the end of a word, lower case, as in transformers'
 //! `CLIPTokenizer` (Radford et al. 2021, arXiv 2103.00020, section 2.4). Both ways to ship a
@@ -22,23 +23,23 @@ pub use clip::clip_merges;
 use special::SpecialTokens;
 use vocabulary::Vocabulary;
 
-/// What is one word, before byte-pair encoding: CLIP's pattern.
+/// CLIP's regular expression for one word, applied before byte-pair encoding.
 const WORD: &str =
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 
-/// The end of a word, part of its last token.
+/// The suffix that marks the last token of a word.
 const END_OF_WORD: &str = "</w>";
 
-/// The contents of a diffusers `tokenizer/` folder; what the folder lacks is `None`. Either
-/// `tokenizer_json` or both `vocab_json` and `merges_txt` are needed; if all are there,
-/// `tokenizer_json` is used.
+/// The files of a diffusers `tokenizer/` folder; `None` where a file is missing. Either
+/// `tokenizer_json` or both `vocab_json` and `merges_txt` are needed; `tokenizer_json` is used if
+/// all are there.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokenizerFiles<'a> {
     /// `tokenizer.json`: vocabulary, merges and added tokens in one file.
     pub tokenizer_json: Option<&'a [u8]>,
     /// `vocab.json`: token → id.
     pub vocab_json: Option<&'a [u8]>,
-    /// `merges.txt`: one pair of tokens a line, the first merge first.
+    /// `merges.txt`: one pair of tokens a line, in the order of the merges.
     pub merges_txt: Option<&'a [u8]>,
     /// `tokenizer_config.json`: names of the special tokens, `model_max_length`.
     pub tokenizer_config: Option<&'a [u8]>,
@@ -46,7 +47,7 @@ pub struct TokenizerFiles<'a> {
     pub special_tokens_map: Option<&'a [u8]>,
 }
 
-/// CLIP's tokenizer with the vocabulary and the special tokens of one model.
+/// A CLIP tokenizer: the vocabulary and the special tokens of one model.
 pub struct Tokenizer {
     pipeline: Pipeline,
     max_length: usize,
@@ -56,33 +57,33 @@ pub struct Tokenizer {
     pad: u32,
 }
 
-/// A text as the text encoder reads it.
+/// An encoded text: one row of token ids, and what was truncated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// Exactly [`Tokenizer::max_length`] ids: start, tokens, end, padding.
     pub ids: Vec<u32>,
-    /// Where the first end-of-text token is: CLIP's pooled output is taken there.
+    /// Index of the first end-of-text token: CLIP's pooled output is taken there.
     pub eos_position: usize,
-    /// How many tokens the whole text has, without start and end; more than
-    /// `max_length - 2` do not fit.
+    /// Number of tokens of the whole text, without start and end; more than `max_length - 2` are
+    /// truncated.
     pub tokens: usize,
-    /// The end of the text that did not fit and has no influence, to tell the user.
+    /// The end of the text that was truncated and has no influence, for a message to the user.
     pub truncated: Option<String>,
 }
 
 impl Tokenizer {
-    /// Builds the tokenizer of a model whose text encoder reads at most `max_length` ids
-    /// (`max_position_embeddings`: 77 for CLIP). A smaller `model_max_length` in
-    /// `tokenizer_config.json` is respected, as diffusers does.
+    /// Builds the tokenizer of a text encoder that reads `max_length` ids
+    /// (`max_position_embeddings`: 77 for CLIP), or `model_max_length` of `tokenizer_config.json`
+    /// if that is smaller, as in diffusers.
     ///
     /// # Errors
-    /// `NotFound` if files are missing, `Format` naming the file if one is damaged,
-    /// `Unsupported` if it is not CLIP's kind of vocabulary, `Argument` if `max_length < 3`.
+    /// `NotFound` if files are missing, `Format` naming the file if one is damaged, `Unsupported`
+    /// if the vocabulary is not of CLIP's kind, `Argument` if `max_length < 3`.
     pub fn new(files: &TokenizerFiles<'_>, max_length: usize) -> Result<Self> {
         Self::build(Vocabulary::read(files)?, &SpecialTokens::read(files)?, max_length)
     }
 
-    /// The tokenizer of a vocabulary; errors as [`new`](Tokenizer::new).
+    /// Builds the tokenizer of a parsed vocabulary; errors as [`new`](Tokenizer::new).
     fn build(vocabulary: Vocabulary, special: &SpecialTokens, max_length: usize) -> Result<Self> {
         let max_length = max_length.min(special.model_max_length.unwrap_or(usize::MAX));
         if max_length < 3 {
@@ -131,7 +132,8 @@ impl Tokenizer {
         };
         let (bos, eos, pad) = (id(&special.bos)?, id(&special.eos)?, id(&special.pad)?);
         id(&special.unk)?;
-        // Typed in a prompt, these stand for themselves: also "!" where it is the padding (SD 2).
+        // Typed in a prompt, the special tokens stand for themselves, "!" too where it is the
+        // padding (SD 2).
         pipeline
             .add_special_tokens(special.names().map(|name| AddedToken::from(name, true)))
             .map_err(failed)?;
@@ -148,12 +150,13 @@ impl Tokenizer {
         self.vocab_size
     }
 
-    /// How many ids of a text fit into a row, beside start and end.
+    /// The number of token ids of a text that fit into a row, which also holds start and end.
     pub fn capacity(&self) -> usize {
         self.max_length - 2
     }
 
-    /// The same tokenizer with another padding; see [`Tokenizer::clip`] for what models use.
+    /// The same tokenizer with another padding token; see [`Tokenizer::clip`] for those of
+    /// published models.
     ///
     /// # Errors
     /// `Format` if `pad` is not a token of the vocabulary.
@@ -169,7 +172,7 @@ impl Tokenizer {
         Ok(self)
     }
 
-    /// The ids of a text of any length, without start, end and padding.
+    /// The token ids of a text of any length, without start, end and padding.
     ///
     /// # Errors
     /// `Format` if the vocabulary cannot express the text (only if it is damaged).
@@ -177,8 +180,8 @@ impl Tokenizer {
         Ok(self.tokens(text)?.get_ids().to_vec())
     }
 
-    /// The row of [`max_length`](Tokenizer::max_length) ids that holds the first
-    /// [`capacity`](Tokenizer::capacity) of these: start, ids, end, padding.
+    /// A row of [`max_length`](Tokenizer::max_length) ids: start, the first
+    /// [`capacity`](Tokenizer::capacity) of `ids`, end, padding.
     pub fn row(&self, ids: &[u32]) -> Vec<u32> {
         let mut row = Vec::with_capacity(self.max_length);
         row.push(self.bos);
@@ -188,14 +191,14 @@ impl Tokenizer {
         row
     }
 
-    /// Turns a text into one row of ids; what does not fit is left out.
+    /// Encodes a text as one row of ids; tokens that do not fit are left out.
     ///
     /// # Errors
     /// As [`ids`](Tokenizer::ids).
     pub fn encode(&self, text: &str) -> Result<Encoded> {
         let tokens = self.tokens(text)?;
         let truncated = tokens.get_offsets().get(self.capacity()).map(|&(start, _)| {
-            // An offset inside a character moves to its start.
+            // An offset inside a character is moved to the character's start.
             let start = (0..=start).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
             text[start..].trim().to_string()
         });
@@ -212,7 +215,8 @@ impl Tokenizer {
     }
 }
 
-/// Normaliser, word pattern and byte-pair encoding, as transformers assembles them.
+/// The tokenizers pipeline as transformers assembles it: normaliser, word pattern, byte-pair
+/// encoding.
 fn pipeline(vocab: Vocab, merges: Merges, unk: &str) -> tokenizers::Result<Pipeline> {
     let model = BPE::builder()
         .vocab_and_merges(vocab, merges)

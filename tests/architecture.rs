@@ -1,5 +1,5 @@
-//! Which module of the crate may name which, read from the `use` lines. The check is also shown to
-//! find a violation.
+//! The dependency rules of ARCHITECTURE.md, checked on the `use` lines of every source file. The
+//! check is also shown to find a violation.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Which modules of the crate a module may not name.
+/// The modules of the crate that `module` must not import.
 fn forbidden(module: &str) -> &'static [&'static str] {
     match module {
         "error" | "shape" => &["kernels", "graph", "models", "gpu", "schedulers", "tokenizer"],
@@ -19,7 +19,7 @@ fn forbidden(module: &str) -> &'static [&'static str] {
     }
 }
 
-/// What a source file, by its path under `src/`, names against the rules.
+/// The rule violations in a source file; `path` is relative to `src/`.
 fn violations(path: &Path, source: &str) -> Vec<String> {
     let first = path.components().next().expect("a path").as_os_str().to_string_lossy();
     let module = first.trim_end_matches(".rs");
@@ -39,7 +39,7 @@ fn violations(path: &Path, source: &str) -> Vec<String> {
     found
 }
 
-/// The first names of all paths from `crate::`, also of `crate::{a, b::{c, d}}`.
+/// The first path segments after `crate::`, also of `crate::{a, b::{c, d}}`.
 fn crate_modules(code: &str) -> Vec<&str> {
     let mut names = Vec::new();
     for (at, prefix) in code.match_indices("crate::") {
@@ -70,7 +70,7 @@ fn identifier(text: &str) -> &str {
     &text[..end]
 }
 
-/// Whether a path starts with the crate `wgpu`, or it is imported.
+/// Whether the source imports the crate `wgpu` or uses a path that starts with it.
 fn names_wgpu(code: &str) -> bool {
     code.match_indices("wgpu").any(|(at, word)| {
         let (before, after) = (&code[..at], &code[at + word.len()..]);

@@ -1,5 +1,5 @@
-//! How much memory of the host an upload takes, in a process of its own: every allocation is
-//! counted, and on Linux the system's own figure is read.
+//! Host memory during an upload, in a process of its own: every allocation is counted, and on Linux
+//! the system's figure is read too.
 
 use croquis::gpu::{DeviceOptions, Gpu, GpuWeights};
 use croquis::graph::WeightUse;
@@ -9,11 +9,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// What an upload may allocate beside staging memory, whatever the size of the weights: wgpu's
-/// records of buffers and commands, and the error scopes.
+/// Bytes that an upload may allocate beside staging memory, independent of the size of the weights:
+/// wgpu's records of buffers and commands, and the error scopes.
 const CONSTANT: usize = 1 << 20;
 
-/// The system's allocator, counting.
+/// The system's allocator with a counter.
 struct Counting;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
@@ -39,7 +39,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// The most that was allocated at once while `work` ran, beyond what was before.
+/// The peak of allocated bytes while `work` runs, beyond those allocated before.
 fn heap(work: impl FnOnce()) -> usize {
     let before = NOW.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
@@ -47,8 +47,8 @@ fn heap(work: impl FnOnce()) -> usize {
     MOST.load(Ordering::Relaxed) - before
 }
 
-/// The most anonymous memory of this process while `work` runs, beyond what was before: heap and,
-/// with a driver for the CPU, its buffers; no mapped files.
+/// The peak of this process' anonymous memory while `work` runs, beyond that before: heap and, with
+/// a CPU driver, its buffers; no mapped files.
 #[cfg(target_os = "linux")]
 fn anonymous(work: impl FnOnce()) -> usize {
     let now = || -> usize {
@@ -73,8 +73,8 @@ fn anonymous(work: impl FnOnce()) -> usize {
     most.into_inner().saturating_sub(before)
 }
 
-/// A file of two matrices of `side`² f32 and some small vectors, mapped. Nearly all of it is zeros
-/// that take no room on the disk.
+/// A mapped file of two f32 matrices of `side`² and some small vectors. It is sparse: nearly all of
+/// it is zeros that take no disk space.
 fn model(side: usize) -> Weights {
     let path = std::env::temp_dir().join(format!("croquis-host-{}", std::process::id()));
     let (mut header, mut end) = (String::from("{"), 0);
@@ -96,7 +96,7 @@ fn model(side: usize) -> Weights {
     weights
 }
 
-/// Everything in one test: the allocations of another thread would be counted too.
+/// One test for everything: allocations of other test threads would be counted too.
 #[test]
 fn an_upload_takes_no_more_than_its_staging_memory() {
     let options = DeviceOptions { storage: Some(Storage::F32), ..Default::default() };

@@ -7,12 +7,12 @@ use croquis::kernels::{Case, DeviceClass, Op, Shader, activation};
 use croquis::shape::{Storage, TensorType};
 use std::collections::HashSet;
 
-/// Every case of every kernel with its reference.
+/// All cases of all kernels, with their f64 references.
 fn checks() -> impl Iterator<Item = KernelCheck> {
     (0..).zip(Op::cases()).map(|(seed, case)| KernelCheck::new(case, seed))
 }
 
-/// Classes whose kernel variants differ from each other's.
+/// Device classes with different kernel variants.
 const CLASSES: [DeviceClass; 4] =
     [DeviceClass::Software, DeviceClass::Portable, DeviceClass::Adreno, DeviceClass::Intel];
 
@@ -61,7 +61,7 @@ fn the_comparison_detects_a_wrong_answer() {
     }
 }
 
-/// Kernels that compute what they should but for the last three lanes of rows of five channels.
+/// Kernels that are correct except in the last three lanes of rows of five channels.
 const LEAKS: [(&str, &str); 2] = [
     (
         "writes ones",

@@ -1,5 +1,5 @@
-//! LoRA files: one LoRA in three layouts against what peft makes of the weights
-//! (`tests/golden/make_lora.py`), names of other layouts, and files that are none.
+//! LoRA files: one LoRA in three layouts against peft's merged weights
+//! (`tests/golden/make_lora.py`), the key names of other layouts, and files that are not LoRAs.
 
 #[path = "common/files.rs"]
 mod files;
@@ -34,7 +34,7 @@ fn patches(lora: &Lora, component: &str, weights: &Weights, weight: f32) -> Patc
     lora.patches(component, &names, &[], weight).unwrap()
 }
 
-/// The largest difference between the golden tensors of a prefix and the weights.
+/// The largest difference between the golden tensors with a prefix and the weights.
 fn farthest(golden: &Weights, prefix: &str, weights: &Weights) -> f32 {
     let mut largest = 0f32;
     let mut count = 0;
@@ -99,7 +99,7 @@ fn removing_patches_restores_the_bytes() {
     }
 }
 
-/// A LoRA of rank 1 that changes layers of 2×2 by ones, at least one key each.
+/// A LoRA of rank 1 that changes 2×2 layers by ones; `keys` has at least one key of each layer.
 fn lora(keys: &[&str], metadata: &str) -> croquis::Result<Lora> {
     let one: Vec<u8> = [1f32, 1.0].iter().flat_map(|one| one.to_le_bytes()).collect();
     let list: Vec<(&str, &str, &[usize], Vec<u8>)> = keys
@@ -233,7 +233,7 @@ fn layers_that_do_not_exist_are_named() {
         ),
         (
             &["conv_out", "x", "y", "z"],
-            "l: this LoRA is for another family of models: none of its 4 layers of unet exists here; \
+            "l: this LoRA is for another model family: none of its 4 layers of unet exists here; \
              it has lora_unet_conv_out.lora_down.weight, lora_unet_x.lora_down.weight, \
              lora_unet_y.lora_down.weight",
         ),
@@ -259,8 +259,8 @@ fn what_is_no_plain_lora_is_refused() {
         ),
         (&["unet.a.lora_magnitude_vector"], Unsupported, "got DoRA"),
         (&[up, down, "lora_unet_a.lora_mid.weight"], Unsupported, "got a CP decomposition"),
-        (&["lora_unet_a.diff_b"], Unsupported, "got whole differences"),
-        (&["bundle_emb.cat.string_to_param.*"], Unsupported, "got embeddings"),
+        (&["lora_unet_a.diff_b"], Unsupported, "got full weight differences"),
+        (&["bundle_emb.cat.string_to_param.*"], Unsupported, "got bundled textual inversions"),
         (&["conv_in.weight"], Weights, "conv_in.weight: expected a key of a LoRA"),
         (&[], Weights, "expected a LoRA, got a file without tensors"),
         (
@@ -272,7 +272,7 @@ fn what_is_no_plain_lora_is_refused() {
         (
             &["unet.a.lora_A.weight", "base_model.model.unet.a.lora_A.weight"],
             Weights,
-            "expected one name for a matrix",
+            "expected one tensor for each matrix",
         ),
     ] {
         let error = lora(keys, "{}").err().unwrap();

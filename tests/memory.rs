@@ -1,5 +1,5 @@
-//! Memory budgets: what is planned is what is allocated, taking turns changes nothing, and what
-//! does not fit is refused with what would.
+//! Memory budgets: allocations match the plan, loading components in turn changes no result, and
+//! what does not fit is refused with a suggestion.
 
 mod common;
 
@@ -20,13 +20,13 @@ fn request() -> Request {
     Request::new("a red apple").size(64, 64).steps(2).seed(7)
 }
 
-/// A picture to start from.
+/// An input picture for image to image.
 fn picture(side: usize) -> Picture {
     let rgb = (0..3 * side * side).map(|at| (at % 251) as u8).collect();
     Picture::new(side, side, rgb).unwrap()
 }
 
-/// The devices of this machine, once each.
+/// Each device of this machine once.
 fn gpus() -> impl Iterator<Item = &'static Gpu> {
     common::gpus().iter().filter(|gpu| gpu.target().storage == Storage::F32)
 }
@@ -66,8 +66,8 @@ fn taking_turns_changes_no_bit() {
     }
 }
 
-/// Watches what a device has allocated, staging memory included, while `work` runs; the most, and
-/// what there was before.
+/// Samples a device's allocated bytes, staging memory included, while `work` runs; returns the peak
+/// and the bytes before.
 fn watched(device: &wgpu::Device, work: impl FnOnce()) -> (u64, u64) {
     let allocated = || device.generate_allocator_report().unwrap().total_allocated_bytes;
     let before = allocated();

@@ -1,5 +1,5 @@
-//! Plans without a GPU: costs of Stable Diffusion 1.5 at full size, and the embedded model's step
-//! as a snapshot. `UPDATE_SNAPSHOTS=1 cargo test --test plans` writes the snapshot anew.
+//! Plans without a GPU: costs of Stable Diffusion 1.5 at full size, and a snapshot of the embedded
+//! model's step. `UPDATE_SNAPSHOTS=1 cargo test --test plans` rewrites the snapshot.
 
 use croquis::diffusion::{Model, ModelFiles, Request};
 use croquis::graph::passes::{Phases, fuse, split_phases};
@@ -16,11 +16,11 @@ use croquis::weights::Weights;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What `python models/train/model.py` counts: millions of parameters, and GMAC an evaluation.
+/// The output of `python models/train/model.py`: millions of parameters, and GMAC per evaluation.
 const PRESETS: [(&str, f64, f64); 2] =
     [("mobilediffusion", 317.99, 161.356), ("mobilediffusion-lite", 207.86, 103.543)];
 
-/// Names and shapes of weights without their values.
+/// Weight shapes by name.
 type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// A guided step of Stable Diffusion 1.5 at 512×512: one evaluation at batch 2.
@@ -44,7 +44,7 @@ fn guided_step(shapes: &Shapes, outline: &Outline, channels: usize, text: [usize
         timesteps: builder.input("timesteps", TensorType::f32([20])),
         step,
         context: builder.input("context", TensorType::real([2, text[0], text[1]])),
-        sizing: None,
+        added: None,
         guidance: None,
     };
     let output = unet(&m, outline, scaled, conditioning, None);

@@ -1,10 +1,10 @@
 //! The presets' weights against the published models: names, shapes and counts.
 
-use croquis::models::presets::{Component, Preset};
+use croquis::models::presets::{Preset, PresetComponent};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Parameters of the published models, as diffusers and transformers count them.
+/// Parameter counts of the published models, as counted by diffusers and transformers.
 const COUNTS: [(&str, &str, usize); 8] = [
     ("sd15", "unet", 859_520_964),
     ("sd15", "vae", 83_653_863),
@@ -16,7 +16,7 @@ const COUNTS: [(&str, &str, usize); 8] = [
     ("sdxl", "text_encoder_2", 694_659_840),
 ];
 
-fn count(component: &Component) -> usize {
+fn count(component: &PresetComponent) -> usize {
     component.weights.values().map(|shape| shape.iter().product::<usize>()).sum()
 }
 
@@ -43,7 +43,7 @@ fn stable_diffusion_1_5_has_its_names_and_shapes() {
     assert!(differences("sd21") > 0);
 }
 
-/// The paper's decoder has 9.8 million parameters.
+/// The paper gives the decoder 9.8 million parameters.
 #[test]
 fn mobile_diffusions_decoder_is_about_as_light_as_the_papers() {
     let components = Preset::named("mobilediffusion").unwrap().components();

@@ -1,18 +1,18 @@
-//! The prompt syntax, and that any text is a prompt.
+//! The prompt syntax, and fuzzing: any text is a valid prompt.
 
-use croquis::prompt::{Part, parse};
+use croquis::prompt::{PromptPart, parse};
 use croquis::random::Generator;
 
-/// Texts with their weights; `BREAK` for a break.
+/// The texts of a prompt with their weights; `BREAK` for a break.
 fn parts(prompt: &str) -> Vec<(String, f64)> {
     let part = |part| match part {
-        Part::Text { text, weight } => (text, weight),
-        Part::Break => ("BREAK".to_string(), -1.0),
+        PromptPart::Text { text, weight } => (text, weight),
+        PromptPart::Break => ("BREAK".to_string(), -1.0),
     };
     parse(prompt).into_iter().map(part).collect()
 }
 
-/// Prompts whose parts are not as expected.
+/// The prompts whose parts differ from the expected ones.
 fn differences(cases: &[(&str, &[(&str, f64)])]) -> Vec<String> {
     let mut wrong = Vec::new();
     for (prompt, want) in cases {
@@ -47,7 +47,7 @@ fn prompts_read_as_in_the_webui() {
         ("(a: 1.2)", &[("a", 1.2)]),
         ("(a:1.2 ) b", &[("a", 1.2), (" b", 1.0)]),
         ("(a: )", &[("a: ", 1.1)]),
-        // What is no weight.
+        // Brackets with a colon that is not followed by a weight.
         ("(a:b)", &[("a:b", 1.1)]),
         ("(a:1.2.3)", &[("a:1.2.3", 1.1)]),
         ("(a:1e3)", &[("a:1e3", 1.1)]),
@@ -127,9 +127,9 @@ fn any_text_is_a_prompt() {
         let length: usize = got
             .iter()
             .map(|part| match part {
-                Part::Text { text, weight } if weight.is_finite() => text.len(),
-                Part::Text { weight, .. } => panic!("{prompt:?}: weight {weight}"),
-                Part::Break => 0,
+                PromptPart::Text { text, weight } if weight.is_finite() => text.len(),
+                PromptPart::Text { weight, .. } => panic!("{prompt:?}: weight {weight}"),
+                PromptPart::Break => 0,
             })
             .sum();
         assert!(length <= prompt.len(), "{prompt:?}");

@@ -1,8 +1,9 @@
-//! The random numbers against PyTorch and Philox's definition: every draw in `golden/random.json`.
+//! Random numbers against PyTorch and against Philox as defined: every draw in
+//! `golden/random.json`.
 //!
-//! `TOLERANCE` is for the platform's f64 sine, cosine and logarithm (draws of fewer than 16 values
-//! of PyTorch's, and all of Philox'); longer draws of PyTorch's use no library function and have to
-//! be equal. Whole latents are compared by their sums too, exactly where the values are equal: f64
+//! `TOLERANCE` allows for the platform's f64 sine, cosine and logarithm (PyTorch's draws of fewer
+//! than 16 values, and all of Philox'). Longer draws of PyTorch use no library function and must be
+//! equal. Whole latents are compared by their sums too, exactly where the values are equal: f64
 //! sums of f32 values of this size round below `SUM_TOLERANCE`.
 
 use croquis::random::{Generator, RandomKind};
@@ -24,7 +25,7 @@ struct Case {
     draws: Vec<Draw>,
 }
 
-/// `n` values, of which the file has the first and the last eight and the sum.
+/// A draw of `n` values, of which the file has the first and last eight and the sum.
 #[derive(Deserialize)]
 struct Draw {
     n: usize,
@@ -33,7 +34,7 @@ struct Draw {
     sum: f64,
 }
 
-/// The draws of a case that differ, after each value was changed by `tamper`.
+/// The draws of a case that differ, after `tamper` changed each value.
 fn differences(case: &Case, tamper: fn(f32) -> f32) -> Vec<String> {
     let kind: RandomKind = case.kind.parse().unwrap();
     let mut generator = Generator::with_kind(kind, case.seed.parse().unwrap());
@@ -87,8 +88,8 @@ fn a_wrong_value_is_detected() {
     }
 }
 
-/// The example in the documentation of AUTOMATIC1111's `rng_philox.py`: seed 0, shape 3×4. What the
-/// file itself computes, and this crate equally, lies up to 3·10⁻⁷ from it.
+/// The example in the documentation of AUTOMATIC1111's `rng_philox.py`: seed 0, shape 3×4. The
+/// values that the file computes, and this crate equally, differ from it by up to 3·10⁻⁷.
 #[test]
 fn philox_gives_the_published_values() {
     let published = [

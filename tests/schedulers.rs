@@ -42,17 +42,17 @@ struct Case {
     noising: Vec<Option<[f32; 2]>>,
 }
 
-/// What the cases' comparisons found: the failures, and the worst error of all.
+/// The result of the comparisons: the failures, and the largest error.
 #[derive(Default)]
 struct Report {
     failures: Vec<String>,
     tolerance: f32,
-    /// The worst error in units of its tolerance.
+    /// The largest error in units of its tolerance.
     worst: f32,
 }
 
 impl Report {
-    /// Compares in units of the largest wanted value.
+    /// Compares relative to the largest wanted value.
     fn compare(&mut self, what: &str, got: &[f32], want: &[f32]) {
         let scale = want.iter().fold(f32::MIN_POSITIVE, |max, value| max.max(value.abs()));
         let error = got.iter().zip(want).map(|(got, want)| (got - want).abs() / scale);
@@ -78,7 +78,7 @@ fn schedule(golden: &Golden, case: &Case) -> croquis::Result<Schedule> {
     case.strength.map_or(Ok(schedule.clone()), |strength| schedule.starting_at(strength))
 }
 
-/// Runs a case with the model of `make_schedulers.py`, its plan changed by `tamper`.
+/// Runs a case with the model of `make_schedulers.py`, after `tamper` changed its schedule.
 fn run(golden: &Golden, case: &Case, tamper: &dyn Fn(&mut Schedule), report: &mut Report) {
     let Case { kind, config, change, steps, strength, eta, .. } = case;
     let change = Value::Object(change.clone());
@@ -177,7 +177,7 @@ fn a_wrong_coefficient_is_detected() {
     }
 }
 
-/// Of the samplers with more than one coefficient to get wrong, each non-zero one of a late step.
+/// Each non-zero coefficient of a late step, for the samplers with more than one.
 #[test]
 fn every_coefficient_is_compared() {
     let golden = golden();
@@ -208,7 +208,7 @@ fn every_coefficient_is_compared() {
     }
 }
 
-/// A spacing asked for is the keys of the file that mean it; a prediction too.
+/// `with_spacing` and `with_prediction` equal the keys of the file with that meaning.
 #[test]
 fn spacings_are_keys_of_the_file() {
     let plan = |config: &SchedulerConfig, kind| config.schedule_from(kind, 6).unwrap().steps;
@@ -260,7 +260,7 @@ fn spacings_are_keys_of_the_file() {
     assert!(error.to_string().contains("v_prediction, sample, got \"flow\""), "{error}");
 }
 
-/// No step reads a slot before one was kept there, whatever the sampler, step count and start.
+/// No step reads a history slot before it was written, for any sampler, step count and start.
 #[test]
 fn history_is_kept_before_it_is_read() {
     let golden = golden();

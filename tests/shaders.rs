@@ -1,5 +1,5 @@
-//! What the host assumes of every shader and no compiler checks. Every check is also shown to find a
-//! violation.
+//! Assumptions of the host about every shader that no compiler checks. Every check is also shown to
+//! find a violation.
 
 use croquis::kernels::{DeviceClass, Launch, Op, Shader, Target};
 use croquis::shape::Storage;
@@ -12,7 +12,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// WebGPU's default limits for one device class each.
+/// WebGPU's default limits for each device class.
 fn targets(storage: Storage) -> impl Iterator<Item = Target> {
     [
         DeviceClass::Portable,
@@ -28,11 +28,11 @@ fn targets(storage: Storage) -> impl Iterator<Item = Target> {
     .map(move |class| Target { class, ..Target::webgpu(storage) })
 }
 
-/// Most workgroups along one axis, and most storage buffers, in WebGPU's default limits.
+/// The maximum of workgroups along an axis and of storage buffers in WebGPU's default limits.
 const MAX_GROUPS: u32 = 65_535;
 const MAX_STORAGE_BUFFERS: usize = 8;
 
-/// Everything the host assumes of a shader's module.
+/// Checks a shader's module against all assumptions of the host.
 fn check(text: &str, shader: &Shader, launch: &Launch, target: &Target) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|error| error.emit_to_string(text))?;
     let capabilities = match target.storage {
@@ -55,7 +55,7 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, expected: T, got: T) -> Re
     }
 }
 
-/// Entry point, bindings and parameters.
+/// Checks entry point, bindings and parameters.
 fn check_interface(module: &naga::Module, shader: &Shader, launch: &Launch) -> Result<(), String> {
     let entries: Vec<_> =
         module.entry_points.iter().map(|entry| (entry.stage, entry.name.as_str())).collect();
@@ -98,7 +98,7 @@ fn check_interface(module: &naga::Module, shader: &Shader, launch: &Launch) -> R
     expect("bytes of Params", launch.params.len(), *span as usize)
 }
 
-/// Workgroup memory and size, buffers, workgroups.
+/// Checks workgroup memory and size, buffers, and the number of workgroups.
 fn check_limits(module: &naga::Module, launch: &Launch, target: &Target) -> Result<(), String> {
     let at_most = |what: &str, limit: u32, got: u32| match got <= limit {
         true => Ok(()),
@@ -129,7 +129,7 @@ fn check_limits(module: &naga::Module, launch: &Launch, target: &Target) -> Resu
     Ok(())
 }
 
-/// A launch of a case, or why its operands do not fit.
+/// The launch of a case, or the reason why its operands do not fit.
 fn launch(case: &croquis::kernels::Case, target: &Target) -> Result<Launch, String> {
     let types = case.types();
     let kernel = case.op.kernel();
@@ -175,7 +175,7 @@ fn every_shader_file_is_an_operation_with_cases() {
     assert_eq!(cases, operations);
 }
 
-/// A violation of one rule, made by an edit of a valid module, and a word of the message.
+/// A rule's violation: its name, an edit of a valid module, and a word of the expected message.
 type Violation = (&'static str, fn(&str) -> String, &'static str);
 
 const VIOLATIONS: [Violation; 10] = [

@@ -1,5 +1,5 @@
-//! Prompts to embeddings against diffusers and stable-diffusion-webui (`golden/text-tiny`), on every
-//! device: layers left out, two encoders, long prompts, weights, new words.
+//! Text embeddings of prompts against diffusers and stable-diffusion-webui (`golden/text-tiny`), on
+//! every device: clip skip, two encoders, long prompts, weights, textual inversion.
 
 mod common;
 
@@ -32,7 +32,7 @@ struct Case {
     zeros: Option<bool>,
     /// The second encoder's `eos_token_id`.
     eos: Option<u32>,
-    /// Files of new words.
+    /// Textual inversion files.
     #[serde(default)]
     words: Vec<String>,
 }
@@ -45,12 +45,12 @@ fn read(name: &str) -> Vec<u8> {
     std::fs::read(path(name)).expect(name)
 }
 
-/// The files of a model: one or two encoders, the tokenizers of sd1-tiny and sd2-tiny.
+/// The files of a model: one or two encoders, and the tokenizers of sd1-tiny and sd2-tiny.
 fn files(model: &str, eos: Option<u32>, zeros: Option<bool>) -> ModelFiles {
     files_but(model, eos, zeros, "-")
 }
 
-/// [`files`] without those of one folder.
+/// [`files`] without those of the folder `missing`.
 fn files_but(model: &str, eos: Option<u32>, zeros: Option<bool>, missing: &str) -> ModelFiles {
     let mut files = Vec::new();
     let mut add = |to: &str, bytes: Vec<u8>| {
@@ -87,7 +87,7 @@ fn files_but(model: &str, eos: Option<u32>, zeros: Option<bool>, missing: &str) 
     ModelFiles::memory(model, files)
 }
 
-/// What is wrong with the embeddings of a case.
+/// The differences between the embeddings of a case and the reference.
 fn compare(
     golden: &SafeTensors<'_>,
     name: &str,
@@ -168,7 +168,7 @@ fn the_comparison_detects_wrong_embeddings() {
     assert!(problems.len() == 1 && problems[0].contains(".pooled"), "{problems:?}");
 }
 
-/// The error's kind and message.
+/// The kind and the message of an expected error.
 fn refused<T>(result: croquis::Result<T>) -> (ErrorKind, String) {
     let error = result.err().expect("an error");
     (error.kind(), error.to_string())
@@ -257,7 +257,7 @@ fn layers_that_are_not_there_cannot_be_left_out() {
         let (kind, message) = refused(graphs(layers));
         assert_eq!(kind, ErrorKind::Argument);
         assert!(
-            message.contains("clip skip: expected to leave out fewer than the 4 layers"),
+            message.contains("clip skip: expected to skip fewer than the 4 layers"),
             "{message}"
         );
     }

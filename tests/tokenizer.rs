@@ -1,5 +1,5 @@
-//! The tokenizer against transformers' ids: `golden/tokenizer.json` from both kinds of files,
-//! `golden/tokenizer_clip.safetensors` with CLIP's vocabulary.
+//! The tokenizer against transformers' ids: `golden/tokenizer.json` for both forms of vocabulary
+//! files, `golden/tokenizer_clip.safetensors` for CLIP's vocabulary.
 
 use std::path::PathBuf;
 
@@ -35,7 +35,7 @@ fn golden() -> Golden {
     serde_json::from_slice(&json).expect("golden ids")
 }
 
-/// The embedded model's tokenizer folder.
+/// The files of the embedded model's tokenizer folder.
 struct Folder {
     tokenizer: Vec<u8>,
     vocab: Vec<u8>,
@@ -74,7 +74,7 @@ impl Folder {
     }
 }
 
-/// Every text whose ids differ, with both rows.
+/// The texts whose ids differ, with both rows of ids.
 fn differences(tokenizer: &Tokenizer, cases: &[Case], pad: u32) -> Vec<String> {
     let compare = |case: &Case| {
         let mut want = case.ids.clone();
@@ -105,7 +105,7 @@ fn the_comparison_can_fail() {
     assert!(wrong.len() > golden.texts.len() / 2);
 }
 
-/// The items of a golden file that stores them one after the other, and where each ends.
+/// The items of a golden file that stores them concatenated, with the end of each.
 fn items<T: bytemuck::Pod>(file: &safetensors::SafeTensors<'_>, name: &str) -> Vec<Vec<T>> {
     let values: Vec<T> = bytemuck::pod_collect_to_vec(file.tensor(name).expect(name).data());
     let ends = format!("{}_ends", name.trim_end_matches('s'));

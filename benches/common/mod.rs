@@ -1,4 +1,4 @@
-//! What the benches share: options, the device, medians.
+//! Shared by the benches: options, the device, medians.
 #![allow(dead_code)] // each bench uses a part
 
 use croquis::gpu::{DeviceOptions, Gpu};
@@ -13,7 +13,7 @@ options, after `cargo bench --` or `./x bench --`:
   --storage TYPE   f16, packed or f32
   --json           one JSON object a line";
 
-/// What was asked for.
+/// The command-line options.
 #[derive(Default)]
 pub struct Options {
     pub filter: String,
@@ -23,7 +23,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the command line; ends the program where it makes no sense.
+    /// Parses the command line; exits with a message if it is not valid.
     pub fn read() -> Options {
         let mut options = Options::default();
         let mut arguments = std::env::args().skip(1);
@@ -46,7 +46,7 @@ impl Options {
         options
     }
 
-    /// The device; ends the program where there is none.
+    /// Opens the device; exits with a message if there is none.
     pub fn gpu(&self) -> Gpu {
         Gpu::open_blocking(&self.device).unwrap_or_else(|error| {
             eprintln!("{error}");
@@ -57,13 +57,13 @@ impl Options {
 
 fn usage(argument: &str) -> ! {
     if argument != "--help" {
-        eprintln!("{argument}: not understood");
+        eprintln!("{argument}: unknown option");
     }
     eprintln!("{USAGE}");
     std::process::exit(2)
 }
 
-/// The middle of some times.
+/// The median of some durations.
 pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]

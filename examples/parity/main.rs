@@ -1,7 +1,7 @@
-//! A model at its full size against diffusers, module by module and as a whole:
-//! `cargo run --release --example parity -- FOLDER`, where FOLDER is what
-//! `tests/golden/full_size.py` made. Prints a row of a Markdown table per module and ends with 1 if
-//! one differs by more than is allowed. `./x parity FAMILY` does both.
+//! Compares a model at full size with diffusers, module by module and as a whole run:
+//! `cargo run --release --example parity -- FOLDER`, where FOLDER was made by
+//! `tests/golden/full_size.py`. Prints a row of a Markdown table per module; the exit status is 1
+//! if one differs by more than its tolerance. `./x parity FAMILY` does both.
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
@@ -23,7 +23,7 @@ cargo run --release --example parity -- FOLDER [options]
   --only MODULE    text, unet, vae, run or large
   --self-check     also show that a wrong weight and a wrong reference are detected";
 
-/// What was asked for.
+/// The command-line options.
 #[derive(Default)]
 struct Options {
     folder: String,
@@ -46,7 +46,7 @@ fn main() {
     }
 }
 
-/// The command line, or what it has that makes no sense.
+/// Parses the command line; an error names the option that is not valid.
 fn read(mut arguments: impl Iterator<Item = String>) -> std::result::Result<Options, String> {
     let mut options = Options::default();
     while let Some(argument) = arguments.next() {
@@ -61,7 +61,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> std::result::Result<Opti
             "--only" => options.only = Some(value()?),
             "--self-check" => options.self_check = true,
             folder if !folder.starts_with('-') => options.folder = folder.into(),
-            other => return Err(format!("{other}: not understood")),
+            other => return Err(format!("{other}: unknown option")),
         }
     }
     if options.folder.is_empty() { Err("expected a folder".into()) } else { Ok(options) }

@@ -1,4 +1,4 @@
-//! The UNet and the autoencoder with the reference's inputs, and the whole run.
+//! Compares the UNet, the autoencoder and a whole run with the reference.
 
 use crate::reference::Reference;
 use crate::report::Report;
@@ -9,7 +9,7 @@ use croquis::graph::passes::{fuse, split_phases};
 use croquis::graph::{Builder, Graph, Plan, Scope, Tensor};
 use croquis::kernels::scheduler_step::slot;
 use croquis::models::autoencoder::{AutoencoderConfig, decode, encode};
-use croquis::models::unet::{Conditioning, Sizing, UnetConfig, unet};
+use croquis::models::unet::{AddedConditioning, Conditioning, UnetConfig, unet};
 use croquis::shape::TensorType;
 use croquis::weights::Weights;
 
@@ -21,7 +21,7 @@ pub fn program(gpu: &Gpu, weights: &Weights, graph: &Graph, links: &[Link<'_>]) 
     gpu.block_on(Program::new(gpu, plan, &uploaded, links))
 }
 
-/// One evaluation of the UNet; `case` is the prefix of its inputs.
+/// One evaluation of the UNet; `case` is the prefix of its inputs in the reference.
 pub fn unet_evaluation(
     gpu: &Gpu,
     reference: &Reference,
@@ -46,17 +46,17 @@ pub fn unet_evaluation(
     let builder = Builder::new();
     let m = Scope::new(&builder, "unet", &weights);
     let items = shape[0];
-    let sizing = added.as_ref().map(|((text, _), (ids, _))| Sizing {
-        text: builder.input("text_embeds", TensorType::real([text[0], text[1]])),
-        ids: builder.input("time_ids", TensorType::f32([ids[0] * ids[1]])),
+    let conditions = added.as_ref().map(|((text, _), (ids, _))| AddedConditioning {
+        text_embeds: builder.input("text_embeds", TensorType::real([text[0], text[1]])),
+        time_ids: builder.input("time_ids", TensorType::f32([ids[0] * ids[1]])),
     });
-    // SDXL's time embeddings differ from item to item, so each has its timestep.
-    let timesteps = if sizing.is_some() { items } else { 1 };
+    // SDXL's time embeddings differ between items, so each item has its timestep.
+    let timesteps = if conditions.is_some() { items } else { 1 };
     let conditioning = Conditioning {
         timesteps: builder.input("timesteps", TensorType::f32([timesteps])),
         step: builder.input("step", TensorType::f32([slot::LEN])),
         context: real(&builder, "context", &context_shape),
-        sizing,
+        added: conditions,
         guidance: None,
     };
     let sample_input = real(&builder, "sample", &shape);
@@ -93,7 +93,7 @@ fn real<'g>(builder: &'g Builder, name: &str, shape: &[usize]) -> Tensor<'g> {
     builder.input(name, tensor)
 }
 
-/// The autoencoder both ways.
+/// Decoder and encoder of the autoencoder.
 pub fn autoencoder(gpu: &Gpu, reference: &Reference, report: &mut Report) -> Result<()> {
     let config: AutoencoderConfig = reference.config("vae")?;
     let weights = Weights::open(reference.weights("vae"))?;
@@ -116,7 +116,7 @@ pub fn autoencoder(gpu: &Gpu, reference: &Reference, report: &mut Report) -> Res
     Ok(())
 }
 
-/// From the prompt to the picture.
+/// The whole run, from the prompt to the picture.
 pub fn run(gpu: &Gpu, reference: &Reference, report: &mut Report) -> Result<()> {
     let described = &reference.description["runs"]["txt2img"];
     let number = |key: &str| described[key].as_u64().map(|n| n as usize);

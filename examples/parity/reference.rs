@@ -1,4 +1,5 @@
-//! What `tests/golden/full_size.py` wrote: the model, values and how they were made.
+//! The reference of `tests/golden/full_size.py`: a model, its inputs and outputs, and their
+//! description.
 
 use croquis::diffusion::ModelFiles;
 use croquis::error::{Error, ErrorKind, Result};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub struct Reference {
     folder: PathBuf,
     values: Weights,
-    /// How the values were made.
+    /// The contents of `golden.json`: family, prompts, timesteps and settings.
     pub description: Value,
 }
 
@@ -32,7 +33,7 @@ impl Reference {
         self.values.shape(name).is_some()
     }
 
-    /// A tensor and its shape; pictures and latents in our order, `[N, H, W, C]`.
+    /// A tensor and its shape; pictures and latents are converted to `[N, H, W, C]`.
     pub fn tensor(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
         let values = self.values.read_f32(name)?;
         Ok(match self.values.shape(name).unwrap_or_default() {
@@ -41,7 +42,7 @@ impl Reference {
         })
     }
 
-    /// A tensor as it is in the file.
+    /// A tensor in the layout of the file.
     pub fn raw(&self, name: &str) -> Result<Vec<f32>> {
         self.values.read_f32(name)
     }

@@ -1,11 +1,11 @@
-//! The table, and what is allowed.
+//! The report: a table of differences, and their tolerances.
 
 use crate::common::relative_l2;
 use croquis::gpu::Gpu;
 use croquis::shape::Storage;
 use std::time::Instant;
 
-/// Rows as they are made.
+/// The table's rows, printed as they are added, and the number of failures.
 pub struct Report {
     device: String,
     family: String,
@@ -38,31 +38,31 @@ impl Report {
         self.failed == 0
     }
 
-    /// The relative L2 error that a module may have.
+    /// The tolerance of a module's relative L2 error.
     fn tolerance(&self) -> f64 {
         if self.storage == Storage::F32 { 1e-4 } else { 5e-3 }
     }
 
-    /// A module's result against the reference: relative L2 error.
+    /// Compares a module's output with the reference by the relative L2 error.
     pub fn module(&mut self, name: &str, got: &[f32], expected: &[f32]) {
         let allowed = self.tolerance();
         let error = relative_l2(got, expected);
         self.row(name, &format!("{error:.1e}"), &format!("{allowed:.0e}"), error <= allowed);
         if self.self_check {
-            // One part in a hundred, everywhere: less than any wrong formula makes.
+            // One percent more everywhere: less than the error of any wrong formula.
             let wrong: Vec<f32> = expected.iter().map(|value| value * 1.01).collect();
             self.detects(name, "a reference that is 1 % larger", relative_l2(got, &wrong));
         }
     }
 
-    /// Latents after all steps, whose errors are the steps' together.
+    /// Compares the latents after all steps, in which the errors of the steps add up.
     pub fn latents(&mut self, name: &str, got: &[f32], expected: &[f32]) {
         let allowed = self.tolerance() * 10.0;
         let error = relative_l2(got, expected);
         self.row(name, &format!("{error:.1e}"), &format!("{allowed:.0e}"), error <= allowed);
     }
 
-    /// A picture against the reference's: peak signal-to-noise ratio.
+    /// Compares a picture with the reference by the peak signal-to-noise ratio.
     pub fn picture(&mut self, name: &str, got: &[u8], expected: &[u8]) {
         let least = if self.storage == Storage::F32 { 40.0 } else { 30.0 };
         let psnr = crate::common::psnr(got, expected);
@@ -75,7 +75,7 @@ impl Report {
         }
     }
 
-    /// Counts a wrong value that the comparison would let pass.
+    /// Reports whether the comparison rejects a wrong value.
     pub fn detects(&mut self, module: &str, what: &str, error: f64) {
         let detected = error > self.tolerance();
         self.verdict(module, &format!("{what}, by {error:.1e}"), detected);

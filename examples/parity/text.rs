@@ -1,4 +1,4 @@
-//! Prompts to embeddings, through the tokenizers and encoders that a run uses.
+//! Compares the text embeddings of prompts, computed with the tokenizers and encoders of a run.
 
 use crate::common::relative_l2;
 use crate::reference::Reference;
@@ -9,8 +9,8 @@ use croquis::gpu::Gpu;
 use croquis::weights::Source;
 use std::path::Path;
 
-/// The UNet's context, of SDXL both encoders' side by side, and the pooled embeddings where there
-/// are any.
+/// The UNet's context (for SDXL both encoders' outputs, concatenated) and the pooled embeddings, if
+/// any.
 pub fn text_encoders(gpu: &Gpu, reference: &Reference, report: &mut Report) -> Result<()> {
     let prompts: Vec<String> =
         serde_json::from_value(reference.description["text_encoder"]["prompts"].clone())
@@ -42,7 +42,7 @@ fn encode(gpu: &Gpu, files: &ModelFiles, prompts: &[String]) -> Result<TextEmbed
     gpu.block_on(TextEncoder::open(files)?.encode(gpu, &prompts, TextOptions::default()))
 }
 
-/// The encoders and tokenizers, with the signs of one bias changed: the highest bit of each half.
+/// The model's files with one bias negated: the sign bit of each f16 value is flipped.
 fn with_a_wrong_bias(reference: &Reference, encoder: &str) -> Result<ModelFiles> {
     let model = reference.model();
     let wrong = format!("{encoder}/model.safetensors");
@@ -70,7 +70,7 @@ fn with_another_sign(file: &[u8], name: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The files of a folder; none if there is no such folder.
+/// The names of a folder's files; none if the folder does not exist.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()

@@ -1,4 +1,4 @@
-"""A config-driven MobileDiffusion-like UNet (arXiv 2311.16567). Weight names read like diffusers' UNet2DConditionModel.
+"""A config-driven MobileDiffusion-like UNet (arXiv 2311.16567). Weight names are those of diffusers' UNet2DConditionModel.
 
 Traits, each a switch per level (index 0 = highest resolution, last = innermost):
   transformer_layers   transformer blocks in each attention module of the level (0 = no attention there)
@@ -9,7 +9,7 @@ Traits, each a switch per level (index 0 = highest resolution, last = innermost)
   shared_kv            one projection `to_kv`, used as K and as V
   attention_activation "softmax", or "relu": relu(q k^T / sqrt(d)) / L
   feed_forward         SwiGLU: ff.net.0.proj d -> 2*ff_mult*d, hidden * silu(gate), ff.net.2 ff_mult*d -> d
-  layers_per_block     resnets per level on the way down; up_layers_per_block on the way up
+  layers_per_block     resnets per level of the down blocks; up_layers_per_block of the up blocks
 """
 import json, math, os
 import torch
@@ -193,7 +193,7 @@ class Resample(nn.Module):
 
 
 class Block(nn.Module):
-    """A down, up or mid block; modules it lacks are absent from the state dict."""
+    """A down, up or mid block; modules that it lacks are absent from the state dict."""
     def __init__(self, ins, outs, c, temb, sep, n_tr, sa, ca, sep_rs=False, resample=None, mid=False):
         super().__init__()
         g, e = c["norm_num_groups"], c["norm_eps"]
@@ -271,7 +271,7 @@ class MobileDiffusionUNet(nn.Module):
         return self.conv_out(F.silu(self.conv_norm_out(x)))
 
     def init_weights(self):
-        """Zero the last layer of every residual branch and conv_out."""
+        """Zeroes the last layer of every residual branch and conv_out."""
         for m in self.modules():
             if isinstance(m, ResnetBlock):
                 last = m.conv2.pointwise if isinstance(m.conv2, SeparableConv) else m.conv2

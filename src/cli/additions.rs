@@ -1,4 +1,5 @@
-//! What is put on a model: LoRAs, new words, a ControlNet, other autoencoders.
+//! Options for files that are added to a model: LoRAs, textual inversions, a ControlNet, other
+//! autoencoders.
 
 use super::terminal::say;
 use croquis::diffusion::{Autoencoder, ControlNet, Model, ModelFiles, TextualInversion};
@@ -7,50 +8,50 @@ use croquis::{Error, Result};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The files that change a model.
+/// Options for files that change a model.
 #[derive(clap::Args)]
 pub struct AdditionOptions {
-    /// A LoRA and its weight, 1 if it is left out; repeat for several
+    /// A LoRA and its weight (1 by default); repeat for several
     #[arg(long = "lora", value_name = "FILE[:WEIGHT]")]
-    loras: Vec<Weighted>,
-    /// A textual inversion; its word is the file's name or what the file says; repeat for several
+    loras: Vec<LoraFile>,
+    /// A textual inversion; its word is the file's name or the one in the file; repeat for several
     #[arg(long = "embedding", value_name = "FILE")]
     embeddings: Vec<PathBuf>,
-    /// A ControlNet, which sees --control-image
+    /// A ControlNet, steered by --control-image
     #[arg(long, value_name = "DIR|FILE", requires = "control_image")]
     controlnet: Option<PathBuf>,
     /// An autoencoder in place of the model's own, such as TAESD
     #[arg(long, value_name = "DIR|FILE")]
     vae: Option<PathBuf>,
-    /// A small autoencoder for --preview, such as TAESD [default: a colour for each latent]
+    /// A small autoencoder for --preview, such as TAESD [default: one colour per latent]
     #[arg(long, value_name = "DIR|FILE", requires = "preview")]
     preview_vae: Option<PathBuf>,
 }
 
-/// A file and how much it counts.
+/// A LoRA file and its weight.
 #[derive(Clone)]
-struct Weighted {
+struct LoraFile {
     file: PathBuf,
     weight: f32,
 }
 
-impl FromStr for Weighted {
+impl FromStr for LoraFile {
     type Err = String;
 
-    /// A file, or a file, a colon and a number.
+    /// Parses a path, optionally followed by a colon and a number.
     fn from_str(text: &str) -> Result<Self, String> {
         let split =
             text.rsplit_once(':').and_then(|(file, weight)| Some((file, weight.parse().ok()?)));
         let (file, weight) = split.unwrap_or((text, 1.0));
         match file.is_empty() {
             true => Err("expected a file".into()),
-            false => Ok(Weighted { file: file.into(), weight }),
+            false => Ok(LoraFile { file: file.into(), weight }),
         }
     }
 }
 
 impl AdditionOptions {
-    /// Puts everything on the model and says what that was.
+    /// Adds the files to the model and reports what they are.
     pub fn apply(&self, model: &mut Model) -> Result<()> {
         let option = |name: &'static str| move |error: Error| error.context(name);
         if let Some(path) = &self.vae {
@@ -67,7 +68,7 @@ impl AdditionOptions {
             let word = embedding.placeholder();
             say(format!("embedding {}: write {word:?} in the prompt", file.display()));
         }
-        let open = |lora: &Weighted| Ok((Lora::open(&lora.file)?, lora.weight));
+        let open = |lora: &LoraFile| Ok((Lora::open(&lora.file)?, lora.weight));
         let loras = self.loras.iter().map(open).collect::<Result<Vec<_>>>();
         loras.and_then(|loras| model.set_loras(&loras)).map_err(option("--lora"))?;
         if let Some(path) = &self.controlnet {
@@ -78,14 +79,14 @@ impl AdditionOptions {
         Ok(())
     }
 
-    /// Whether previews have a decoder of their own.
+    /// Whether previews have an autoencoder of their own.
     pub fn decodes_previews(&self) -> bool {
         self.preview_vae.is_some()
     }
 
-    /// The LoRAs as other tools note them: `name: weight`.
+    /// The LoRAs for the PNG's parameters, as `name: weight`.
     pub fn noted_loras(&self) -> Vec<String> {
-        let noted = |lora: &Weighted| {
+        let noted = |lora: &LoraFile| {
             let name = lora.file.file_stem().unwrap_or_default().to_string_lossy();
             format!("{name}: {}", lora.weight)
         };
@@ -105,9 +106,9 @@ mod tests {
             ("C:\\a.safetensors", "C:\\a.safetensors", 1.0),
             ("a:b:-1", "a:b", -1.0),
         ] {
-            let parsed: Weighted = text.parse().expect(text);
+            let parsed: LoraFile = text.parse().expect(text);
             assert_eq!((parsed.file, parsed.weight), (file.into(), weight), "{text}");
         }
-        assert!(":0.5".parse::<Weighted>().is_err());
+        assert!(":0.5".parse::<LoraFile>().is_err());
     }
 }

@@ -1,11 +1,11 @@
-//! `croquis devices`: the GPUs of this machine.
+//! `croquis devices`: lists the GPUs of this machine.
 
 use super::terminal::{print, print_json};
 use croquis::diffusion::Bytes;
 use croquis::gpu::list_adapters_blocking;
 use croquis::{Error, ErrorKind, Result};
 
-/// What the command takes.
+/// The arguments of `croquis devices`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Print one line of JSON
@@ -13,7 +13,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Prints the list.
+/// Prints the list of devices.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let adapters = list_adapters_blocking();
     if arguments.json {

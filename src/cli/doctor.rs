@@ -1,4 +1,4 @@
-//! `croquis doctor`: does this machine compute what it should?
+//! `croquis doctor`: checks that this machine's GPU computes correctly.
 
 use super::options::GpuOptions;
 use super::progress::Meter;
@@ -9,7 +9,7 @@ use croquis::gpu::Gpu;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// What the command takes.
+/// The arguments of `croquis doctor`.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -19,7 +19,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Runs the checks; the status says whether all passed.
+/// Runs the checks; the exit status says whether all passed.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let started = Instant::now();
     let gpu = arguments.gpu.open()?;
@@ -57,7 +57,8 @@ fn json(gpu: &Gpu, report: &Report, seconds: f64) -> serde_json::Value {
     })
 }
 
-/// A line for each kernel and part of the model with its worst result, and one for each failure.
+/// Prints a line for each kernel and part of the model with its worst result, and one for each
+/// failure.
 fn print_groups(report: &Report) -> Result<()> {
     for checks in report.checks.chunk_by(|a, b| a.group == b.group) {
         let failures: Vec<_> = checks.iter().filter(|check| !check.passed).collect();

@@ -1,10 +1,11 @@
-//! Models by their name on the Hugging Face Hub.
+//! Models by their name on the Hugging Face Hub, from the cache or downloaded.
 
 use croquis::Result;
 use croquis::hub::{HubOptions, Repository};
 use std::path::{Path, PathBuf};
 
-/// The folder of a model in the cache, after downloading it where this croquis can.
+/// The folder of a model in the cache; with the feature `hub` it is downloaded first if it is
+/// missing.
 pub fn folder(repository: &Repository, half: bool) -> Result<PathBuf> {
     let mut options = HubOptions::from_env()?;
     options.half = half;
@@ -29,7 +30,7 @@ fn find(repository: &Repository, options: &HubOptions) -> Result<PathBuf> {
     croquis::hub::locate(repository, options)
 }
 
-/// The name of a model by its folder: the last part, or in the cache that of its repository.
+/// The short name of a model's folder: its last part, or in the hub's cache the repository's name.
 pub fn short_name(folder: &Path) -> Option<String> {
     let parts: Vec<_> = folder.iter().map(|part| part.to_string_lossy()).collect();
     if let [.., repository, snapshots, _] = parts.as_slice()

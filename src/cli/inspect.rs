@@ -1,4 +1,4 @@
-//! `croquis inspect`: what a model's files hold.
+//! `croquis inspect`: shows family, components, types and memory of a model's files.
 
 use super::terminal::{print, print_json};
 use croquis::Result;
@@ -7,7 +7,7 @@ use croquis::shape::Storage;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// What the command takes.
+/// The arguments of `croquis inspect`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A file (.safetensors, .gguf) or the folder of a diffusers model
@@ -18,7 +18,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Unknown tensors that are shown; JSON has all.
+/// Number of unknown tensors in the text output; the JSON has all.
 const SHOWN: usize = 20;
 
 /// Prints the summary.
@@ -84,7 +84,7 @@ fn to_text(summary: &Summary) -> String {
         );
     }
     if !summary.unknown.is_empty() {
-        text += &format!("\n{} tensors are part of nothing known:\n", summary.unknown.len());
+        text += &format!("\n{} tensors belong to no known component:\n", summary.unknown.len());
         for name in summary.unknown.iter().take(SHOWN) {
             text += &format!("  {name}\n");
         }

@@ -1,11 +1,11 @@
-//! Initial noise from a safetensors file.
+//! Initial noise (latents) from a safetensors file.
 
 use croquis::diffusion::{Model, Request};
 use croquis::weights::Weights;
 use croquis::{Error, ErrorKind, Result};
 use std::path::Path;
 
-/// Latents as read: the channels, height and width, and the values.
+/// Latents read from a file: channels, height, width and values.
 pub struct Latents {
     shown: String,
     shape: [usize; 3],
@@ -46,7 +46,7 @@ impl Latents {
         Ok(Latents { shown, shape, values })
     }
 
-    /// Puts the latents into a request; a side that it leaves open becomes that of the latents.
+    /// Sets the latents in a request; where the request has no width or height, theirs is taken.
     pub fn apply(self, model: &Model, request: &mut Request) -> Result<()> {
         let [_, height, width] = self.shape;
         if request.image.is_none() {

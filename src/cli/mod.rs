@@ -1,4 +1,4 @@
-//! The command line: what is asked, what is answered, and how failures are told.
+//! The command line: commands, their output, and the reporting of errors.
 //!
 //! Results go to standard output, everything else to standard error. The exit status is 0, 1 for
 //! a failure, 2 for a wrong use.
@@ -32,13 +32,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Draw a picture from a text
+    /// Generate a picture from a prompt
     Txt2img(Box<txt2img::Arguments>),
     /// List the GPUs of this machine, best first
     Devices(devices::Arguments),
     /// Show what a model's files hold: family, components, types, memory
     Inspect(inspect::Arguments),
-    /// Print what would run for a picture: kernels, work and memory of every phase
+    /// Print the plan of a picture: kernels, work and memory of every phase
     Plan(plan::Arguments),
     /// Check every kernel and the embedded model on this machine
     Doctor(doctor::Arguments),
@@ -59,7 +59,7 @@ pub fn main() -> ExitCode {
     result.unwrap_or_else(|error| {
         let message = error.to_string();
         terminal::say(format!("error: {message}"));
-        // Some messages already tell what to get again, or what to install.
+        // Some messages already say what to download again or what to install.
         let told = ["again", "install"].iter().any(|word| message.contains(word));
         if let Some(hint) = hint(error.kind()).filter(|_| !told) {
             terminal::say(format!("hint: {hint}"));
@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// What to do about a failure where its message alone does not say.
+/// The hint for an error whose message alone does not say how to fix it.
 fn hint(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::Config => {

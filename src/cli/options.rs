@@ -1,4 +1,4 @@
-//! Options that several commands share.
+//! Options shared by several commands.
 
 use super::hub;
 use super::terminal::say;
@@ -12,15 +12,14 @@ use croquis::schedulers::{SchedulerKind, Spacing};
 use croquis::shape::Storage;
 use std::path::{Path, PathBuf};
 
-/// The model and what it is asked for.
+/// Options for the model and the picture.
 #[derive(Args)]
 pub struct ModelOptions {
     /// A model: a diffusers folder, a file (.safetensors, .gguf), or a name on the Hugging Face Hub
-    /// (org/name, org/name@revision or org/name/file.safetensors); without it the embedded model
-    /// draws
+    /// (org/name, org/name@revision or org/name/file.safetensors) [default: the embedded model]
     #[arg(long, value_name = "DIR|FILE|NAME")]
     pub model: Option<PathBuf>,
-    /// A UNet in place of the model's own, such as a quantised one (.gguf) or one file of a merge
+    /// A UNet in place of the model's own, such as a quantised one (.gguf) or a fine-tuned one
     #[arg(long, value_name = "DIR|FILE|NAME", requires = "model")]
     pub unet: Option<PathBuf>,
     /// The weights to download where the hub has several [default: fp16 unless --storage f32]
@@ -29,7 +28,8 @@ pub struct ModelOptions {
     /// Sampling steps [default: the model's]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<usize>,
-    /// How closely the picture follows the prompt; 1 is no guidance [default: the model's]
+    /// Guidance scale (CFG): how closely the picture follows the prompt; 1 is no guidance [default:
+    /// the model's]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub guidance_scale: Option<f32>,
     /// Width in pixels [default: the model's]
@@ -41,19 +41,19 @@ pub struct ModelOptions {
     /// The sampler [default: the model's]
     #[arg(long, value_name = "NAME", value_parser = schedulers())]
     pub scheduler: Option<SchedulerKind>,
-    /// How the sampler's steps are spread over the noise levels [default: the model's]
+    /// The spacing of the sampler's steps [default: the model's]
     #[arg(long, value_name = "NAME", value_parser = spacings())]
     pub spacing: Option<Spacing>,
-    /// What the network predicts, where a single file does not show it: epsilon, v_prediction or
-    /// sample
+    /// The network's prediction type, where a single file does not show it: epsilon, v_prediction
+    /// or sample
     #[arg(long, value_name = "NAME")]
     pub prediction: Option<Prediction>,
-    /// Whether the autoencoder works in tiles: `auto`, `never`, or the tiles' longest side in pixels
+    /// Tiles of the autoencoder: `auto`, `never`, or a tile's longest side in pixels
     #[arg(long, value_name = "auto|never|N", value_parser = parse_tiling, default_value = "auto")]
     pub tiles: Tiling,
 }
 
-/// The weights of one model in several precisions.
+/// The precision of the weights to download.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Variant {
     /// 16-bit floats: half the download
@@ -82,7 +82,7 @@ fn parse_tiling(text: &str) -> Result<Tiling, String> {
 }
 
 impl ModelOptions {
-    /// The model, read and checked.
+    /// Opens the model and checks it.
     pub fn open(&self, storage: StorageChoice) -> Result<Model> {
         let mut files = match &self.model {
             Some(model) => self.files(model, storage)?,
@@ -100,7 +100,7 @@ impl ModelOptions {
         Ok(model)
     }
 
-    /// The model's files. A name is only looked up on the hub where no such path exists.
+    /// Opens the model's files. A name is looked up on the hub only where no such path exists.
     fn files(&self, model: &Path, storage: StorageChoice) -> Result<ModelFiles> {
         let repository = model.to_str().and_then(|name| name.parse().ok());
         match repository.filter(|_| !model.exists()) {
@@ -115,7 +115,7 @@ impl ModelOptions {
         }
     }
 
-    /// The request for a prompt, without a seed.
+    /// The request for a prompt with these options, without a seed.
     pub fn request(&self, prompt: &str) -> Request {
         Request {
             steps: self.steps,
@@ -141,36 +141,37 @@ fn embedded() -> Result<ModelFiles> {
     Err(croquis::Error::new(croquis::ErrorKind::NotFound, message))
 }
 
-/// The device and how it stores numbers.
+/// Options for the device and its storage type.
 #[derive(Args)]
 pub struct GpuOptions {
-    /// Position in the list of `croquis devices`, or a part of the name [default: the environment's
-    /// CROQUIS_DEVICE, else the best]
+    /// The device: a position in the list of `croquis devices`, or a part of its name [default: the
+    /// environment's CROQUIS_DEVICE, else the best]
     #[arg(long, value_name = "NAME|INDEX")]
     pub device: Option<String>,
-    /// How weights and activations are stored on the GPU
+    /// The storage type of weights and activations on the GPU
     #[arg(long, value_enum, default_value_t = StorageChoice::Auto)]
     pub storage: StorageChoice,
-    /// The most GPU memory to use, such as 6G; what does not fit together is loaded in turn
+    /// The memory budget on the GPU, such as 6G; components that do not fit together are loaded in
+    /// turn
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub memory: Option<u64>,
 }
 
-/// A storage type, or what suits the device.
+/// The storage type, or the automatic choice.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StorageChoice {
-    /// What suits the device
+    /// The best type of the device
     Auto,
     /// 16-bit floats, where shaders can compute with them
     F16,
-    /// Pairs of 16-bit floats, on any GPU
+    /// Pairs of 16-bit floats in 32-bit words, on any GPU
     Packed,
     /// 32-bit floats
     F32,
 }
 
 impl StorageChoice {
-    /// The storage type, if one was chosen.
+    /// The chosen storage type; `None` for `auto`.
     pub fn storage(self) -> Option<Storage> {
         match self {
             StorageChoice::Auto => None,
@@ -182,7 +183,7 @@ impl StorageChoice {
 }
 
 impl GpuOptions {
-    /// Opens the device and says which it is.
+    /// Opens the device and reports it.
     pub fn open(&self) -> Result<Gpu> {
         let storage = self.storage.storage();
         let device = self.device.clone();
@@ -193,15 +194,15 @@ impl GpuOptions {
     }
 }
 
-/// The short name of a model, by its folder.
+/// The short name of a model: that of its folder.
 pub fn short_name(model: &Model) -> String {
     let path = std::path::Path::new(model.name());
-    // A file of the hub's cache is a link, whose target has no name.
+    // A file in the hub's cache is a link to a blob, whose name is a hash.
     let whole = path.canonicalize().ok().filter(|whole| whole.is_dir());
     hub::short_name(whole.as_deref().unwrap_or(path)).unwrap_or_else(|| model.name().into())
 }
 
-/// An amount of memory: a number of bytes, or of K, M, G with or without `iB` or `B` behind.
+/// Parses an amount of memory: a number of bytes, or of K, M or G with an optional `iB` or `B`.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);

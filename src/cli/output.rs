@@ -1,10 +1,10 @@
-//! The files to write: their names, and whether they can be written at all.
+//! The output files: their names, and a check that they can be written.
 
 use croquis::{Error, ErrorKind, Result};
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
-/// The files of `count` pictures: `-1`, `-2`, … before the extension if there are several.
+/// The names for `count` pictures: with `-1`, `-2`, … before the extension if there are several.
 pub fn names(file: &Path, count: u32) -> Vec<PathBuf> {
     if count == 1 {
         return vec![file.into()];
@@ -22,8 +22,7 @@ pub fn names(file: &Path, count: u32) -> Vec<PathBuf> {
     (1..=count).map(numbered).collect()
 }
 
-/// Finds out whether a file can be written, before minutes go into its content. What is there
-/// stays as it is.
+/// Checks that a file can be written, before minutes of work. An existing file stays as it is.
 pub fn check(file: &Path) -> Result<()> {
     let shown = file.display();
     let failed = |message: String| Err(Error::new(ErrorKind::Io, message));
@@ -41,8 +40,8 @@ pub fn check(file: &Path) -> Result<()> {
             folder.display()
         ));
     }
-    // Pipes and devices are left alone: opening one can have effects. For a new file the folder is
-    // tried under a name of our own, so that nothing of another process is ever removed.
+    // Pipes and devices are not opened, which could have effects. For a new file the folder is
+    // tested with a temporary name, so that no other process' file is removed.
     let tried = match fs::metadata(file) {
         Ok(there) if !there.is_file() => Ok(()),
         Ok(_) => OpenOptions::new().append(true).open(file).map(drop),

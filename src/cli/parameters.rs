@@ -1,11 +1,11 @@
-//! The settings in the PNG's text chunk `parameters`, in the form that AUTOMATIC1111's web UI
-//! writes and other tools read: the prompt, the negative prompt, then one line of settings.
+//! The generation parameters in the PNG's text chunk `parameters`, in the form of AUTOMATIC1111's
+//! web UI that other tools read: the prompt, the negative prompt, then one line of settings.
 
 use croquis::diffusion::{Generated, Request};
 use croquis::random::RandomKind;
 use croquis::schedulers::{SchedulerKind, Spacing};
 
-/// The text of the chunk.
+/// The text of the chunk `parameters`.
 pub fn parameters(
     request: &Request,
     generated: &Generated,
@@ -52,7 +52,7 @@ pub fn parameters(
     text
 }
 
-/// The name that those tools have for a sampler, or ours.
+/// AUTOMATIC1111's name of a sampler, or croquis' name where there is none.
 fn sampler(kind: SchedulerKind) -> &'static str {
     match kind {
         SchedulerKind::Ddim => "DDIM",
@@ -73,7 +73,7 @@ fn sampler(kind: SchedulerKind) -> &'static str {
     }
 }
 
-/// The name that those tools have for a spacing, or ours.
+/// AUTOMATIC1111's name of a spacing ("Schedule type"), or croquis' name where there is none.
 fn schedule_type(spacing: Spacing) -> &'static str {
     match spacing {
         Spacing::Karras => "Karras",
@@ -83,7 +83,7 @@ fn schedule_type(spacing: Spacing) -> &'static str {
     }
 }
 
-/// A value that may hold separators is a JSON string.
+/// Quotes a value as a JSON string if it contains separators.
 fn quoted(value: &str) -> String {
     if value.contains([',', ':', '\n', '"']) {
         return serde_json::Value::from(value).to_string();

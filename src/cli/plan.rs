@@ -1,4 +1,4 @@
-//! `croquis plan`: what would run, and what it costs by the plan.
+//! `croquis plan`: prints the kernels of a picture and their cost, without running them.
 
 use super::options::{GpuOptions, ModelOptions};
 use super::terminal::print;
@@ -8,14 +8,15 @@ use croquis::kernels::Target;
 use croquis::shape::Storage;
 use std::collections::BTreeMap;
 
-/// What the command takes.
+/// The arguments of `croquis plan`.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
     #[command(flatten)]
     gpu: GpuOptions,
-    /// The limits to plan for: the device's own, or a browser's or a phone's, which need no device
+    /// The limits to plan for: those of the device, or of a browser or a phone, which need no
+    /// device
     #[arg(long, value_enum, default_value_t = Limits::Adapter)]
     limits: Limits,
 }
@@ -23,7 +24,7 @@ pub struct Arguments {
 /// The limits to plan for.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Limits {
-    /// All that the device allows
+    /// The device's limits
     Adapter,
     /// WebGPU's defaults, as in a browser
     Webgpu,
@@ -41,9 +42,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     print(summary(&plans))
 }
 
-/// What to plan for; only the limits of a device need one.
+/// The target of the plan; only `--limits adapter` opens a device.
 fn target(arguments: &Arguments) -> Result<Target> {
-    // Without a wish, what a GPU without 16-bit arithmetic in shaders gets.
+    // By default the storage type of a GPU without 16-bit arithmetic in shaders.
     let storage = arguments.gpu.storage.storage().unwrap_or(Storage::Packed);
     Ok(match arguments.limits {
         Limits::Adapter => arguments.gpu.open()?.target().clone(),
@@ -52,7 +53,7 @@ fn target(arguments: &Arguments) -> Result<Target> {
     })
 }
 
-/// A table of the phases and the cost of one picture.
+/// A table of the phases, and the total cost of one picture.
 fn summary(plans: &[(&'static str, Plan)]) -> String {
     let steps = plans.iter().find_map(|(_, plan)| {
         let timesteps = plan.input("timesteps")?;

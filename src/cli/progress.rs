@@ -1,28 +1,28 @@
-//! What moves while the user waits: only on a terminal.
+//! Progress bars, shown on a terminal only.
 
 use croquis::diffusion::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
 
-/// A line on standard error that shows how far the work is.
+/// A line on standard error that shows the progress of the work.
 pub struct Meter(ProgressBar);
 
 impl Meter {
-    /// Work whose length is not known yet.
+    /// A spinner for work of unknown length.
     pub fn waiting(message: &'static str) -> Meter {
         let bar = ProgressBar::new_spinner().with_message(message);
         bar.enable_steady_tick(Duration::from_millis(100));
         Meter(bar)
     }
 
-    /// Work of a number of parts.
+    /// A bar for a number of parts.
     pub fn counting(parts: usize) -> Meter {
         let bar = ProgressBar::new(parts as u64);
         bar.set_style(counted());
         Meter(bar)
     }
 
-    /// A download whose size is not known yet.
+    /// A bar for a download whose size is not known yet.
     #[cfg(feature = "hub")]
     pub fn bytes() -> Meter {
         let bar = ProgressBar::new(0);
@@ -31,7 +31,7 @@ impl Meter {
         Meter(bar)
     }
 
-    /// A part of a download has come.
+    /// Shows the progress of a download.
     #[cfg(feature = "hub")]
     pub fn transfer(&self, transfer: &croquis::hub::Transfer<'_>) {
         if self.0.length() != Some(transfer.total_bytes) {
@@ -43,7 +43,7 @@ impl Meter {
         self.0.set_position(transfer.bytes);
     }
 
-    /// A sampling step is done.
+    /// Shows a finished sampling step.
     pub fn step(&self, progress: &Progress) {
         let steps = progress.steps as u64;
         if self.0.length() != Some(steps) {
@@ -54,7 +54,7 @@ impl Meter {
         self.0.set_position(progress.step as u64);
     }
 
-    /// One part more is done.
+    /// Counts one more finished part.
     pub fn advance(&self) {
         self.0.inc(1);
     }

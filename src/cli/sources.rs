@@ -1,23 +1,23 @@
-//! The pictures that a picture is made from: to start from, to paint into, to be steered by.
+//! Options for input pictures: image to image, inpainting, ControlNet.
 
 use croquis::diffusion::{Control, ImageToImage, Mask, Request};
 use croquis::picture::Picture;
 use croquis::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Pictures to start from.
+/// Options for input pictures.
 #[derive(clap::Args)]
 pub struct SourceOptions {
-    /// A PNG to start from; its size is the result's
+    /// The input picture (PNG) of image to image; its size is the result's
     #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "height"])]
     image: Option<PathBuf>,
-    /// How much of --image may change: 0 keeps it, 1 ignores it [default: 0.8, with --mask 1]
+    /// Denoising strength: 0 keeps --image, 1 ignores it [default: 0.8, with --mask 1]
     #[arg(long, value_name = "F", requires = "image", allow_negative_numbers = true)]
     strength: Option<f32>,
-    /// A PNG over --image: white is painted anew, black stays to the byte
+    /// The mask over --image (PNG): white is repainted, black is kept byte for byte
     #[arg(long, value_name = "FILE", requires = "image")]
     mask: Option<PathBuf>,
-    /// Softens the border of --mask by a Gaussian of this standard deviation in pixels
+    /// Blurs the border of --mask by a Gaussian of this standard deviation in pixels
     #[arg(
         long,
         value_name = "F",
@@ -26,10 +26,11 @@ pub struct SourceOptions {
         allow_negative_numbers = true
     )]
     mask_blur: f32,
-    /// A PNG for --controlnet, such as white edges on black; its size is the result's
+    /// The control picture (PNG) of --controlnet, such as white edges on black; its size is the
+    /// result's
     #[arg(long, value_name = "FILE", requires = "controlnet", conflicts_with_all = ["width", "height"])]
     control_image: Option<PathBuf>,
-    /// How much --controlnet counts
+    /// Conditioning scale of --controlnet
     #[arg(
         long,
         value_name = "F",
@@ -38,16 +39,16 @@ pub struct SourceOptions {
         allow_negative_numbers = true
     )]
     control_scale: f32,
-    /// From which part of the steps on --controlnet counts
+    /// Fraction of the steps at which --controlnet starts
     #[arg(long, value_name = "F", requires = "controlnet", default_value_t = 0.0)]
     control_start: f64,
-    /// To which part of the steps --controlnet counts
+    /// Fraction of the steps at which --controlnet ends
     #[arg(long, value_name = "F", requires = "controlnet", default_value_t = 1.0)]
     control_end: f64,
 }
 
 impl SourceOptions {
-    /// Reads the pictures into a request.
+    /// Reads the pictures and sets them in a request.
     pub fn apply(&self, request: &mut Request) -> Result<()> {
         let open = |file: &Path, option: &'static str| {
             Picture::open(file).map_err(|error: Error| error.context(option))

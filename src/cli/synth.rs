@@ -1,12 +1,13 @@
-//! `croquis synth`: a whole model folder with random weights, for measurements at full size and
-//! for tests, where the real weights are too large or not public. It draws noise, not pictures.
+//! `croquis synth`: writes a model folder with random weights, for measurements and tests at full
+//! size where the real weights are too large or not public. Such a model generates noise, not
+//! pictures.
 
 mod random_weights;
 
 use super::progress::Meter;
 use super::terminal::{print, say};
 use clap::builder::PossibleValuesParser;
-use croquis::models::presets::{Component, Preset};
+use croquis::models::presets::{Preset, PresetComponent};
 use croquis::random::Generator;
 use croquis::{Error, ErrorKind, Result};
 use random_weights::{Dtype, header, write_values};
@@ -14,10 +15,10 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// What the command takes.
+/// The arguments of `croquis synth`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Which model
+    /// The preset to write
     #[arg(value_parser = PossibleValuesParser::new(Preset::NAMES))]
     preset: String,
     /// The folder to write, which must be empty or not exist yet
@@ -26,17 +27,17 @@ pub struct Arguments {
     /// The seed of the weights; the same seed gives the same bytes
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=u64::from(u32::MAX)))]
     seed: u64,
-    /// How weights are stored in the files
+    /// The type of the weights in the files
     #[arg(long, value_enum, default_value_t = Dtype::F16)]
     storage_dtype: Dtype,
 }
 
-/// Writes the folder and says where.
+/// Writes the folder and prints its path.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let preset = Preset::named(&arguments.preset)?;
     let folder = arguments.folder.as_path();
     refuse_what_is_there(folder)?;
-    for (path, text) in preset.texts() {
+    for (path, text) in preset.text_files() {
         let file = folder.join(path);
         create(&file)?.write_all(text.as_bytes()).map_err(|error| failed(&file, error))?;
     }
@@ -60,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     print(folder.display())
 }
 
-/// Only a folder without anything in it is written to.
+/// Refuses a folder that is not empty.
 fn refuse_what_is_there(folder: &Path) -> Result<()> {
     match fs::read_dir(folder) {
         Ok(mut entries) => match entries.next() {
@@ -76,9 +77,9 @@ fn refuse_what_is_there(folder: &Path) -> Result<()> {
     }
 }
 
-/// Configuration and weights of one part, a block of values at a time.
+/// Writes configuration and weights of one component, a block of values at a time.
 fn write_component(
-    component: &Component,
+    component: &PresetComponent,
     folder: &Path,
     dtype: Dtype,
     generator: &mut Generator,
@@ -102,7 +103,7 @@ fn write_component(
     write().map_err(|error| failed(&path, error))
 }
 
-/// A new file, and the folder that it lies in.
+/// Creates a file, and the folder that contains it.
 fn create(path: &Path) -> Result<File> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;

@@ -1,4 +1,4 @@
-//! `croquis txt2img`: from a prompt to PNG files.
+//! `croquis txt2img`: generates pictures from a prompt and writes PNG files.
 
 use super::additions::AdditionOptions;
 use super::latents::Latents;
@@ -17,37 +17,39 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What the command takes.
+/// The arguments of `croquis txt2img`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// What the picture should show
+    /// The prompt: what the picture should show
     prompt: String,
     /// The PNG file to write; an existing one is replaced
     #[arg(short, long, value_name = "FILE", default_value = "picture.png")]
     output: PathBuf,
-    /// What the picture should not show
+    /// The negative prompt: what the picture should not show
     #[arg(long, value_name = "S", default_value = "", allow_hyphen_values = true)]
     negative_prompt: String,
     /// The seed of the noise; the same seed gives the same picture [default: random]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// How many pictures to draw, with consecutive seeds
+    /// The number of pictures, with consecutive seeds
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9999))]
     count: u32,
-    /// Initial noise in place of the seed's: a tensor `latents` [C, h, w] of unit variance
+    /// Initial noise in place of the seed's: a safetensors file with a tensor `latents` [C, h, w]
+    /// of unit variance
     #[arg(long, value_name = "FILE")]
     latents: Option<PathBuf>,
-    /// Which other program a seed means the same noise as: `torch` (diffusers; PyTorch on a CPU) or
-    /// `philox` (AUTOMATIC1111's noise of a CUDA GPU)
+    /// The noise generator: `torch` (PyTorch on a CPU, as in diffusers) or `philox` (PyTorch on
+    /// CUDA, as in AUTOMATIC1111)
     #[arg(long, value_name = "NAME", default_value_t = RandomKind::Torch)]
     rng: RandomKind,
-    /// The layer of the text encoder that counts as its last: 1 is the model's own, 2 the one before
+    /// The last layer of the text encoder to use, counted from the end: 1 is the model's own, 2 the
+    /// one before
     #[arg(long, value_name = "N")]
     clip_skip: Option<usize>,
-    /// Take brackets in the prompts as words, not as weights like (word:1.2)
+    /// Read brackets in prompts as text, not as weights like (word:1.2)
     #[arg(long)]
     plain_prompts: bool,
-    /// Write a preview of every step to this PNG file
+    /// A PNG file for a preview, rewritten in every step
     #[arg(long, value_name = "FILE")]
     preview: Option<PathBuf>,
     #[command(flatten)]
@@ -63,7 +65,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Draws the pictures.
+/// Generates the pictures and writes them.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
     let files = output::names(&arguments.output, arguments.count);
@@ -92,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(latents) = latents {
         latents.apply(&model, &mut request)?;
     }
-    model.latent_shape(&request)?; // whatever is impossible is told before a device is opened
+    model.latent_shape(&request)?; // impossible requests fail before a device is opened
 
     let gpu = arguments.gpu.open()?;
     let mut diffusion = Diffusion::new(&gpu, model);
@@ -115,7 +117,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Draws one picture, writes it and says how it went.
+/// Generates one picture, writes it and prints its timing.
 fn draw(
     diffusion: &mut Diffusion,
     request: &Request,
@@ -162,9 +164,9 @@ fn draw(
     Ok(generated)
 }
 
-/// The seeds of all pictures, from the given one or a random one on.
+/// The seeds of all pictures, counted up from the given or a random one.
 fn seeds(arguments: &Arguments) -> Result<Vec<u64>> {
-    // PyTorch's generator takes 32 bits; the standard library seeds its hash maps at random.
+    // PyTorch's generator uses 32 bits; the standard library seeds its hash maps randomly.
     let random = || RandomState::new().hash_one(std::process::id()) & 0xffff_ffff;
     let first = arguments.seed.unwrap_or_else(random);
     let seeds = (0..u64::from(arguments.count)).map(|index| first.checked_add(index));
@@ -175,7 +177,7 @@ fn seeds(arguments: &Arguments) -> Result<Vec<u64>> {
     })
 }
 
-/// The line of JSON. Times are in seconds and summed over the pictures.
+/// The result as JSON. Times are in seconds, summed over the pictures.
 fn report(
     diffusion: &Diffusion,
     files: &[PathBuf],

@@ -129,7 +129,7 @@ impl<'d> Run<'d> {
             conditions.set(name, values);
         }
         let picture = request.control.as_ref().map(Control::values);
-        let given = [("pooled", texts.pooled), ("masked", masked), ("picture", picture)];
+        let given = [("text_embeds", texts.pooled), ("masked", masked), ("picture", picture)];
         for (name, values) in given {
             conditions.set(name, values.unwrap_or_default());
         }

@@ -35,8 +35,8 @@ impl Settings {
         let own = [self.height, self.width];
         let Framing { original_size, crop, target_size } = self.framing;
         let [original, target] = [original_size, target_size].map(|size| size.unwrap_or(own));
-        let sizes = [original[0], original[1], crop[0], crop[1], target[0], target[1]];
-        RequestValues { guidance_scale: self.guidance_scale, sizes: sizes.map(|v| v as f32) }
+        let ids = [original[0], original[1], crop[0], crop[1], target[0], target[1]];
+        RequestValues { guidance_scale: self.guidance_scale, time_ids: ids.map(|v| v as f32) }
     }
 
     /// Fills in the model's defaults and checks the request.

@@ -1,4 +1,4 @@
-//! One file's contents on their way into the cache: locked, resumed, verified, then renamed.
+//! Downloads one file's contents (a blob) into the cache: locked, resumed, verified, then renamed.
 
 use super::client::{Contents, Entry};
 use crate::error::{Error, ErrorKind, Result};
@@ -9,13 +9,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Connections in a row that bring nothing new before a download is given up.
+/// Number of connections in a row without new bytes after which a download is given up.
 const ATTEMPTS: u32 = 4;
 const BUFFER_BYTES: usize = 1 << 18;
 
-/// Where the contents of a file go.
+/// The contents of one file in the cache, complete or being downloaded.
 pub(super) struct Blob<'a> {
-    /// The name of the file, for messages.
+    /// The file's path in the repository, for messages.
     pub path: &'a str,
     pub entry: &'a Entry,
     pub folder: PathBuf,
@@ -32,12 +32,12 @@ impl Blob<'_> {
         fs::metadata(self.file()).is_ok_and(|found| found.len() == self.entry.bytes)
     }
 
-    /// Downloads what is missing. `open` asks for the contents from a byte on; `progress` is told
-    /// how many bytes are there and may stop the work, which can be continued later.
+    /// Downloads the missing bytes. `open` requests the contents from a byte on; `progress`
+    /// receives the number of bytes present and may stop the download, which can be resumed later.
     ///
     /// # Errors
-    /// Those of `open`; `Cancelled`; `Io` if the connection breaks again and again, or the disk
-    /// fails; `Format` if the contents are not those that the hub announced.
+    /// Those of `open`; `Cancelled`; `Io` if the connection breaks repeatedly or the disk fails;
+    /// `Format` if the contents differ from the size or checksum that the hub announced.
     pub fn download(
         &self,
         open: impl Fn(u64) -> Result<Contents>,
@@ -47,7 +47,8 @@ impl Blob<'_> {
         create_folder(&self.locks)?;
         let lock = self.locks.join(format!("{}.lock", self.entry.blob));
         let lock_file = File::create(&lock).map_err(|error| disk(&lock, error))?;
-        // Until another process that downloads the same has finished; released with the file.
+        // Waits for another process that downloads the same blob; the lock is released with the
+        // file.
         lock_file.lock().map_err(|error| disk(&lock, error))?;
         if self.exists() {
             return Ok(());
@@ -90,7 +91,8 @@ impl Blob<'_> {
         fs::rename(&partial, &target).map_err(|error| disk(&target, error))
     }
 
-    /// Writes what comes until it ends, and gives the error that ended it too early, if any.
+    /// Writes the received bytes until the response ends, and returns the error that ended it
+    /// early, if any.
     fn receive(
         &self,
         mut contents: Contents,
@@ -121,7 +123,7 @@ impl Blob<'_> {
         }
     }
 
-    /// Compares the checksum of a large file; of a small one the hub has told the size only.
+    /// Verifies the SHA-256 of a large file; for a small one the hub gives only the size.
     fn verify(&self, file: &mut File, partial: &Path) -> Result<()> {
         let Some(expected) = &self.entry.sha256 else { return Ok(()) };
         file.rewind().map_err(|error| disk(partial, error))?;
@@ -141,7 +143,7 @@ impl Blob<'_> {
         }
     }
 
-    /// Removes contents that are not what was announced.
+    /// Removes contents that differ from the announced ones.
     fn reject(
         &self,
         partial: &Path,
@@ -150,7 +152,7 @@ impl Blob<'_> {
         got: &str,
     ) -> Error {
         let message = format!(
-            "{}: {what}: expected {expected}, got {got}; what came was removed, download it again",
+            "{}: {what}: expected {expected}, got {got}; the received data was removed, download it again",
             self.path
         );
         match fs::remove_file(partial) {
@@ -162,7 +164,7 @@ impl Blob<'_> {
     fn broken(&self, received: u64, last: Option<Error>) -> Error {
         let (path, bytes) = (self.path, self.entry.bytes);
         let message = format!(
-            "{path}: got {received} of {bytes} bytes; what came is kept, and the same command \
+            "{path}: got {received} of {bytes} bytes; the received data is kept, and the same command \
              continues from there again"
         );
         let error = Error::new(ErrorKind::Io, message);
@@ -173,18 +175,18 @@ impl Blob<'_> {
     }
 }
 
-/// Forgets what follows a position, and writes there next.
+/// Truncates the file at a position and continues writing there.
 fn start_at(file: &mut File, position: u64) -> std::io::Result<()> {
     file.set_len(position)?;
     file.seek(SeekFrom::Start(position)).map(|_| ())
 }
 
-/// Makes a folder and those around it.
+/// Creates a folder and its parents.
 pub(super) fn create_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|error| disk(folder, error))
 }
 
-/// What to say when the cache cannot be written.
+/// The error for a cache that cannot be written.
 pub(super) fn disk(path: &Path, error: std::io::Error) -> Error {
     let message = format!("{}: the cache cannot be written", path.display());
     Error::new(ErrorKind::Io, message).with_source(error)

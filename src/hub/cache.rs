@@ -1,4 +1,4 @@
-//! The cache of one repository, in `huggingface_hub`'s layout:
+//! The cache folder of one repository, in `huggingface_hub`'s layout:
 //!
 //! ```text
 //! models--org--name/refs/main                  the commit that a branch or tag was at
@@ -36,12 +36,12 @@ impl Cache {
         self.folder.join("snapshots").join(commit)
     }
 
-    /// The file that says which commit a revision was at.
+    /// The path of the file with the commit of a revision (branch or tag).
     pub fn reference(&self, revision: &str) -> PathBuf {
         self.folder.join("refs").join(revision)
     }
 
-    /// The snapshot of a revision, if there is one, and what it has of the model.
+    /// Looks up the snapshot of a revision, if there is one, and which of the needed files it has.
     pub fn look_up(
         &self,
         repository: &Repository,
@@ -67,7 +67,7 @@ impl Cache {
         Ok((snapshot, selection))
     }
 
-    /// The snapshot of a branch or a tag by its reference, or of a commit.
+    /// Finds the snapshot of a commit, or that of a branch or tag by its reference.
     fn find(&self, revision: &str) -> Result<Option<PathBuf>> {
         let reference = read(&self.reference(revision))?.map(String::from_utf8);
         let commit = match reference {
@@ -86,11 +86,11 @@ impl Cache {
     }
 }
 
-/// A small file of the cache, or `None` if there is none.
+/// Reads a small file of the cache; `None` if it does not exist.
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        // A branch may be a folder of branches.
+        // A branch `a/b` makes `refs/a` a folder.
         Err(error)
             if matches!(
                 error.kind(),

@@ -1,7 +1,7 @@
-//! Requests to the hub: the list of a repository's files, and the contents of one.
+//! Requests to the hub: the file list of a repository, and the contents of a file.
 //!
-//! A request for a file is answered with a redirect to the server that has its contents. The token
-//! goes to the hub only, and the range of bytes to both.
+//! The hub answers a request for a file with a redirect to the server that has its contents. The
+//! token is sent to the hub only, the byte range to both.
 
 use super::options::HubOptions;
 use super::repository::{Repository, is_plain};
@@ -14,36 +14,37 @@ use ureq::config::RedirectAuthHeaders;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
-/// How long a server may be silent.
+/// Time without a byte from the server after which a request fails.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest list of files that is read.
+/// Limit of the file list's length.
 const MAX_LIST_BYTES: u64 = 16 << 20;
 
-/// The hub, as one user sees it.
+/// A client of the hub, with the user's endpoint and token.
 pub(super) struct Client<'a> {
     agent: Agent,
     options: &'a HubOptions,
 }
 
-/// The files of a repository at one commit.
+/// The file list of a repository at one commit.
 pub(super) struct Listing {
     pub commit: String,
     pub files: BTreeMap<String, Entry>,
 }
 
-/// What the hub tells of a file.
+/// A file in the hub's list: path, size and hashes.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub bytes: u64,
-    /// The name of its contents in the cache: the SHA-256 of a large file, Git's hash of another.
+    /// The blob's name in the cache: the SHA-256 of a large (LFS) file, Git's hash of another.
     pub blob: String,
-    /// The checksum of a large file.
+    /// The checksum of a large (LFS) file.
     pub sha256: Option<String>,
 }
 
-/// The contents of a file from some byte on.
+/// A response with a file's contents from some byte on.
 pub(super) struct Contents {
-    /// The first byte: what was asked for, or 0 from a server that does not know ranges.
+    /// The first byte of the response: the requested one, or 0 from a server without range
+    /// requests.
     pub from: u64,
     pub reader: Box<dyn Read>,
 }
@@ -59,11 +60,11 @@ impl<'a> Client<'a> {
         Client { agent: config.build().new_agent(), options }
     }
 
-    /// The files of a repository.
+    /// Requests the file list of a repository.
     ///
     /// # Errors
-    /// `NotFound` if there is no such repository or revision, `Argument` if it needs a token,
-    /// `Io` if the hub does not answer, `Format` if it answers something else.
+    /// `NotFound` if the repository or revision does not exist, `Argument` if it needs a token,
+    /// `Io` if the hub does not answer, `Format` if the answer is not a file list.
     pub fn list(&self, repository: &Repository) -> Result<Listing> {
         let revision = repository.revision().replace('/', "%2F");
         let (endpoint, name) = (&self.options.endpoint, repository.name());
@@ -74,7 +75,7 @@ impl<'a> Client<'a> {
         parse_list(&body).map_err(|error| error.context(url))
     }
 
-    /// The contents of a file from a byte on.
+    /// Requests the contents of a file from a byte on.
     ///
     /// # Errors
     /// As [`Client::list`].
@@ -123,7 +124,7 @@ impl<'a> Client<'a> {
             ),
             401 | 403 => (
                 ErrorKind::Argument,
-                format!("the token in HF_TOKEN does not open it; accept its conditions at {page}"),
+                format!("the token in HF_TOKEN has no access; accept its conditions at {page}"),
             ),
             404 => {
                 (ErrorKind::NotFound, format!("there is no such model, revision or file: {page}"))
@@ -138,13 +139,13 @@ fn failed(url: &str, error: ureq::Error) -> Error {
     Error::new(ErrorKind::Io, format!("{url}: no answer")).with_source(error)
 }
 
-/// The first byte by `Content-Range: bytes 5-9/10`.
+/// Parses the first byte of `Content-Range: bytes 5-9/10`.
 fn range_start(response: &Response<Body>) -> Option<u64> {
     let range = response.headers().get("content-range")?.to_str().ok()?;
     range.trim().strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
 }
 
-/// The answer to a request for the files.
+/// Parses the hub's answer to a request for the file list.
 fn parse_list(json: &[u8]) -> Result<Listing> {
     #[derive(Deserialize)]
     struct Answer {
@@ -169,7 +170,7 @@ fn parse_list(json: &[u8]) -> Result<Listing> {
         let message = "expected a list of a repository's files, got something else";
         Error::new(ErrorKind::Format, message).with_source(error)
     })?;
-    // These become names of files.
+    // Hashes become file names in the cache.
     let hash = |text: &str| text.len() >= 8 && is_plain(text);
     let refused = |what: &str, got: &str| {
         Error::new(ErrorKind::Format, format!("expected a hash of {what}, got {got:?}"))

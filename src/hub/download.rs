@@ -1,4 +1,4 @@
-//! A whole model from the hub into the cache.
+//! Downloads a whole model from the hub into the cache.
 
 use super::blob::{Blob, create_folder, disk};
 use super::cache::Cache;
@@ -13,30 +13,30 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How far a download is.
+/// The progress of a download.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Transfer<'a> {
     /// The file that is being downloaded, by its path in the repository.
     pub file: &'a str,
-    /// Bytes of all files that are in the cache.
+    /// Bytes of all files that are present in the cache.
     pub bytes: u64,
     /// Bytes of all files that the model needs.
     pub total_bytes: u64,
 }
 
-/// The folder of a model in the cache, or the one file that the name means, after downloading what
-/// the cache lacks. A snapshot that is
-/// complete is used as it is, and with [`offline`](HubOptions::offline) nothing else.
+/// Downloads the files of a model that the cache lacks; returns the model's folder in the cache, or
+/// the path of the single file that the name means. A complete snapshot is used as it is; with
+/// [`offline`](HubOptions::offline) nothing is downloaded.
 ///
-/// Blocks. `on_progress` is called every few hundred kilobytes, and stops the download with
-/// `Break`; a download that was stopped or broken goes on where it was the next time. Large files
-/// are verified by their SHA-256 and others by their size, and get their names only then.
+/// Blocks the thread. `on_progress` is called every few hundred kilobytes and stops the download
+/// with `Break`; a stopped or broken download is resumed by the next call. Large files are verified
+/// by their SHA-256 and others by their size before they get their names.
 ///
 /// # Errors
 /// As [`locate`]; `Argument` if the model needs a token (`HF_TOKEN`), `NotFound` if the hub has no
-/// such model or it lacks files, `Io` if the network or the disk fails, `Format` if what comes is
-/// not what was announced, `Cancelled`.
+/// such model or the model lacks files, `Io` if the network or the disk fails, `Format` if contents
+/// differ from what the hub announced, `Cancelled`.
 pub fn fetch(
     repository: &Repository,
     options: &HubOptions,
@@ -60,7 +60,7 @@ pub fn fetch(
     locate(repository, options)
 }
 
-/// A download of one commit.
+/// The download of one commit of a repository.
 struct Job<'a> {
     repository: &'a Repository,
     client: Client<'a>,
@@ -72,8 +72,8 @@ struct Job<'a> {
 type OnProgress<'p> = &'p mut dyn FnMut(&Transfer<'_>) -> ControlFlow<()>;
 
 impl Job<'_> {
-    /// Chooses what to download. The lists of components and of shards tell it, so that they are
-    /// downloaded first.
+    /// Selects the files to download. `model_index.json` and the shard indices determine them, so
+    /// these are downloaded first.
     fn select(&self, half: bool, on_progress: OnProgress<'_>) -> Result<Selection> {
         let has = |file: &str| self.listing.files.contains_key(file);
         let needs = match self.repository.file() {
@@ -131,7 +131,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// A repository that does not have what a model needs.
+    /// The error for a repository that lacks files of a model.
     fn incomplete(&self, missing: &[Need]) -> Error {
         let descriptions: Vec<_> = missing.iter().map(|need| need.describe()).collect();
         let what = match self.repository.file() {
@@ -156,13 +156,13 @@ impl Job<'_> {
     }
 }
 
-/// Gives contents their name in the snapshot: a relative link, or where the system has none a
-/// second name of the same file. A link whose contents are gone is replaced.
+/// Links a blob under the file's name in the snapshot: a relative link, or a hard link where the
+/// system has no symbolic ones. A link whose blob is gone is replaced.
 fn link(name: &Path, path: &str, blob: &Blob<'_>) -> Result<()> {
     if name.is_file() {
         return Ok(());
     }
-    at_once(name, |new| {
+    replace_atomically(name, |new| {
         #[cfg(unix)]
         let linked = {
             let up = "../".repeat(2 + path.matches('/').count());
@@ -177,15 +177,15 @@ fn link(name: &Path, path: &str, blob: &Blob<'_>) -> Result<()> {
     })
 }
 
-/// Writes a small file so that others see all of it or nothing.
+/// Writes a small file atomically.
 fn write_whole(file: &Path, text: &str) -> Result<()> {
-    at_once(file, |new| fs::write(new, text))
+    replace_atomically(file, |new| fs::write(new, text))
 }
 
-/// Makes a file under another name and gives it its own, in place of what may be there: others
-/// see the old one or the new one, and never none.
-fn at_once(file: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
-    // Several threads may make the same file at the same time, as several processes may.
+/// Creates a file under a temporary name with `make` and renames it, so that other processes see
+/// the old file or the new one, never a missing or partial one.
+fn replace_atomically(file: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
+    // The counter makes temporary names unique among threads.
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     if let Some(folder) = file.parent() {

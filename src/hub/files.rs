@@ -1,43 +1,44 @@
-//! Which files of a repository a model needs.
+//! Selects the files of a repository that a model needs.
 
 use super::repository::is_plain;
 use crate::checkpoint::folder::Index;
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
-/// The list of components, which tells what else is needed.
+/// The list of a model's components.
 pub(super) const INDEX: &str = "model_index.json";
 
-/// The components that croquis reads, in the order of their download; weights come after all else.
+/// Components without weights, in the order of their download; weights come after all else.
 const TOKENIZERS: [&str; 2] = ["tokenizer", "tokenizer_2"];
 const NETWORKS: [&str; 4] = ["text_encoder", "text_encoder_2", "vae", "unet"];
-/// What a model of Stable Diffusion has, where its list of components is not there to tell.
+/// The components of a Stable Diffusion model, assumed where `model_index.json` is missing.
 const USUAL: [&str; 5] = ["scheduler", "tokenizer", "text_encoder", "vae", "unet"];
 
-/// One thing that a model needs: all files of any one choice, the first being the best.
+/// A requirement of a model, with alternatives: all files of any one of them meet it; the first is
+/// preferred.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Need {
     choices: Vec<Vec<String>>,
     optional: bool,
 }
 
-/// What there is of the things that a model needs.
+/// The files selected for a model, and the requirements that are not met.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
-    /// The files to use, in the order of their download. The weights are last: where they are,
-    /// everything else is, also what is optional.
+    /// The files to use, in download order. Weights are last, so that a snapshot with weights has
+    /// everything else, optional files included.
     #[cfg_attr(not(feature = "hub"), allow(dead_code))]
     pub files: Vec<String>,
     pub missing: Vec<Need>,
 }
 
 impl Selection {
-    /// The indices of shards among the files.
+    /// The shard indices among the files.
     pub fn indices(&self) -> Vec<String> {
         self.files.iter().filter(|file| is_index(file)).cloned().collect()
     }
 
-    /// Adds what was chosen of other things.
+    /// Adds the selection for other requirements.
     pub fn extend(&mut self, more: Selection) {
         self.files.extend(more.files);
         self.missing.extend(more.missing);
@@ -45,17 +46,17 @@ impl Selection {
 }
 
 impl Need {
-    /// A file that must be there.
+    /// The requirement of a single file.
     pub fn file(path: String) -> Need {
         Need { choices: vec![vec![path]], optional: false }
     }
 
-    /// The files of the best choice.
+    /// The files of the preferred alternative.
     pub fn preferred(&self) -> impl Iterator<Item = &str> {
         self.choices.iter().take(1).flatten().map(String::as_str)
     }
 
-    /// The choices, in words. Indices of shards are no help to whom weights are missing.
+    /// The alternatives in words, for messages; shard indices are left out.
     pub fn describe(&self) -> String {
         let choices = self.choices.iter().filter(|files| !files.iter().any(|file| is_index(file)));
         let choices: Vec<_> = choices.map(|files| files.join(" and ")).collect();
@@ -66,10 +67,11 @@ impl Need {
     }
 }
 
-/// What a model needs by the text of its `model_index.json`, or what is usual without one.
+/// The requirements of a model by the text of its `model_index.json`, or those of Stable Diffusion
+/// without one.
 ///
 /// # Errors
-/// `Format` if the text is not a list of components, `Unsupported` if there is no UNet among them.
+/// `Format` if the text is not a list of components, `Unsupported` if it has no UNet.
 pub(super) fn needs(index: Option<&[u8]>, half: bool) -> Result<Vec<Need>> {
     let has: Box<dyn Fn(&str) -> bool> = match index {
         None => Box::new(|name| USUAL.contains(&name)),
@@ -98,8 +100,8 @@ pub(super) fn needs(index: Option<&[u8]>, half: bool) -> Result<Vec<Need>> {
     Ok(needs)
 }
 
-/// A network's weights, in 32 or 16 bits, whole or in shards. Of shards it is the index here, which
-/// tells [the others](shards).
+/// The requirement of a network's weights: f32 or f16, in one file or in shards. Of shards only the
+/// index is listed here, which names [the others](shards).
 fn weights(folder: &str, half: bool) -> Need {
     let stem = match folder.starts_with("text_encoder") {
         true => "model",
@@ -121,10 +123,10 @@ fn is_index(file: &str) -> bool {
     file.contains(".safetensors.index.")
 }
 
-/// The shards that an index lists; `path` is the index's own.
+/// The requirements of the shards that an index lists; `path` is that of the index.
 ///
 /// # Errors
-/// `Format` if it is no index, or lists something else than files beside it.
+/// `Format` if the text is not an index, or if a shard is not a file beside it.
 pub(super) fn shards(path: &str, text: &[u8]) -> Result<Vec<Need>> {
     let index = Index::parse(text).map_err(|error| error.context(path))?;
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -155,7 +157,7 @@ fn components(text: &[u8]) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Chooses among the files that there are.
+/// Selects among the existing files.
 pub(super) fn select(needs: Vec<Need>, has: impl Fn(&str) -> bool) -> Selection {
     let mut selection = Selection::default();
     for need in needs {

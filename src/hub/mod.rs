@@ -1,10 +1,10 @@
-//! Models by their name on the Hugging Face Hub, such as `org/name`: in the cache that all of its
-//! tools share, or downloaded into it.
+//! Models by their name on the Hugging Face Hub, such as `org/name`, from the cache that
+//! `huggingface_hub` and diffusers use, or downloaded into it.
 //!
-//! [`locate`] only looks into the cache, and is always there. `fetch`, of the feature `hub`,
-//! downloads what is missing: exactly the files that croquis reads, never `.bin` or `.ckpt`. A
-//! snapshot that is complete is used as it is, without asking the network. A name may also mean one
-//! file that is a whole model: `org/name/file.safetensors`.
+//! [`locate`] only looks into the cache and is always available. `fetch`, of the feature `hub`,
+//! downloads missing files: exactly those that croquis reads, never `.bin` or `.ckpt`. A complete
+//! snapshot is used without a request to the network. A name may also mean a single-file model:
+//! `org/name/file.safetensors`.
 //!
 //! ```no_run
 //! use croquis::diffusion::{Diffusion, ModelFiles};
@@ -18,13 +18,13 @@
 //! # }
 //! ```
 //!
-//! Names of files and folders, locks, environment variables and the protocol are those of the
-//! Python package `huggingface_hub` 2.4, so that each finds what the other downloaded.
+//! File and folder names, locks, environment variables and the protocol are those of the Python
+//! package `huggingface_hub` 2.4, so that each finds the other's downloads.
 //!
-//! The download is written on `ureq` and not on the crate `hf-hub`: that one, since 1.0, brings an
+//! The download is written on `ureq` instead of the crate `hf-hub`: since 1.0 that crate brings an
 //! asynchronous runtime and a second transfer protocol, and its blocking predecessor neither
-//! verified checksums nor locked against other processes. What is needed here is one request for
-//! the list of files and one a file.
+//! verifies checksums nor locks against other processes. croquis needs one request for the file
+//! list and one for each file.
 
 mod cache;
 mod files;
@@ -48,13 +48,13 @@ use cache::Cache;
 use files::Selection;
 use std::path::PathBuf;
 
-/// The folder of a model in the cache, which can be opened as a diffusers folder, or the one file
-/// that the name means.
+/// Looks a model up in the cache: returns its folder, which opens as a diffusers folder, or the
+/// path of the single file that the name means.
 ///
 /// # Errors
-/// `NotFound` with the list of files that are missing, where they were looked for and how to get
-/// them; `Format` if the model's list of components is damaged; `Unsupported` if it is not a model
-/// with a UNet; `Io` if the cache cannot be read.
+/// `NotFound` with the missing files, the cache's path and how to get them; `Format` if
+/// `model_index.json` is damaged; `Unsupported` if the model has no UNet; `Io` if the cache cannot
+/// be read.
 pub fn locate(repository: &Repository, options: &HubOptions) -> Result<PathBuf> {
     let cache = Cache::new(repository, options);
     let (snapshot, selection) = cache.look_up(repository, options)?;
@@ -67,7 +67,7 @@ pub fn locate(repository: &Repository, options: &HubOptions) -> Result<PathBuf> 
     }
 }
 
-/// What is missing, where it was looked for, and how to get it.
+/// The error for a model that is not complete in the cache.
 fn missing(
     repository: &Repository,
     options: &HubOptions,

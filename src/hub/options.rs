@@ -1,26 +1,26 @@
-//! Where the cache and the hub are.
+//! [`HubOptions`]: the cache folder, the hub's address and the access token.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::path::PathBuf;
 
-/// How models are found by their names.
+/// Options for the lookup of models: cache, hub address, token.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HubOptions {
-    /// The cache's folder, which holds `models--org--name`.
+    /// The cache folder, which contains `models--org--name`.
     pub cache: PathBuf,
     /// The hub's address, without a slash at its end.
     pub endpoint: String,
     /// The user's access token, for models that need one.
     pub token: Option<String>,
-    /// Whether the network must not be used.
+    /// Whether only the cache is used, without network requests.
     pub offline: bool,
-    /// Whether weights in 16 bits are preferred where a repository has both.
+    /// Whether f16 weights are preferred where a repository has both.
     pub half: bool,
 }
 
 impl HubOptions {
-    /// The choices that the environment makes, as for every tool of the hub:
+    /// The options from the environment variables that `huggingface_hub` reads:
     ///
     /// - the cache: `HF_HUB_CACHE`, else `HF_HOME`/hub, else `XDG_CACHE_HOME`/huggingface/hub, else
     ///   `~/.cache/huggingface/hub`;
@@ -30,7 +30,7 @@ impl HubOptions {
     /// - no network: `HF_HUB_OFFLINE` of 1, on, yes or true.
     ///
     /// # Errors
-    /// `Argument` if nothing tells where the cache is.
+    /// `Argument` if no variable determines the cache's folder.
     pub fn from_env() -> Result<Self> {
         let home = std::env::home_dir();
         let mut options = Self::from_variables(home, |name| std::env::var(name).ok())?;
@@ -64,7 +64,7 @@ impl HubOptions {
     }
 }
 
-/// The folder that holds the cache and the token.
+/// The folder with the cache and the token (`HF_HOME`).
 fn hugging_face_home(
     home: Option<PathBuf>,
     set: impl Fn(&str) -> Option<String>,
@@ -76,7 +76,7 @@ fn hugging_face_home(
     Some(caches.join("huggingface"))
 }
 
-/// The token in its file, if there is one.
+/// Reads the token file, if there is one.
 fn read_token() -> Option<String> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let file = set("HF_TOKEN_PATH").map(PathBuf::from);

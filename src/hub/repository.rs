@@ -1,12 +1,12 @@
-//! The name of a model on the hub.
+//! [`Repository`]: the name of a model on the hub.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
 use std::str::FromStr;
 
-/// A repository and a state of it: `org/name`, or `org/name@revision` with a branch, a tag or a
-/// commit; without one, the branch `main`. Or one file of it that is a whole model:
-/// `org/name/file.safetensors`, also in folders, also with a revision after it.
+/// A repository on the hub and its revision: `org/name`, or `org/name@revision` with a branch, a
+/// tag or a commit (`main` by default). Or a single-file model in it, `org/name/file.safetensors`,
+/// also in folders and with a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
     name: String,
@@ -15,23 +15,23 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Organisation and name: `org/name`.
+    /// The repository's name: `org/name`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The path of the one file that is meant, if it is one.
+    /// The path of the single-file model in the repository, if the name has one.
     pub fn file(&self) -> Option<&str> {
         self.file.as_deref()
     }
 
-    /// Branch, tag or commit.
+    /// The branch, tag or commit.
     pub fn revision(&self) -> &str {
         &self.revision
     }
 }
 
-/// Whether a text is safe as the name of a file: it becomes one in the cache.
+/// Whether a part of a name is safe as a file name; it becomes one in the cache.
 pub(super) fn is_plain(part: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (1..=128).contains(&part.len()) && !part.starts_with('.') && part.chars().all(allowed)
@@ -41,15 +41,15 @@ impl FromStr for Repository {
     type Err = Error;
 
     /// # Errors
-    /// `Argument` if it is not `org/name`, `org/name/file.safetensors` or `org/name/file.gguf`, with
-    /// or without `@revision`.
+    /// `Argument` if it is not `org/name`, `org/name/file.safetensors` or `org/name/file.gguf`,
+    /// with or without `@revision`.
     fn from_str(text: &str) -> Result<Self> {
         let (path, revision) = text.split_once('@').unwrap_or((text, "main"));
         let parts: Vec<&str> = path.split('/').collect();
         let plain =
             parts.iter().chain(&revision.split('/').collect::<Vec<_>>()).all(|p| is_plain(p));
         let (name, file) = match parts.as_slice() {
-            // Two parts that end like a file are a path that does not exist.
+            // Two parts that end like a model file are a path that does not exist, not `org/name`.
             [_, name] if !is_model(name) => (path.to_string(), None),
             [organisation, name, file @ ..] if is_model(path) => {
                 (format!("{organisation}/{name}"), Some(file.join("/")))
@@ -68,7 +68,7 @@ impl FromStr for Repository {
     }
 }
 
-/// Whether a file is one that a model can be.
+/// Whether a file's extension is that of a single-file model.
 pub(super) fn is_model(file: &str) -> bool {
     [".safetensors", ".gguf"].iter().any(|end| file.ends_with(end))
 }

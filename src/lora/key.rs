@@ -1,33 +1,33 @@
-//! What the keys of LoRA files say, layout by layout.
+//! Keys of LoRA files in the layouts of kohya's sd-scripts, peft, diffusers and ComfyUI.
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// A key, taken apart.
+/// A parsed key: the component, the layer and the role of one tensor of a LoRA.
 pub(super) struct Key {
-    /// diffusers' name of the component.
+    /// The component's name in diffusers.
     pub component: &'static str,
     pub module: Module,
-    pub part: Part,
+    pub role: TensorRole,
 }
 
-/// The name of a layer.
+/// The layer (PyTorch module) that a key names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Module {
-    /// Its path in the model: `down_blocks.0.attentions.0.proj_in`.
+    /// The module path in the model: `down_blocks.0.attentions.0.proj_in`.
     Path(String),
-    /// Its path with underscores for dots, as kohya's files have it.
+    /// The module path with underscores for dots, as in kohya's files.
     Flat(String),
 }
 
-/// What of a layer's change a tensor is.
+/// The role of a tensor in a layer's LoRA ΔW = alpha/rank · up · down.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(super) enum TensorRole {
     Up,
     Down,
     Alpha,
 }
 
-/// kohya's prefixes; the text encoders of SDXL are counted.
+/// kohya's prefixes; SDXL's text encoders are numbered.
 const FLAT: [(&str, &str); 4] = [
     ("lora_unet_", "unet"),
     ("lora_te_", "text_encoder"),
@@ -35,7 +35,7 @@ const FLAT: [(&str, &str); 4] = [
     ("lora_te2_", "text_encoder_2"),
 ];
 
-/// diffusers' prefixes, and ComfyUI's of the UNet.
+/// Prefixes of diffusers, and of ComfyUI for the UNet.
 const PATHS: [(&str, &str); 4] = [
     ("unet.", "unet"),
     ("diffusion_model.", "unet"),
@@ -43,31 +43,32 @@ const PATHS: [(&str, &str); 4] = [
     ("text_encoder_2.", "text_encoder_2"),
 ];
 
-/// What peft's wrapper puts before the names.
+/// The prefix that peft's wrapper adds to module paths.
 const WRAPPER: &str = "base_model.model.";
 
-/// Which end of a key means what: kohya's, peft's, and diffusers' three of before peft.
-const ENDS: [(&str, Part); 12] = [
-    (".lora_up.weight", Part::Up),
-    (".lora_down.weight", Part::Down),
-    (".lora_B.weight", Part::Up),
-    (".lora_A.weight", Part::Down),
-    (".lora.up.weight", Part::Up),
-    (".lora.down.weight", Part::Down),
-    (".lora_linear_layer.up.weight", Part::Up),
-    (".lora_linear_layer.down.weight", Part::Down),
-    (PROCESSOR_UP, Part::Up),
-    (PROCESSOR_DOWN, Part::Down),
-    (PROCESSOR_ALPHA, Part::Alpha),
-    (".alpha", Part::Alpha),
+/// The suffixes that tell a tensor's role: kohya's, peft's, and the three that diffusers used
+/// before peft.
+const ENDS: [(&str, TensorRole); 12] = [
+    (".lora_up.weight", TensorRole::Up),
+    (".lora_down.weight", TensorRole::Down),
+    (".lora_B.weight", TensorRole::Up),
+    (".lora_A.weight", TensorRole::Down),
+    (".lora.up.weight", TensorRole::Up),
+    (".lora.down.weight", TensorRole::Down),
+    (".lora_linear_layer.up.weight", TensorRole::Up),
+    (".lora_linear_layer.down.weight", TensorRole::Down),
+    (PROCESSOR_UP, TensorRole::Up),
+    (PROCESSOR_DOWN, TensorRole::Down),
+    (PROCESSOR_ALPHA, TensorRole::Alpha),
+    (".alpha", TensorRole::Alpha),
 ];
 
-/// The ends of keys where the LoRA belongs to an attention processor: `….processor.to_q_lora.up`.
+/// The suffixes of a LoRA on an attention processor (`….processor.to_q_lora.up`).
 const PROCESSOR_UP: &str = "_lora.up.weight";
 const PROCESSOR_DOWN: &str = "_lora.down.weight";
 const PROCESSOR_ALPHA: &str = "_lora.alpha";
 
-/// Parts of keys that are something else than LoRA.
+/// Marks of keys that belong to other methods than LoRA, and the name of the method.
 const OTHERS: [(&str, &str); 11] = [
     (".hada_", "LoHa"),
     (".lokr_", "LoKr"),
@@ -76,19 +77,20 @@ const OTHERS: [(&str, &str); 11] = [
     (".lora_mid.", "a CP decomposition (lora_mid)"),
     (".oft_", "OFT"),
     (".on_input", "(IA)³"),
-    (".diff", "whole differences of weights (diff)"),
+    (".diff", "full weight differences (diff)"),
     (".w_norm", "differences of norms"),
     (".b_norm", "differences of norms"),
-    ("bundle_emb.", "embeddings of words"),
+    ("bundle_emb.", "bundled textual inversions"),
 ];
 
-/// Takes a key apart.
+/// Parses a key.
 ///
 /// # Errors
-/// `Unsupported` if it belongs to a relative of LoRA, `Weights` if to nothing that is known.
+/// `Unsupported` if it belongs to another method (LoHa, LoKr, DoRA, …), `Weights` if the key is not
+/// known at all.
 pub(super) fn parse(key: &str) -> Result<Key> {
-    let end = ENDS.iter().find_map(|&(end, part)| Some((key.strip_suffix(end)?, end, part)));
-    let Some((rest, end, part)) = end else {
+    let end = ENDS.iter().find_map(|&(end, role)| Some((key.strip_suffix(end)?, end, role)));
+    let Some((rest, end, role)) = end else {
         let message = match OTHERS.iter().find(|(mark, _)| key.contains(mark)) {
             Some((_, kind)) => {
                 let message = format!("{key}: expected a plain LoRA, got {kind}");
@@ -102,12 +104,12 @@ pub(super) fn parse(key: &str) -> Result<Key> {
     };
     for (prefix, component) in FLAT {
         if let Some(module) = rest.strip_prefix(prefix) {
-            return Ok(Key { component, module: Module::Flat(module.into()), part });
+            return Ok(Key { component, module: Module::Flat(module.into()), role });
         }
     }
     let rest = rest.strip_prefix(WRAPPER).unwrap_or(rest);
     let named = PATHS.iter().find_map(|&(prefix, name)| Some((name, rest.strip_prefix(prefix)?)));
-    // Files of one component may leave its name out.
+    // A file for a single component may omit the component's name.
     let (component, path) = named.unwrap_or_else(|| {
         (if rest.starts_with("text_model.") { "text_encoder" } else { "unet" }, rest)
     });
@@ -115,15 +117,15 @@ pub(super) fn parse(key: &str) -> Result<Key> {
     let path = if [PROCESSOR_UP, PROCESSOR_DOWN, PROCESSOR_ALPHA].contains(&end) {
         attention_path(path)
     } else {
-        // The alpha of a layer stands beside its matrices or above them.
+        // The alpha of a layer is named beside its matrices or one level above them.
         let ends = [".lora", ".lora_linear_layer"];
         ends.iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path).into()
     };
-    Ok(Key { component, module: Module::Path(path), part })
+    Ok(Key { component, module: Module::Path(path), role })
 }
 
-/// The layer that an attention processor's `to_q`, `to_k`, `to_v`, `to_out` changes, in the UNet
-/// and in CLIP.
+/// The module path of the projection that an attention processor's `to_q`, `to_k`, `to_v` or
+/// `to_out` changes, in the UNet or in CLIP.
 fn attention_path(path: &str) -> String {
     let path = path.replace(".processor.", ".");
     let Some((attention, layer)) = path.rsplit_once('.') else { return path };

@@ -1,10 +1,10 @@
-//! LoRA files (Hu et al. 2021): low-rank changes of a model's weights, for
+//! LoRA files (Hu et al. 2021): low-rank changes of a model's weights, read as patches for
 //! [`Weights::set_patches`].
 //!
-//! A file names each changed layer once or twice removed from the model's own names, by the
-//! program that wrote it; [`Lora`] reads the layouts of kohya's sd-scripts, of peft, and of
-//! diffusers before it used peft. Linear layers and convolutions of any window can change. What is
-//! no plain product of two matrices (LoHa, LoKr, DoRA, CP) is refused.
+//! The keys of a file depend on the program that wrote it. [`Lora`] reads the layouts of kohya's
+//! sd-scripts, of peft, and of diffusers before it used peft, for linear layers and convolutions of
+//! any kernel size. Methods other than the plain product of two matrices (LoHa, LoKr, DoRA, CP) are
+//! refused.
 //!
 //! ```no_run
 //! use croquis::lora::Lora;
@@ -27,14 +27,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::weights::{LowRank, Source, Weights};
-use key::{Key, Module, Part};
-use names::Names;
+use key::{Key, Module, TensorRole};
+use names::LayerAliases;
 use scale::Scales;
 
-/// What to add to each weight, by its name; see [`Weights::set_patches`].
+/// Patches to add to the weights, by weight name; see [`Weights::set_patches`].
 pub type Patches = BTreeMap<String, Vec<LowRank>>;
 
-/// A LoRA file. Its numbers stay in the file until [`Lora::patches`] reads them.
+/// A LoRA file. Its values are not read before [`Lora::patches`].
 #[derive(Clone)]
 pub struct Lora {
     name: String,
@@ -43,7 +43,7 @@ pub struct Lora {
     scales: Scales,
 }
 
-/// The change of one layer, by the names of its tensors in the file.
+/// The LoRA of one layer: the names of its tensors in the file, and its rank.
 #[derive(Clone)]
 struct Layer {
     component: &'static str,
@@ -55,20 +55,20 @@ struct Layer {
 }
 
 impl Lora {
-    /// A LoRA in memory; `name` stands for the file in messages.
+    /// Opens a LoRA in memory; `name` stands for the file in messages.
     ///
     /// # Errors
-    /// `Format` if the file is damaged; `Weights` naming the key if there is a tensor that belongs
-    /// to no LoRA, or half of a product is missing or of another rank; `Unsupported` naming the
-    /// kind if it is LoHa, LoKr, DoRA, CP or another relative.
+    /// `Format` if the file is damaged; `Weights` naming the key if a tensor belongs to no LoRA, or
+    /// if one matrix of a pair is missing or of another rank; `Unsupported` naming the method if it
+    /// is LoHa, LoKr, DoRA, CP or another relative.
     pub fn from_bytes(name: impl Into<String>, source: impl Into<Source>) -> Result<Self> {
         let name = name.into();
         let weights = Weights::from_bytes(name.clone(), source)?;
         Self::new(name, weights)
     }
 
-    /// A LoRA file, memory-mapped as [`Weights::open`] does. For peft's
-    /// `adapter_model.safetensors`, the `adapter_config.json` beside it tells the scale.
+    /// Opens a LoRA file, memory-mapped as by [`Weights::open`]. Beside peft's
+    /// `adapter_model.safetensors`, the `adapter_config.json` gives the scale.
     ///
     /// # Errors
     /// `NotFound` or `Io` with the path; else as [`Lora::from_bytes`].
@@ -89,27 +89,28 @@ impl Lora {
         lora.with_adapter_config(&place, &bytes)
     }
 
-    /// The same LoRA with the scale that peft's `adapter_config.json` tells: α/r, or α/√r where it
-    /// is rank-stabilised. `name` stands for that file in messages. Other files tell the scale
-    /// themselves.
+    /// The same LoRA with the scale of peft's `adapter_config.json`: α/r, or α/√r if it is
+    /// rank-stabilised (rsLoRA). `name` stands for that file in messages. Files of other layouts
+    /// contain their scale.
     ///
     /// # Errors
-    /// `Format` if `config` is no such configuration.
+    /// `Format` if `config` is not a configuration of peft.
     pub fn with_adapter_config(mut self, name: &str, config: &[u8]) -> Result<Self> {
         self.scales = Scales::adapter_config(name, config)?;
         Ok(self)
     }
 
     fn new(name: String, weights: Weights) -> Result<Self> {
-        let mut found: BTreeMap<(&'static str, Module), BTreeMap<Part, String>> = BTreeMap::new();
+        let mut found: BTreeMap<(&'static str, Module), BTreeMap<TensorRole, String>> =
+            BTreeMap::new();
         for key in weights.names() {
-            let Key { component, module, part } =
+            let Key { component, module, role } =
                 key::parse(key).map_err(|error| error.context(&name))?;
             if let Some(twin) =
-                found.entry((component, module)).or_default().insert(part, key.into())
+                found.entry((component, module)).or_default().insert(role, key.into())
             {
                 let message =
-                    format!("{name}: expected one name for a matrix, got {twin} and {key}");
+                    format!("{name}: expected one tensor for each matrix, got {twin} and {key}");
                 return Err(Error::new(ErrorKind::Weights, message));
             }
         }
@@ -119,8 +120,8 @@ impl Lora {
         }
         let mut layers = Vec::new();
         for ((component, module), mut parts) in found {
-            let (up, down) = (parts.remove(&Part::Up), parts.remove(&Part::Down));
-            let alpha = parts.remove(&Part::Alpha);
+            let (up, down) = (parts.remove(&TensorRole::Up), parts.remove(&TensorRole::Down));
+            let alpha = parts.remove(&TensorRole::Alpha);
             let (Some(up), Some(down)) = (&up, &down) else {
                 let got = up.or(down).or(alpha).unwrap_or_default();
                 let message = format!("{name}: expected an up and a down matrix, got only {got}");
@@ -134,28 +135,28 @@ impl Lora {
         Ok(Lora { name, weights, layers, scales })
     }
 
-    /// The name for messages: the file.
+    /// The file's name, for messages.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The components that change: `unet`, `text_encoder`, `text_encoder_2`.
+    /// The components that the file changes: `unet`, `text_encoder`, `text_encoder_2`.
     pub fn components(&self) -> BTreeSet<&'static str> {
         self.layers.iter().map(|layer| layer.component).collect()
     }
 
-    /// What to add to the weights of a component, times `weight`; none if the file does not change
+    /// The patches for the weights of a component, times `weight`; none if the file does not change
     /// that component.
     ///
-    /// `names` are the component's weights under diffusers' names; those of a text encoder may
-    /// lack the prefix `text_model.`. `ldm` has pairs of prefixes, the original Stable Diffusion's
-    /// and diffusers', such as `("input_blocks.1.1", "down_blocks.0.attentions.0")`: kohya's files
-    /// for SDXL name the UNet's layers by the former. What is inside a ResBlock has two names
-    /// anyway, and needs no pairs.
+    /// `names` are the component's weight names in diffusers; those of a text encoder may lack the
+    /// prefix `text_model.`. `ldm` has pairs of block prefixes, in the original Stable Diffusion
+    /// layout and in diffusers', such as `("input_blocks.1.1", "down_blocks.0.attentions.0")`:
+    /// kohya's files for SDXL use the original names for the UNet's layers. Layers inside a
+    /// ResBlock are known by both names and need no pairs.
     ///
     /// # Errors
-    /// `Weights` if there are layers that the component lacks, naming some of them, or that could
-    /// be several; if a number is not finite; or as [`Weights::values`].
+    /// `Weights` if the component lacks some of the layers (the message names a few), or if a key
+    /// fits several layers; if a value is not finite; or as [`Weights::values`].
     pub fn patches(
         &self,
         component: &str,
@@ -164,7 +165,7 @@ impl Lora {
         weight: f32,
     ) -> Result<Patches> {
         let layers = || self.layers.iter().filter(|layer| layer.component == component);
-        let known = Names::new(names, ldm);
+        let known = LayerAliases::new(names, ldm);
         let mut patches = Patches::new();
         let mut unknown = Vec::new();
         for layer in layers() {
@@ -186,7 +187,7 @@ impl Lora {
         let some = unknown.join(", ");
         let message = if count == all {
             format!(
-                "{}: this LoRA is for another family of models: none of its {all} layers of \
+                "{}: this LoRA is for another model family: none of its {all} layers of \
                  {component} exists here; it has {some}",
                 self.name
             )
@@ -210,7 +211,7 @@ impl Lora {
     }
 }
 
-/// The patches of several LoRAs for the same component, which add up.
+/// Joins the patches of several LoRAs for the same component; their changes add up.
 pub fn sum(patches: impl IntoIterator<Item = Patches>) -> Patches {
     let mut sum = Patches::new();
     for (name, more) in patches.into_iter().flatten() {
@@ -219,7 +220,7 @@ pub fn sum(patches: impl IntoIterator<Item = Patches>) -> Patches {
     sum
 }
 
-/// The rank of a product of up `[O, r]` or `[O, r, 1, 1]` and down `[r, I]` or `[r, I, kh, kw]`.
+/// The rank r of a pair: up `[O, r]` or `[O, r, 1, 1]` and down `[r, I]` or `[r, I, kh, kw]`.
 fn rank(weights: &Weights, up: &str, down: &str) -> Result<usize> {
     let shape = |name: &str| weights.shape(name).unwrap_or_default();
     if let ([_, rank, rest @ ..], [same, _, ..]) = (shape(up), shape(down))

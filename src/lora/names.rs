@@ -1,4 +1,4 @@
-//! The names under which files speak of a model's layers, made from the model's own.
+//! The names of a component's layers in LoRA files, derived from the model's weight names.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,29 +6,30 @@ use super::key::Module;
 use crate::checkpoint::blocks::RESNET;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The weights of a component by all names that their layers go by.
-pub(super) struct Names<'a> {
+/// A component's weights, by every name that a LoRA file may use for their layers.
+pub(super) struct LayerAliases<'a> {
     paths: HashMap<String, BTreeSet<&'a str>>,
     flat: HashMap<String, BTreeSet<&'a str>>,
 }
 
-impl<'a> Names<'a> {
-    /// `names` and `ldm` as of [`super::Lora::patches`].
+impl<'a> LayerAliases<'a> {
+    /// Collects the names; arguments as of [`super::Lora::patches`].
     pub(super) fn new(names: &[&'a str], ldm: &[(String, String)]) -> Self {
         let (mut paths, mut flat) = (HashMap::new(), HashMap::new());
         for &name in names {
             let Some(module) = name.strip_suffix(".weight") else { continue };
             for path in aliases(module, ldm) {
-                // Layers whose names differ in their dots only share an entry; `find` refuses it.
+                // Layers that are equal but for dots and underscores share an entry; `find` refuses
+                // such a key.
                 let underscored = path.replace('.', "_");
                 flat.entry(underscored).or_insert_with(BTreeSet::new).insert(name);
                 paths.entry(path).or_insert_with(BTreeSet::new).insert(name);
             }
         }
-        Names { paths, flat }
+        LayerAliases { paths, flat }
     }
 
-    /// The weight of a layer, if the component has that layer.
+    /// The weight of a layer, if the component has it; an error if the key fits several layers.
     pub(super) fn find(&self, module: &Module) -> Result<Option<&'a str>> {
         let (found, module) = match module {
             Module::Path(path) => (self.paths.get(path), path),
@@ -45,7 +46,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// All paths of a layer: diffusers', with and without CLIP's prefix, and the original Stable
+/// All module paths of a layer: diffusers', with and without `text_model.`, and the original Stable
 /// Diffusion's.
 fn aliases(module: &str, ldm: &[(String, String)]) -> Vec<String> {
     let mut aliases = vec![module.to_string(), format!("text_model.{module}")];

@@ -1,5 +1,5 @@
-//! The scale of a product where the file has no alpha for it: α/r, or α/√r (rank-stabilised,
-//! Kalajdzievski 2023), by peft's configuration. Without one, α = r and the scale is 1.
+//! The scale of LoRAs whose file has no alpha tensors, from peft's configuration: α/r, or α/√r
+//! (rank-stabilised, Kalajdzievski 2023). Without a configuration α = r and the scale is 1.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,23 @@ use serde_json::{Map, Value};
 use super::key::Module;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where diffusers saves peft's configurations of all components in the file's metadata.
+/// The metadata key under which diffusers saves peft's configurations of all components.
 const METADATA: &str = "lora_adapter_metadata";
 
 /// The components that a LoRA may change.
 const COMPONENTS: [&str; 3] = ["unet", "text_encoder", "text_encoder_2"];
 
-/// Configurations by component.
+/// peft's configurations by component.
 #[derive(Clone, Default)]
 pub(super) struct Scales(BTreeMap<String, Config>);
 
-/// The keys of peft's `LoraConfig` that tell the scale.
+/// The keys of peft's `LoraConfig` that determine the scale.
 #[derive(Clone, Deserialize)]
 struct Config {
     lora_alpha: f64,
     #[serde(default)]
     use_rslora: bool,
-    /// α of layers that have another one, by the end of their path.
+    /// α of layers that have a different one, by the end of their module path.
     #[serde(default)]
     alpha_pattern: BTreeMap<String, f64>,
 }
@@ -52,7 +52,8 @@ impl Scales {
         Ok(scales)
     }
 
-    /// From the file that peft saves beside the weights of one model; its name is for messages.
+    /// Reads peft's `adapter_config.json`, which applies to every component; `name` is for
+    /// messages.
     pub(super) fn adapter_config(name: &str, bytes: &[u8]) -> Result<Self> {
         let config: Config = serde_json::from_slice(bytes).map_err(|error| bad(name, error))?;
         Ok(Scales(COMPONENTS.map(|component| (component.into(), config.clone())).into()))
@@ -64,8 +65,8 @@ impl Scales {
         let (Module::Path(path) | Module::Flat(path)) = module;
         let mut alpha = config.lora_alpha;
         for (pattern, other) in &config.alpha_pattern {
-            // peft reads these as regular expressions; diffusers writes plain paths, since 2025
-            // with ^ before them.
+            // peft reads these keys as regular expressions; diffusers writes plain paths, since
+            // 2025 with ^ before them.
             let (whole, layer) = match pattern.strip_prefix('^') {
                 Some(layer) => (true, layer),
                 None => (false, pattern.as_str()),

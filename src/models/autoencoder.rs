@@ -1,5 +1,5 @@
-//! The variational autoencoder between pictures and latents (diffusers' `AutoencoderKL`; Kingma &
-//! Welling, arXiv 1312.6114, as in Rombach et al., arXiv 2112.10752).
+//! The variational autoencoder: encodes pictures as latents and decodes latents (diffusers'
+//! `AutoencoderKL`; Kingma & Welling, arXiv 1312.6114, as in Rombach et al., arXiv 2112.10752).
 
 use super::blocks::{attention, resnet, upsample};
 use crate::error::{Error, ErrorKind, Result};
@@ -7,22 +7,23 @@ use crate::graph::{AttentionShape, Scope, Tensor};
 use crate::kernels::attention::Form;
 use serde::Deserialize;
 
-/// Every norm of the autoencoder.
+/// Epsilon of every group norm of the autoencoder.
 const EPSILON: f64 = 1e-6;
 
-/// The keys of an `AutoencoderKL`'s `config.json` that weights do not tell.
+/// The keys of an `AutoencoderKL`'s `config.json` that weight shapes do not show.
 #[derive(Clone, Debug, Deserialize)]
 pub struct AutoencoderConfig {
-    /// Latents are multiplied by this for the UNet, and divided by it before decoding.
+    /// Factor of the latents: encoded latents are multiplied by it for the UNet and divided by it
+    /// before decoding.
     #[serde(default = "default_scaling")]
     pub scaling_factor: f32,
     /// Channels of the latents.
     #[serde(default = "default_latents")]
     pub latent_channels: usize,
-    /// Widths of the levels; each level but the last halves height and width.
+    /// Channels of the levels; each level but the last halves height and width.
     pub block_out_channels: Vec<usize>,
-    /// Whether Stable Diffusion XL's driver has to keep 16-bit storage away from it, where the
-    /// activations of the original weights overflow. `false` for weights that were repaired.
+    /// Whether SDXL's autoencoder must not use 16-bit storage, in which the activations of the
+    /// original weights overflow; `false` for repaired ones such as `sdxl-vae-fp16-fix`.
     #[serde(default = "default_upcast")]
     pub force_upcast: bool,
     #[serde(default = "default_groups")]
@@ -49,10 +50,11 @@ fn default_upcast() -> bool {
 }
 
 impl AutoencoderConfig {
-    /// Checks what the decoder relies on; `file` names the configuration in messages.
+    /// Checks the values that encoder and decoder depend on; `file` is the configuration's name for
+    /// messages.
     ///
     /// # Errors
-    /// `Config`, by key.
+    /// `Config` naming the key.
     pub fn check(&self, file: &str) -> Result<()> {
         if self.block_out_channels.is_empty() || self.block_out_channels.len() > 8 {
             return Err(Error::new(
@@ -90,9 +92,9 @@ impl AutoencoderConfig {
         1 << (self.block_out_channels.len() - 1)
     }
 
-    /// Latents `[…, L]` of the UNet as [`decode`] reads them:
-    /// z·`latents_std`/`scaling_factor` + `latents_mean` + `shift_factor`, where the last three of
-    /// the four are 1, 0 and 0 unless the configuration names them.
+    /// Converts latents `[…, L]` of the UNet to the input of [`decode`]:
+    /// z·`latents_std`/`scaling_factor` + `latents_mean` + `shift_factor`. Without these keys
+    /// `latents_std` is 1, `latents_mean` and `shift_factor` are 0.
     pub fn unscale(&self, latents: &mut [f32]) {
         let shift = self.shift_factor.unwrap_or(0.0);
         for pixel in latents.chunks_exact_mut(self.latent_channels.max(1)) {
@@ -103,8 +105,8 @@ impl AutoencoderConfig {
         }
     }
 
-    /// The inverse of [`unscale`](AutoencoderConfig::unscale): latents `[…, L]` that were sampled
-    /// from what [`encode`] makes, as the UNet reads them.
+    /// Converts latents `[…, L]` sampled from the output of [`encode`] to those of the UNet: the
+    /// inverse of [`unscale`](AutoencoderConfig::unscale).
     pub fn scale(&self, latents: &mut [f32]) {
         let shift = self.shift_factor.unwrap_or(0.0);
         for pixel in latents.chunks_exact_mut(self.latent_channels.max(1)) {
@@ -115,7 +117,7 @@ impl AutoencoderConfig {
         }
     }
 
-    /// Mean and standard deviation of a channel, where the configuration has them.
+    /// Mean and standard deviation of a latent channel; 0 and 1 without a configuration.
     fn distribution(&self, channel: usize) -> [f32; 2] {
         let value = |values: &Option<Vec<f32>>, otherwise| {
             values.as_ref().and_then(|values| values.get(channel).copied()).unwrap_or(otherwise)
@@ -124,8 +126,8 @@ impl AutoencoderConfig {
     }
 }
 
-/// Latents `[N, h, w, L]`, already [unscaled](AutoencoderConfig::unscale), to a picture `[N, H, W, 3]`
-/// in about [-1, 1].
+/// The decoder: [unscaled](AutoencoderConfig::unscale) latents `[N, h, w, L]` to a picture
+/// `[N, H, W, 3]` in about [-1, 1].
 pub fn decode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, latents: Tensor<'g>) -> Tensor<'g> {
     m.ignore("encoder.");
     m.ignore("quant_conv.");
@@ -145,8 +147,8 @@ pub fn decode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, latents: Tensor<'g>
     m.conv("conv_out", x).tap(&m.at("conv_out"))
 }
 
-/// A picture `[N, H, W, 3]` in [-1, 1] to the mean and log-variance of its latents,
-/// `[N, h, w, 2·L]`; not yet [scaled](AutoencoderConfig::scale).
+/// The encoder: a picture `[N, H, W, 3]` in [-1, 1] to the mean and log-variance of its latents,
+/// `[N, h, w, 2·L]`, not yet [scaled](AutoencoderConfig::scale).
 pub fn encode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, image: Tensor<'g>) -> Tensor<'g> {
     m.ignore("decoder.");
     m.ignore("post_quant_conv.");
@@ -159,7 +161,8 @@ pub fn encode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, image: Tensor<'g>) 
             x = resnet(&block, x, None, groups, EPSILON);
         }
         for block in m.each("downsamplers") {
-            // Zeros at the bottom and on the right only.
+            // Padding at the bottom and on the right only, as diffusers' `Downsample2D` of the
+            // encoder.
             x = block.conv_with("conv", x, 2, [0, 1, 0, 1]).tap(&block);
         }
     }
@@ -172,7 +175,7 @@ pub fn encode<'g>(m: &Scope<'g>, config: &AutoencoderConfig, image: Tensor<'g>) 
     }
 }
 
-/// Two ResBlocks with self-attention of one head between them.
+/// The mid block: two ResBlocks with single-head self-attention between them.
 fn middle<'g>(m: &Scope<'g>, mut x: Tensor<'g>, groups: usize) -> Tensor<'g> {
     let m = m.at("mid_block");
     let attentions = m.each("attentions");
@@ -191,7 +194,7 @@ fn self_attention<'g>(m: &Scope<'g>, x: Tensor<'g>, groups: usize) -> Tensor<'g>
     let h = if m.has("to_q") {
         attention(m, h, h, shape)
     } else {
-        // Names of diffusers before 0.18.
+        // Layer names of diffusers before 0.18.
         let (q, k, v) = (m.linear("query", h), m.linear("key", h), m.linear("value", h));
         m.mark();
         m.linear("proj_attn", q.attend(k, v, shape))

@@ -1,10 +1,11 @@
-//! Blocks that the UNets and the autoencoder share.
+//! Blocks shared by the UNets and the autoencoder: ResBlock, resampling, transformer, attention.
 
 use crate::graph::{AttentionShape, Scope, Tensor};
 use crate::kernels::activation::Function;
 use crate::kernels::attention::Form;
 
-/// What the time embedding is to a ResBlock.
+/// The time embeddings of all sampling steps, and the selection of the current one; input of the
+/// ResBlocks.
 #[derive(Clone, Copy)]
 pub(super) struct Time<'g> {
     /// `[S, T]`: SiLU of the embeddings of all S sampling steps.
@@ -13,7 +14,7 @@ pub(super) struct Time<'g> {
     pub step: Tensor<'g>,
 }
 
-/// ResBlock (He et al., arXiv 1512.03385, as in Ho et al., arXiv 2006.11239):
+/// The ResBlock (He et al., arXiv 1512.03385, as in Ho et al., arXiv 2006.11239):
 /// x + conv2(silu(norm2(conv1(silu(norm1(x))) + proj(silu(temb))))).
 pub(super) fn resnet<'g>(
     m: &Scope<'g>,
@@ -31,7 +32,7 @@ pub(super) fn resnet<'g>(
     (shortcut + h).tap(m)
 }
 
-/// 3×3 convolution, whole or separable (depthwise, then pointwise), as the weights say.
+/// A 3×3 convolution, plain or separable (depthwise, then pointwise) according to the weights.
 pub(super) fn conv3x3<'g>(m: &Scope<'g>, name: &str, x: Tensor<'g>) -> Tensor<'g> {
     let conv = m.at(name);
     if conv.has("depthwise") {
@@ -41,7 +42,7 @@ pub(super) fn conv3x3<'g>(m: &Scope<'g>, name: &str, x: Tensor<'g>) -> Tensor<'g
     }
 }
 
-/// Halves height and width by a 3×3 convolution of stride 2 with padding 1, whole or separable.
+/// Downsampling by two: a 3×3 convolution of stride 2 with padding 1, plain or separable.
 pub(super) fn downsample<'g>(m: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
     let conv = m.at("conv");
     if conv.has("depthwise") {
@@ -51,30 +52,31 @@ pub(super) fn downsample<'g>(m: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
     }
 }
 
-/// Doubles height and width by nearest neighbour, then a 3×3 convolution; where `like` was halved
-/// from an odd size, its size is met.
+/// Upsampling by two: nearest neighbour, then a 3×3 convolution. With `like`, the result has its
+/// height and width, which may be odd.
 pub(super) fn upsample<'g>(m: &Scope<'g>, x: Tensor<'g>, like: Option<Tensor<'g>>) -> Tensor<'g> {
     conv3x3(m, "conv", x.upsample(like)).tap(m)
 }
 
-/// What distinguishes one family's transformer blocks from another's.
+/// Settings of the transformer blocks that differ between model families.
 #[derive(Clone, Copy)]
 pub(super) struct TransformerStyle {
-    /// Heads of the attentions.
+    /// Number of attention heads.
     pub heads: usize,
-    /// Softmax or ReLU attention.
+    /// The attention's form: softmax or ReLU.
     pub form: Form,
-    /// The gate of the feed-forward: GELU (GEGLU) or SiLU (SwiGLU).
+    /// The activation of the feed-forward's gate: GELU (GEGLU) or SiLU (SwiGLU).
     pub gate: Function,
-    /// Groups of the entry norm.
+    /// Groups of the group norm at the transformer's entry.
     pub groups: usize,
-    /// Epsilon of the entry norm.
+    /// Epsilon of that group norm.
     pub norm_epsilon: f64,
     /// Epsilon of the layer norms.
     pub layer_norm_epsilon: f64,
 }
 
-/// Spatial transformer (Rombach et al., arXiv 2112.10752): pixels are tokens.
+/// The spatial transformer (diffusers' `Transformer2DModel`; Rombach et al., arXiv 2112.10752),
+/// with pixels as tokens.
 pub(super) fn transformer<'g>(
     m: &Scope<'g>,
     x: Tensor<'g>,
@@ -89,8 +91,8 @@ pub(super) fn transformer<'g>(
     (m.linear("proj_out", h).view(x.shape()) + x).tap(m)
 }
 
-/// Self-attention, cross-attention and a gated feed-forward, each with a residual; an attention
-/// without weights is left out.
+/// A transformer block: self-attention, cross-attention and a gated feed-forward, each with a
+/// residual; an attention without weights is left out.
 fn transformer_block<'g>(
     m: &Scope<'g>,
     mut h: Tensor<'g>,

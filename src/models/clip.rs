@@ -8,25 +8,25 @@ use crate::kernels::attention::Form;
 use crate::weights::Weights;
 use serde::Deserialize;
 
-/// The table of token embeddings, `[vocabulary, D]`.
+/// Name of the token embedding table, `[vocabulary, D]`.
 pub const TOKENS: &str = "embeddings.token_embedding.weight";
-/// The table of position embeddings, `[tokens, D]`.
+/// Name of the position embedding table, `[tokens, D]`.
 pub const POSITIONS: &str = "embeddings.position_embedding.weight";
 
-/// The keys of a `CLIPTextModel`'s `config.json` that weights do not tell.
+/// The keys of a `CLIPTextModel`'s `config.json` that weight shapes do not show.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ClipConfig {
-    /// The number of tokens, padding included.
+    /// Number of token ids in a row, padding included.
     #[serde(default = "default_tokens")]
     pub max_position_embeddings: usize,
     num_attention_heads: usize,
-    /// How many of the layers in the file are the model's; `None` is all.
+    /// Number of the file's layers that the model uses; `None` is all.
     num_hidden_layers: Option<usize>,
     #[serde(default = "default_activation")]
     hidden_act: String,
     #[serde(default = "default_epsilon")]
     layer_norm_eps: f64,
-    /// CLIP's own where it is missing.
+    /// Id of the end-of-text token; CLIP's own if it is missing.
     eos_token_id: Option<u32>,
 }
 
@@ -40,9 +40,9 @@ fn default_epsilon() -> f64 {
     1e-5
 }
 
-/// CLIP's id of the end of a text.
+/// CLIP's end-of-text id.
 const EOS: u32 = 49_407;
-/// The end's id in configurations from before transformers 4.31, which is no id of theirs.
+/// The wrong `eos_token_id` in configurations from before transformers 4.31.
 const UNKNOWN_EOS: u32 = 2;
 
 impl ClipConfig {
@@ -54,8 +54,8 @@ impl ClipConfig {
         }
     }
 
-    /// Where in a row of ids the pooled embedding is taken: at the first end of text, as
-    /// transformers does. Configurations that do not know the end's id (2) take the largest id.
+    /// The position of the pooled embedding in a row of ids: the first end-of-text token, as in
+    /// transformers. With the wrong `eos_token_id` 2 it is the position of the largest id.
     pub fn pooled_position(&self, ids: &[u32]) -> usize {
         let wanted = match self.eos_token_id.unwrap_or(EOS) {
             UNKNOWN_EOS => ids.iter().max().copied().unwrap_or_default(),
@@ -65,27 +65,27 @@ impl ClipConfig {
     }
 }
 
-/// What is read of an encoder.
+/// The outputs wanted of a text encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// How many of the last layers the hidden state leaves out.
+    /// Number of last layers that the hidden state skips.
     pub skip: usize,
     /// Whether the final layer norm is applied to the hidden state.
     pub norm: bool,
-    /// Whether the projection is read too.
+    /// Whether the projected states are computed too.
     pub projection: bool,
 }
 
-/// The encoder: embeddings `[B, T, D]` of tokens with their positions to the last hidden state
-/// after the final layer norm, `[B, T, D]`. [`embed`] makes the input on the host, so that the
-/// token table need not be on the GPU.
+/// The text encoder: token plus position embeddings `[B, T, D]` to the last hidden state after the
+/// final layer norm, `[B, T, D]`. [`embed`] gathers the input on the host, so that the token table
+/// need not be on the GPU.
 pub fn text_encoder<'g>(m: &Scope<'g>, config: &ClipConfig, embeddings: Tensor<'g>) -> Tensor<'g> {
     let reading = Reading { skip: 0, norm: true, projection: false };
     text_states(m, config, embeddings, reading).hidden
 }
 
-/// The encoder up to the layers that `reading` needs; the weights of the others are not used.
-/// Arguments as those of [`text_encoder`].
+/// The text encoder up to the layers that `reading` asks for; weights of further layers are not
+/// used. Arguments as of [`text_encoder`].
 pub fn text_states<'g>(
     m: &Scope<'g>,
     config: &ClipConfig,
@@ -111,7 +111,7 @@ pub fn text_states<'g>(
     }
     if reading.skip >= count {
         let message = format!(
-            "clip skip: expected to leave out fewer than the {count} layers, got {}",
+            "clip skip: expected to skip fewer than the {count} layers, got {}",
             reading.skip
         );
         return failed(ErrorKind::Argument, message);
@@ -148,7 +148,7 @@ pub fn text_states<'g>(
     TextStates { hidden, projected }
 }
 
-/// A layer: causal attention and a perceptron, each after a norm and added to its input.
+/// An encoder layer: causal self-attention and an MLP, each with a layer norm and a residual.
 fn encoder_layer<'g>(
     m: &Scope<'g>,
     config: &ClipConfig,
@@ -167,7 +167,8 @@ fn encoder_layer<'g>(
     (h + m.linear("mlp.fc2", m.linear("mlp.fc1", n).activation(activation))).tap(m)
 }
 
-/// Token plus position embeddings, `[ids.len(), D]` row-major: rows gathered on the host.
+/// Token plus position embeddings, `[ids.len(), D]` row-major: rows of the tables gathered on the
+/// host.
 ///
 /// # Errors
 /// `Weights` if a table is missing or has fewer rows than the ids need.

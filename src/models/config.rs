@@ -1,4 +1,4 @@
-//! Reading a component's `config.json`.
+//! Parsing of a component's `config.json`, and the refusal of unsupported values.
 
 use crate::error::{Error, ErrorKind, Result};
 use serde::Deserialize;
@@ -16,20 +16,18 @@ pub fn parse_config<C: DeserializeOwned>(file: &str, text: &str) -> Result<C> {
     })
 }
 
-/// The one key that every configuration has.
+/// The key `_class_name`, which every configuration has.
 #[derive(Deserialize)]
 pub struct ClassName {
-    /// The class in diffusers.
+    /// The diffusers class of the component.
     #[serde(rename = "_class_name", default)]
     pub class_name: String,
 }
 
-/// A key of a configuration and the values, as JSON, that this crate has; a key that is missing or
-/// `null` is its default.
+/// A configuration key and its supported values, as JSON; a missing key or `null` is supported too.
 pub(super) type Supported = (&'static str, &'static [&'static str]);
 
-/// Refuses values that ask for another arithmetic than this crate's, where the weights would not
-/// show it.
+/// Refuses unsupported values of keys that change the computation without a trace in the weights.
 ///
 /// # Errors
 /// `Unsupported` naming file, key, what was expected and what was found.

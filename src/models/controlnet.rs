@@ -1,13 +1,13 @@
 //! ControlNet (Zhang et al., arXiv 2302.05543; diffusers' `ControlNetModel`): a copy of the UNet's
-//! way down that also sees a conditioning picture, such as edges, and whose results are added to
-//! the UNet's skip connections and middle.
+//! down and mid blocks that also reads a conditioning picture, such as edges. Its outputs are added
+//! to the UNet's skip connections and mid block.
 
 use super::unet::{Conditioning, Contracted, Outline, Residuals, contract};
 use crate::graph::{Scope, Tensor};
 use crate::kernels::scale::Scale;
 
-/// The residuals for a noisy `sample` `[B, h, w, C]` and a conditioning `picture` `[B, H, W, 3]` in
-/// [0, 1], times the control scale of the step's scalars.
+/// The ControlNet: residuals for a noisy `sample` `[B, h, w, C]` and a conditioning `picture`
+/// `[B, H, W, 3]` in [0, 1], times the control scale in the step's scalars.
 pub fn controlnet<'g>(
     m: &Scope<'g>,
     outline: &Outline,
@@ -30,7 +30,8 @@ pub fn controlnet<'g>(
     }
 }
 
-/// The picture at the size of the latents: convolutions, every second of which halves it.
+/// The conditioning embedding: convolutions that reduce the picture to the size of the latents;
+/// every second one halves it.
 fn embed<'g>(m: &Scope<'g>, picture: Tensor<'g>) -> Tensor<'g> {
     let mut x = m.conv("conv_in", picture).silu();
     for (index, block) in m.each("blocks").into_iter().enumerate() {

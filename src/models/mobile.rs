@@ -1,8 +1,8 @@
-//! MobileDiffusion's UNet (Zhao et al., arXiv 2311.16567): the outline of [`unet`](super::unet)
-//! with lighter blocks. No attention at the highest resolution, cross-attention only in the
-//! middle, both at the core; one projection serves as keys and values; the feed-forward is gated
-//! by Swish; 3×3 convolutions are separable where the weights say so; attention may use ReLU in
-//! place of softmax (Wortsman et al., arXiv 2309.08586).
+//! MobileDiffusion's UNet (Zhao et al., arXiv 2311.16567): the structure of [`unet`](super::unet)
+//! with lighter blocks. No attention at the highest resolution, cross-attention only in the middle,
+//! both at the core; one projection for keys and values; a feed-forward gated by Swish; separable
+//! 3×3 convolutions where the weights have them; optionally ReLU attention in place of softmax
+//! (Wortsman et al., arXiv 2309.08586).
 //!
 //! Neither the paper's weights nor its exact widths are public: the presets are a reconstruction.
 
@@ -12,7 +12,7 @@ use crate::kernels::activation::Function;
 use crate::kernels::attention::Form;
 use serde::Deserialize;
 
-/// The keys of a `MobileDiffusionUNet`'s `config.json` that weights do not tell.
+/// The keys of a `MobileDiffusionUNet`'s `config.json` that weight shapes do not show.
 #[derive(Clone, Debug, Deserialize)]
 pub struct MobileConfig {
     /// The default height and width of the latents.
@@ -31,7 +31,7 @@ pub struct MobileConfig {
 }
 
 impl MobileConfig {
-    /// The outline of this configuration.
+    /// The UNet's hyperparameters by this configuration.
     ///
     /// # Errors
     /// `Config` naming the key, what was expected and what was found.

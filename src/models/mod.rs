@@ -1,6 +1,6 @@
-//! The models: functions over a [`Scope`](crate::graph::Scope) that read like their papers. Layer
-//! names are diffusers' and transformers' names; sizes come from the weights, the rest from
-//! `config.json`.
+//! The networks: functions over a [`Scope`](crate::graph::Scope), one line per layer of the papers.
+//! Layer names are those of diffusers and transformers; sizes come from the weights, other
+//! hyperparameters from `config.json`.
 
 pub mod autoencoder;
 mod blocks;

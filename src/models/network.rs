@@ -47,9 +47,9 @@ pub struct NetworkFacts {
 pub struct RequestValues {
     /// The guidance scale.
     pub guidance_scale: f32,
-    /// Height and width in pixels: original, top left of the crop, target (SDXL's
-    /// micro-conditioning; Podell et al., arXiv 2307.01952, section 2.2).
-    pub sizes: [f32; 6],
+    /// SDXL's time ids (Podell et al., arXiv 2307.01952, section 2.2): original height and width, top
+    /// and left of the crop, target height and width, in pixels.
+    pub time_ids: [f32; 6],
 }
 
 /// The tensors that a denoising network is given, and the means to declare further inputs.
@@ -88,7 +88,7 @@ impl<'g> DenoiserInputs<'g> {
 /// A denoising network: the prediction for noisy latents, given a timestep and conditions.
 ///
 /// Inputs are named. The pipeline has values for `timesteps` `[steps]`, `context` `[copies, tokens,
-/// text_width]`, `pooled` `[copies, P]` (pooled text embeddings), `masked` `[h, w, 1 + C]` (mask and
+/// text_width]`, `text_embeds` `[copies, P]` (pooled text embeddings), `masked` `[h, w, 1 + C]` (mask and
 /// latents of the masked picture) and `picture` `[H, W, 3]` (for a ControlNet); the network itself
 /// for all others. An input that is a whole number of times as long as its values gets them
 /// repeated.

@@ -1,11 +1,11 @@
-//! Models by the sizes of their parts: every weight's name and shape and every configuration, without
-//! a file. Plans, costs and kernels can be judged at full size with them, and `croquis synth` writes
-//! them with random weights.
+//! Presets: models without files, given by every weight's name and shape and every configuration.
+//! They serve to plan, cost and benchmark at full size, and `croquis synth` writes them with random
+//! weights.
 //!
-//! Stable Diffusion's are those of the published models. MobileDiffusion's weights and exact widths
-//! are not public: its presets follow the paper's text (arXiv 2311.16567: full blocks at the core,
-//! cross-attention only in the middle, separable convolutions, feed-forward of ratio 6) at widths
-//! that meet its counts.
+//! The Stable Diffusion presets have the sizes of the published models. MobileDiffusion's weights
+//! and exact widths are not public: its presets follow the paper's text (arXiv 2311.16567: full
+//! blocks at the core, cross-attention only in the middle, separable convolutions, feed-forward of
+//! ratio 6) at widths that match its parameter counts.
 
 mod autoencoder;
 mod list;
@@ -14,13 +14,13 @@ mod text;
 mod unet;
 
 use crate::error::Result;
-use autoencoder::Autoencoder;
+use autoencoder::AutoencoderPreset;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use text::Text;
-use unet::{Family, Unet};
+use text::TextEncoderPreset;
+use unet::{UnetFamily, UnetPreset};
 
-/// A named model.
+/// A preset: a named model without files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preset {
     /// Its name, one of [`Preset::NAMES`].
@@ -31,23 +31,23 @@ pub struct Preset {
     pub latent_channels: usize,
     /// Width of the text embeddings.
     pub text_width: usize,
-    unet: Unet,
-    vae: Autoencoder,
-    /// One text encoder, or two.
-    texts: Vec<Text>,
+    unet: UnetPreset,
+    vae: AutoencoderPreset,
+    /// The text encoders: one or two.
+    texts: Vec<TextEncoderPreset>,
     scheduler: Value,
 }
 
-/// A part of a model that has weights.
+/// A component with weights, such as the UNet.
 #[derive(Clone, Debug)]
-pub struct Component {
+pub struct PresetComponent {
     /// Its folder, such as `unet`.
     pub folder: &'static str,
     /// The name of the file with its weights.
     pub file: &'static str,
     /// Its `config.json`.
     pub config: Value,
-    /// Every weight's name and shape, as PyTorch would save them.
+    /// Name and shape of every weight, as PyTorch saves them.
     pub weights: BTreeMap<String, Vec<usize>>,
 }
 
@@ -68,7 +68,7 @@ impl Preset {
         "sdxl-tiny",
     ];
 
-    /// The preset of a name.
+    /// The preset called `name`.
     ///
     /// # Errors
     /// `Argument` listing the names.
@@ -76,20 +76,20 @@ impl Preset {
         tables::named(name)
     }
 
-    /// The configuration of the UNet, as its `config.json` has it.
+    /// The UNet's `config.json`.
     pub fn config(&self) -> Value {
         self.unet.config()
     }
 
-    /// Every weight of the UNet, as PyTorch would save them.
+    /// Name and shape of every weight of the UNet, as PyTorch saves them.
     pub fn weights(&self) -> BTreeMap<String, Vec<usize>> {
         self.unet.weights()
     }
 
-    /// The parts that have weights.
-    pub fn components(&self) -> Vec<Component> {
+    /// The components with weights: text encoders, autoencoder, UNet.
+    pub fn components(&self) -> Vec<PresetComponent> {
         let file = "diffusion_pytorch_model.safetensors";
-        let texts = self.texts.iter().zip(TEXT_ENCODERS).map(|(text, folder)| Component {
+        let texts = self.texts.iter().zip(TEXT_ENCODERS).map(|(text, folder)| PresetComponent {
             folder,
             file: "model.safetensors",
             config: text.config(),
@@ -97,15 +97,15 @@ impl Preset {
         });
         let (unet, vae) = (&self.unet, &self.vae);
         let (folder, config, weights) = ("unet", unet.config(), unet.weights());
-        let unet = Component { folder, file, config, weights };
+        let unet = PresetComponent { folder, file, config, weights };
         let (folder, config, weights) = ("vae", vae.config(), vae.weights());
-        let vae = Component { folder, file, config, weights };
+        let vae = PresetComponent { folder, file, config, weights };
         texts.chain([vae, unet]).collect()
     }
 
-    /// The other files by their path: the list of components, the sampler's configuration, the
-    /// tokenizers.
-    pub fn texts(&self) -> Vec<(String, String)> {
+    /// The files without weights, as (path, text): `model_index.json`, the scheduler configuration,
+    /// the tokenizers.
+    pub fn text_files(&self) -> Vec<(String, String)> {
         let mut files = vec![
             ("model_index.json".to_string(), pretty(&self.index())),
             ("scheduler/scheduler_config.json".to_string(), pretty(&self.scheduler)),
@@ -120,7 +120,9 @@ impl Preset {
     /// The `model_index.json`.
     fn index(&self) -> Value {
         let (pipeline, library, unet) = match (self.unet.family, self.texts.len()) {
-            (Family::Mobile, _) => ("MobileDiffusionPipeline", "croquis", "MobileDiffusionUNet"),
+            (UnetFamily::Mobile, _) => {
+                ("MobileDiffusionPipeline", "croquis", "MobileDiffusionUNet")
+            }
             (_, 2) => ("StableDiffusionXLPipeline", "diffusers", "UNet2DConditionModel"),
             _ => ("StableDiffusionPipeline", "diffusers", "UNet2DConditionModel"),
         };

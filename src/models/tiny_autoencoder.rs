@@ -1,9 +1,9 @@
-//! Tiny autoencoders that were distilled from the large ones: TAESD and its siblings (Ollin Boer
-//! Bohan, github.com/madebyollin/taesd; diffusers' `AutoencoderTiny`). Convolutions and ReLU only,
-//! no norm and no attention: a decoder for previews and for devices with little memory.
+//! Tiny autoencoders distilled from the large ones: TAESD and its variants (Ollin Boer Bohan,
+//! github.com/madebyollin/taesd; diffusers' `AutoencoderTiny`). They consist of convolutions and
+//! ReLU, without norms and attention: for previews and for devices with little memory.
 //!
-//! They read and make the latents as the UNet has them, without a scaling factor (it is 1 in their
-//! configuration), and latents have no variance: encoding draws no noise.
+//! They encode to and decode from the UNet's latents, without a scaling factor (it is 1 in their
+//! configuration). The encoder's output has no variance, so encoding draws no noise.
 
 use super::config::{Supported, require_supported};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,13 +13,13 @@ use crate::weights::{View, Weights};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// The keys of an `AutoencoderTiny`'s `config.json` that weights do not tell.
+/// The keys of an `AutoencoderTiny`'s `config.json` that weight shapes do not show.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TinyAutoencoderConfig {
     /// Channels of the latents.
     #[serde(default = "default_latents")]
     pub latent_channels: usize,
-    /// Latents of the UNet are divided by this before decoding.
+    /// Divisor of the UNet's latents before decoding.
     #[serde(default = "default_scaling")]
     pub scaling_factor: f32,
     /// Residual blocks of each level of the encoder; each level but the first halves height and
@@ -47,7 +47,7 @@ fn default_decoder() -> Vec<usize> {
     vec![3, 3, 3, 1]
 }
 
-/// Keys whose other values are other arithmetic.
+/// Keys that change the computation, and their supported values.
 const SUPPORTED: [Supported; 4] = [
     ("act_fn", &["\"relu\""]),
     ("upsample_fn", &["\"nearest\""]),
@@ -56,8 +56,8 @@ const SUPPORTED: [Supported; 4] = [
 ];
 
 impl TinyAutoencoderConfig {
-    /// What the original files are, which come without a configuration, at so many channels of
-    /// latents: 4 for TAESD and TAESDXL.
+    /// The configuration of the original files, which come without one, with a number of latent
+    /// channels: 4 for TAESD and TAESDXL.
     pub fn original(latent_channels: usize) -> Self {
         TinyAutoencoderConfig {
             latent_channels,
@@ -68,10 +68,11 @@ impl TinyAutoencoderConfig {
         }
     }
 
-    /// Checks what encoder and decoder rely on; `file` names the configuration in messages.
+    /// Checks the values that encoder and decoder depend on; `file` is the configuration's name for
+    /// messages.
     ///
     /// # Errors
-    /// `Config` or `Unsupported`, by key.
+    /// `Config` or `Unsupported`, naming the key.
     pub fn check(&self, file: &str) -> Result<()> {
         let levels = [
             ("num_decoder_blocks", &self.num_decoder_blocks),
@@ -99,20 +100,21 @@ impl TinyAutoencoderConfig {
         1 << (self.num_decoder_blocks.len() - 1)
     }
 
-    /// Latents of the UNet as [`decode`] reads them: 3·tanh(z/3), a soft clamp to [-3, 3].
+    /// Converts latents of the UNet to the input of [`decode`]: 3·tanh(z/3), a soft clamp to
+    /// [-3, 3].
     pub fn unscale(&self, latents: &mut [f32]) {
         for value in latents {
             *value = (*value / self.scaling_factor / 3.0).tanh() * 3.0;
         }
     }
 
-    /// Latents that [`encode`] made as the UNet reads them.
+    /// Converts the output of [`encode`] to latents of the UNet.
     pub fn scale(&self, latents: &mut [f32]) {
         latents.iter_mut().for_each(|value| *value *= self.scaling_factor);
     }
 }
 
-/// Latents `[N, h, w, L]`, already [unscaled](TinyAutoencoderConfig::unscale), to a picture
+/// The decoder: [unscaled](TinyAutoencoderConfig::unscale) latents `[N, h, w, L]` to a picture
 /// `[N, H, W, 3]` in about [0, 1].
 pub fn decode<'g>(
     m: &Scope<'g>,
@@ -122,7 +124,7 @@ pub fn decode<'g>(
     m.ignore("encoder.");
     let m = m.at("decoder.layers");
     let mut x = m.conv("0", latents).activation(Function::Relu).tap(&m.at(1));
-    // Positions in the sequence of layers; the ReLU and the upsampling count, without weights.
+    // Indices in PyTorch's `Sequential`, which also counts ReLU and upsampling.
     let mut layer = 2;
     for (level, blocks) in config.num_decoder_blocks.iter().enumerate() {
         for index in layer..layer + blocks {
@@ -139,7 +141,7 @@ pub fn decode<'g>(
     x
 }
 
-/// A picture `[N, H, W, 3]` in [0, 1] to its latents `[N, h, w, L]`.
+/// The encoder: a picture `[N, H, W, 3]` in [0, 1] to its latents `[N, h, w, L]`.
 pub fn encode<'g>(m: &Scope<'g>, config: &TinyAutoencoderConfig, image: Tensor<'g>) -> Tensor<'g> {
     m.ignore("decoder.");
     let m = m.at("encoder.layers");
@@ -156,8 +158,8 @@ pub fn encode<'g>(m: &Scope<'g>, config: &TinyAutoencoderConfig, image: Tensor<'
     m.conv(&layer.to_string(), x).tap(&m.at(layer))
 }
 
-/// relu(conv(relu(conv(relu(conv(x))))) + x), the sum over a 1×1 convolution of x where widths
-/// differ.
+/// A residual block: relu(conv(relu(conv(relu(conv(x))))) + x), with a 1×1 convolution of x in the
+/// sum where the number of channels changes.
 fn block<'g>(m: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
     let h = m.conv("conv.0", x).activation(Function::Relu);
     let h = m.conv("conv.2", h).activation(Function::Relu);
@@ -165,12 +167,12 @@ fn block<'g>(m: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
     (m.conv("conv.4", h) + skip).activation(Function::Relu).tap(m)
 }
 
-/// The weights under diffusers' names, from diffusers' files or the original ones:
-/// `taesd_encoder.safetensors` names its layers `0.weight`, `1.conv.0.weight`, …, and
+/// Renames weights of TAESD to diffusers' names, from diffusers' files or the original ones:
+/// `taesd_encoder.safetensors` has `0.weight`, `1.conv.0.weight`, …, and
 /// `taesd_decoder.safetensors` the same from 1 on, since its layer 0 is the clamp.
 ///
 /// # Errors
-/// `Weights` if it is neither.
+/// `Weights` if the names are of neither.
 pub fn diffusers_names(weights: Weights) -> Result<Weights> {
     let starts = |name: &str, prefix: &str| name.starts_with(prefix);
     if weights
@@ -193,7 +195,7 @@ pub fn diffusers_names(weights: Weights) -> Result<Weights> {
         let new = match layer.parse::<usize>() {
             Ok(layer) if encoder => format!("encoder.layers.{layer}.{rest}"),
             Ok(layer @ 1..) => format!("decoder.layers.{}.{rest}", layer - 1),
-            // Kept, so that building the model names it.
+            // Kept, so that the error about unused weights names it.
             _ => name.to_string(),
         };
         vec![(new, View::Whole)]

@@ -1,14 +1,13 @@
 //! The denoising UNet of Stable Diffusion 1.x, 2.x and XL and the networks distilled from them
 //! (diffusers' `UNet2DConditionModel`; Rombach et al., arXiv 2112.10752; Podell et al., arXiv
-//! 2307.01952), and of MobileDiffusion, which shares its outline.
+//! 2307.01952), and of MobileDiffusion, which has the same structure.
 //!
-//! Which block has attention, how many layers there are and how wide they are is seen from the
-//! weights.
+//! The weights determine which blocks have attention, the number of layers and their widths.
 
 mod conditioning;
 mod config;
 
-pub use conditioning::{Conditioning, Sizing, guidance_embedding};
+pub use conditioning::{AddedConditioning, Conditioning, guidance_embedding};
 pub use config::UnetConfig;
 
 use super::blocks::{Time, TransformerStyle, conv3x3, downsample, resnet, transformer, upsample};
@@ -17,37 +16,38 @@ use crate::graph::{Scope, Tensor};
 use crate::kernels::activation::Function;
 use crate::kernels::attention::Form;
 
-/// What weights do not tell of a UNet.
+/// The hyperparameters of a UNet that weight shapes do not show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outline {
-    /// Heads of the attentions at a level, given its channels.
+    /// Number of attention heads at each level.
     pub heads: Heads,
     /// Groups of every group norm.
     pub groups: usize,
-    /// Epsilon of the ResBlocks' and the last group norm.
+    /// Epsilon of the group norms of the ResBlocks and before the last convolution.
     pub norm_epsilon: f64,
-    /// Epsilon of the transformers' group norm.
+    /// Epsilon of the transformers' group norms.
     pub transformer_norm_epsilon: f64,
     /// Epsilon of layer norms.
     pub layer_norm_epsilon: f64,
-    /// Softmax or ReLU attention.
+    /// The attention's form: softmax or ReLU.
     pub form: Form,
-    /// The gate of the feed-forward.
+    /// The activation of the feed-forward's gate.
     pub gate: Function,
-    /// Whether the timestep embedding has its cosines first.
+    /// Whether the cosines come first in the timestep embedding.
     pub flip_sin_to_cos: bool,
-    /// Shift of the timestep embedding's frequencies.
+    /// Shift of the timestep embedding's frequencies (`freq_shift`).
     pub frequency_shift: f32,
-    /// Channels of the embedding of each size that SDXL is told; none elsewhere.
+    /// Channels of the embedding of each of SDXL's time ids (`addition_time_embed_dim`); `None` for
+    /// other models.
     pub size_embedding: Option<usize>,
 }
 
-/// How the number of heads follows from a level.
+/// The number of attention heads, given directly or by the size of a head.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Heads {
-    /// A number of heads per level, outermost first.
+    /// Number of heads per level, outermost first.
     Count(Vec<usize>),
-    /// The size of every head.
+    /// Size of every head.
     Size(usize),
 }
 
@@ -60,24 +60,24 @@ impl Heads {
     }
 }
 
-/// What the way down hands to the way up.
+/// The output of the down blocks and the mid block.
 pub(super) struct Contracted<'g> {
-    /// The result of the middle.
+    /// The output of the mid block.
     pub middle: Tensor<'g>,
     /// The skip connections, outermost first.
     pub skips: Vec<Tensor<'g>>,
 }
 
-/// The results of a ControlNet, which are added to the UNet's.
+/// The residuals of a [`controlnet`](super::controlnet), to add to a UNet.
 pub struct Residuals<'g> {
-    /// Added to the skip connections, outermost first.
+    /// Residuals of the skip connections, outermost first.
     pub skips: Vec<Tensor<'g>>,
-    /// Added to the result of the middle block.
+    /// Residual of the mid block.
     pub middle: Tensor<'g>,
 }
 
-/// The UNet: noise, velocity or sample prediction `[B, h, w, C]`, as it was trained, for a noisy
-/// `sample` `[B, h, w, I]`. `control` is added to what the way up reads (see
+/// The UNet: the prediction (noise, velocity or sample) `[B, h, w, C]` for a noisy `sample`
+/// `[B, h, w, I]`. `control` is added to the skip connections and the mid block (see
 /// [`controlnet`](super::controlnet)).
 pub fn unet<'g>(
     m: &Scope<'g>,
@@ -103,7 +103,7 @@ pub fn unet<'g>(
     expand(m, outline, Contracted { middle, skips }, time, conditioning.context)
 }
 
-/// The way down and the middle, from the result of the first convolution.
+/// The down blocks and the mid block, from the output of `conv_in`.
 pub(super) fn contract<'g>(
     m: &Scope<'g>,
     outline: &Outline,
@@ -144,7 +144,7 @@ pub(super) fn contract<'g>(
     Contracted { middle: x, skips }
 }
 
-/// The way up.
+/// The up blocks and the last convolution.
 fn expand<'g>(
     m: &Scope<'g>,
     outline: &Outline,
@@ -161,7 +161,7 @@ fn expand<'g>(
             let Some(skip) = skips.pop() else {
                 block.fail(
                     ErrorKind::Weights,
-                    "more ResBlocks on the way up than down plus one a level",
+                    "more ResBlocks in up_blocks than there are skip connections",
                 );
                 return x;
             };

@@ -4,16 +4,16 @@
 use super::controlnet::controlnet;
 use super::mobile::MobileConfig;
 use super::network::{DenoiserInputs, Network, NetworkFacts, RequestValues};
-use super::unet::{Conditioning, Outline, Sizing, UnetConfig, guidance_embedding, unet};
+use super::unet::{AddedConditioning, Conditioning, Outline, UnetConfig, guidance_embedding, unet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Scope, Tensor, WeightIndex};
 
 /// The start of the names of a ControlNet's weights beside those of the UNet.
 const CONTROL: &str = "controlnet";
 
-/// The number of SDXL's picture sizes: height and width of the original, top and left of the crop,
+/// The number of SDXL's time ids: height and width of the original, top and left of the crop,
 /// height and width of the target.
-const PICTURE_SIZES: usize = 6;
+const TIME_IDS: usize = 6;
 
 /// A UNet and what may stand beside it.
 pub struct UnetNetwork {
@@ -62,18 +62,18 @@ impl UnetNetwork {
         pooled_width: Option<usize>,
     ) -> Conditioning<'g> {
         let shape = inputs.shape;
-        let sizing = pooled_width.map(|pooled| Sizing {
-            text: inputs.real("pooled", [shape.copies, pooled]),
-            ids: inputs.f32("picture_sizes", [shape.copies * PICTURE_SIZES]),
+        let added = pooled_width.map(|pooled| AddedConditioning {
+            text_embeds: inputs.real("text_embeds", [shape.copies, pooled]),
+            time_ids: inputs.f32("time_ids", [shape.copies * TIME_IDS]),
         });
-        // With sizes, each evaluation of the batch has an embedding of its own.
-        let rows = if sizing.is_some() { shape.copies * shape.steps } else { shape.steps };
+        // With them, each evaluation of the batch has a time embedding of its own.
+        let rows = if added.is_some() { shape.copies * shape.steps } else { shape.steps };
         let guidance = self.guidance_width.map(|width| inputs.real("guidance", [1, width]));
         Conditioning {
             timesteps: inputs.f32("timesteps", [rows]),
             step: inputs.step,
             context: inputs.real("context", [shape.copies, shape.tokens, shape.text_width]),
-            sizing,
+            added,
             guidance,
         }
     }
@@ -108,7 +108,7 @@ impl Network for UnetNetwork {
     }
 
     fn values(&self, request: &RequestValues) -> Vec<(&'static str, Vec<f32>)> {
-        let mut values = vec![("picture_sizes", request.sizes.to_vec())];
+        let mut values = vec![("time_ids", request.time_ids.to_vec())];
         if let Some(width) = self.guidance_width {
             values.push(("guidance", guidance_embedding(request.guidance_scale, width)));
         }
@@ -148,7 +148,7 @@ impl Network for UnetNetwork {
 impl UnetNetwork {
     /// The width of the pooled text among the inputs of the added embedding.
     fn pooled_from(&self, added: Option<&[usize]>) -> Option<usize> {
-        added?.get(1)?.checked_sub(PICTURE_SIZES * self.outline.size_embedding?)
+        added?.get(1)?.checked_sub(TIME_IDS * self.outline.size_embedding?)
     }
 }
 

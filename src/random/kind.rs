@@ -1,19 +1,19 @@
-//! The names of the generators.
+//! [`RandomKind`]: the noise generators and their names.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// A rule that turns a seed into noise: which other program a seed means the same noise as.
+/// A noise generator, named after the program whose noise it reproduces for a seed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RandomKind {
-    /// PyTorch's generator on the CPU: diffusers' reproducible one, and AUTOMATIC1111's `CPU`.
+    /// PyTorch's CPU generator: diffusers' reproducible noise, and AUTOMATIC1111's `CPU`.
     #[default]
     Torch,
-    /// Philox 4×32-10, as AUTOMATIC1111 computes it where its noise shall be that of a CUDA GPU:
-    /// its `NV`, and close to its default, `GPU`, on one.
+    /// Philox 4×32-10, PyTorch's CUDA generator as AUTOMATIC1111 reimplements it: its `NV`, and
+    /// close to its default, `GPU`, on a CUDA GPU.
     Philox,
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for RandomKind {
 impl FromStr for RandomKind {
     type Err = Error;
 
-    /// Reads a name of the command line; the error, of kind `Argument`, lists them.
+    /// Parses a command-line name; the error, of kind `Argument`, lists the names.
     fn from_str(name: &str) -> Result<Self> {
         RandomKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
             let names = RandomKind::ALL.map(RandomKind::name).join(", ");

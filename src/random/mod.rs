@@ -1,6 +1,7 @@
-//! Gaussian noise equal to that of other programs: the same seed starts from the same latent image.
+//! Seeded Gaussian noise, equal to PyTorch's: a seed gives the same initial latents as in diffusers
+//! or AUTOMATIC1111.
 //!
-//! [`Generator`] follows one of two rules, a [`RandomKind`]:
+//! A [`Generator`] reproduces one of two others, chosen by a [`RandomKind`]:
 //!
 //! - `Torch`: `torch.randn` with a generator on the CPU, in float32, which diffusers' users take for
 //!   reproducible pictures. Measured against PyTorch 2.15 on x86 with AVX2: equal bits in draws of
@@ -31,14 +32,14 @@ pub use kind::RandomKind;
 
 use torch::Torch;
 
-/// A stream of normal deviates, fixed by its kind and its seed.
+/// A generator of standard normal values, seeded; its state advances with every draw.
 #[derive(Clone, Debug)]
 pub struct Generator(State);
 
 #[derive(Clone, Debug)]
 enum State {
     Torch(Box<Torch>),
-    /// `draws` counts the calls; it is the counter's first word.
+    /// `draws` counts the calls to [`Generator::normal`]; it is the first word of Philox' counter.
     Philox {
         seed: u64,
         draws: u32,
@@ -46,12 +47,12 @@ enum State {
 }
 
 impl Generator {
-    /// PyTorch's generator on the CPU, from `seed`.
+    /// PyTorch's CPU generator with a seed.
     pub fn new(seed: u64) -> Self {
         Generator::with_kind(RandomKind::Torch, seed)
     }
 
-    /// A generator of a `kind` that starts from `seed`.
+    /// The generator `kind` with a seed.
     pub fn with_kind(kind: RandomKind, seed: u64) -> Self {
         Generator(match kind {
             RandomKind::Torch => State::Torch(Box::new(Torch::new(seed))),
@@ -59,9 +60,9 @@ impl Generator {
         })
     }
 
-    /// The next `n` standard normal deviates, N(0, 1): the values of a tensor in row-major order.
+    /// Draws `n` standard normal values: a tensor in row-major order.
     ///
-    /// Two calls for `n` values differ from one for `2·n`: both rules draw per tensor.
+    /// Two draws of `n` values differ from one of `2·n`: both generators draw per tensor.
     pub fn normal(&mut self, n: usize) -> Vec<f32> {
         match &mut self.0 {
             State::Torch(torch) => torch.normal(n),

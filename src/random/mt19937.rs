@@ -6,7 +6,7 @@
 const N: usize = 624;
 const M: usize = 397;
 
-/// The generator's state: 624 words, and how many of them have been handed out.
+/// The generator's state: 624 words, and the number of words already handed out.
 #[derive(Clone, Debug)]
 pub(super) struct Mt19937 {
     state: [u32; N],

@@ -1,17 +1,18 @@
-//! The Box–Muller transform in single precision, bit for bit PyTorch's.
+//! The Box–Muller transform in single precision, bit-identical to PyTorch's.
 //!
 //! ```text
 //! z₀ = √(−2·ln u₁)·cos(2π·u₂)      z₁ = √(−2·ln u₁)·sin(2π·u₂)
 //! ```
 //!
-//! Box & Muller, *A note on the generation of random normal deviates*, 1958. PyTorch takes the
-//! logarithm, sine and cosine from the single-precision polynomials of S. Moshier's Cephes library,
-//! in AVX2 code that its compiler fuses into multiply-adds. Equal bits need the same polynomials
-//! and the same fusing, so this does not call the standard library's.
+//! Box & Muller, *A note on the generation of random normal deviates*, 1958. PyTorch computes the
+//! logarithm, sine and cosine with the single-precision polynomials of S. Moshier's Cephes library,
+//! in AVX2 code that its compiler fuses into multiply-adds. Bit-identical values need the same
+//! polynomials and the same fusing, so this file does not call the standard library's functions.
 
 use std::f32::consts::{FRAC_1_SQRT_2, PI, TAU};
 
-/// Two independent normal deviates from two uniform ones, `u1` in (0, 1] and `u2` in [0, 1).
+/// Transforms two uniform values, `u1` in (0, 1] and `u2` in [0, 1), into two independent normal
+/// ones.
 pub(super) fn box_muller(u1: f32, u2: f32) -> [f32; 2] {
     let radius = (-2.0 * ln(u1)).sqrt();
     let (sine, cosine) = sin_cos(TAU * u2);
@@ -19,7 +20,7 @@ pub(super) fn box_muller(u1: f32, u2: f32) -> [f32; 2] {
     [radius * cosine + 0.0, radius * sine + 0.0]
 }
 
-/// The polynomial Σ cₖ·xᵏ with the highest power first, by Horner's rule.
+/// Evaluates the polynomial Σ cₖ·xᵏ, highest power first, by Horner's rule.
 fn horner(coefficients: &[f32], x: f32) -> f32 {
     coefficients.iter().fold(0.0, |sum, &c| sum.mul_add(x, c))
 }

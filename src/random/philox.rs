@@ -1,14 +1,14 @@
-//! Philox 4×32-10, a generator without a state: 128 random bits are a function of counter and key.
+//! Philox 4×32-10, a counter-based generator: 128 random bits as a function of a counter and a key.
 //!
 //! Salmon, Moraes, Dror & Shaw, *Parallel random numbers: as easy as 1, 2, 3*, SC 2011. A round
 //! multiplies two of the counter's words by constants and mixes both halves of the products with
-//! the other words and with the key, which moves on by a Weyl sequence.
+//! the other words and with the key; the key advances by a Weyl sequence.
 
 const ROUNDS: usize = 10;
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
-/// The four random words of a counter under a key.
+/// The four random words for a counter and a key.
 pub(super) fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..ROUNDS {
         let [high0, low0] = halves(counter[0], MULTIPLIERS[0]);
@@ -19,10 +19,10 @@ pub(super) fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// The normal deviate √(−2·ln u)·sin v of value `index` in draw number `draw`: the first one of a
-/// Box–Muller pair from the first two words, the others unused, as CUDA's generator.
+/// The normal value √(−2·ln u)·sin v number `index` of draw number `draw`: the first of a
+/// Box–Muller pair from the first two words; the other words are unused, as in CUDA's generator.
 ///
-/// In f64 from u = (x + ½)·2⁻³² and v = (y + ½)·2π·2⁻³², the latter's constant rounded to f32.
+/// Computed in f64 from u = (x + ½)·2⁻³² and v = (y + ½)·2π·2⁻³², the constant of v rounded to f32.
 pub(super) fn normal(seed: u64, draw: u32, index: u64) -> f32 {
     const TURN: f32 = 1.462_918_1e-9;
     let [low, high] = [index as u32, (index >> 32) as u32];

@@ -1,25 +1,15 @@
-//! How much of the image is left after t training steps: ᾱₜ = Πₛ≤ₜ (1 − βₛ).
+//! The noise schedule of training: βₜ, ᾱₜ = Πₛ≤ₜ (1 − βₛ) (`alphas_cumprod`) and the noise levels
+//! σₜ.
 //!
-//! In the precision of PyTorch (on x86 with AVX2, down to the last bit): β in f32, with fused
-//! multiply-adds in `linspace`, and the product accumulated in f64 and stored in f32.
+//! In PyTorch's precision (bit-identical on x86 with AVX2): β in f32, with fused multiply-adds in
+//! `linspace`, and the product accumulated in f64 and stored in f32.
 
 use std::f64::consts::FRAC_PI_2;
 
-use super::settings::Settings;
+use super::settings::{BetaSchedule, SamplerSettings};
 
-/// The rule for βₜ.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum BetaSchedule {
-    /// Linear from `beta_start` to `beta_end` (arXiv:2006.11239, section 4).
-    Linear,
-    /// √β is linear: latent diffusion's.
-    ScaledLinear,
-    /// β from ᾱ(t) = cos²((t + 0.008)/1.008·π/2), at most 0.999 (arXiv:2102.09672, equation 17).
-    SquaredCosine,
-}
-
-/// ᾱₜ for every training step t.
-pub(super) fn alphas_cumprod(settings: &Settings) -> Vec<f32> {
+/// ᾱₜ of every training step t (diffusers' `alphas_cumprod`).
+pub(super) fn alphas_cumprod(settings: &SamplerSettings) -> Vec<f32> {
     let betas = betas(settings);
     let mut alphas: Vec<f32> = betas.iter().map(|beta| 1.0 - beta).collect();
     if settings.rescale_betas_zero_snr {
@@ -29,7 +19,7 @@ pub(super) fn alphas_cumprod(settings: &Settings) -> Vec<f32> {
 }
 
 /// The noise-to-signal ratios σₜ = √((1 − ᾱₜ)/ᾱₜ); ᾱ = 0 counts as 2⁻²⁴.
-pub(super) fn sigmas(settings: &Settings) -> Vec<f32> {
+pub(super) fn sigmas(settings: &SamplerSettings) -> Vec<f32> {
     let mut alphas = alphas_cumprod(settings);
     if let (true, Some(last)) = (settings.rescale_betas_zero_snr, alphas.last_mut()) {
         *last = 1.0 / 16_777_216.0;
@@ -37,7 +27,7 @@ pub(super) fn sigmas(settings: &Settings) -> Vec<f32> {
     alphas.iter().map(|a| ((1.0 - a) / a).sqrt()).collect()
 }
 
-fn betas(settings: &Settings) -> Vec<f32> {
+fn betas(settings: &SamplerSettings) -> Vec<f32> {
     let (count, [start, end]) = (settings.num_train_timesteps, settings.beta_range);
     if let Some(betas) = &settings.trained_betas {
         return betas.clone();
@@ -57,7 +47,8 @@ fn betas(settings: &Settings) -> Vec<f32> {
     }
 }
 
-/// `count` values from `start` to `end`, each half counted from its own end.
+/// `count` values from `start` to `end`; as in PyTorch, the first half is counted from `start`, the
+/// second from `end`.
 fn linspace(start: f32, end: f32, count: usize) -> Vec<f32> {
     let last = count.saturating_sub(1);
     let step = if last == 0 { 0.0 } else { (end - start) / last as f32 };
@@ -76,8 +67,8 @@ fn cumulative_product(alphas: &[f32]) -> Vec<f32> {
     product.collect()
 }
 
-/// The alphas whose √ᾱ is shifted and scaled so that the last is zero and the first unchanged
-/// (arXiv:2305.08891, algorithm 1).
+/// Rescales √ᾱ so that the last is zero and the first unchanged (`rescale_betas_zero_snr`;
+/// arXiv:2305.08891, algorithm 1); gives the alphas.
 fn zero_terminal_snr(alphas_cumprod: &[f32]) -> Vec<f32> {
     let roots: Vec<f32> = alphas_cumprod.iter().map(|a| a.sqrt()).collect();
     let (first, last) = match roots.as_slice() {
@@ -86,7 +77,7 @@ fn zero_terminal_snr(alphas_cumprod: &[f32]) -> Vec<f32> {
     };
     let scale = first / (first - last);
     let bars = roots.iter().map(|root| ((root - last) * scale).powi(2));
-    // The way over β = 1 − α costs a rounding, and diffusers takes it.
+    // diffusers computes β = 1 − α here, which costs a rounding.
     let alphas = bars.scan(1.0, |before, bar| {
         let alpha = bar / *before;
         *before = bar;

@@ -1,12 +1,11 @@
-//! A model's scheduler configuration.
+//! [`SchedulerConfig`]: a model's `scheduler_config.json`.
 
 use serde_json::Value;
 
 use super::keys::{Keys, key_error};
 use super::kind::SchedulerKind;
-use super::settings::Settings;
+use super::settings::SamplerSettings;
 use super::spacing::Spacing;
-use super::{Schedule, plan};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A model's scheduler configuration: the text of its `scheduler_config.json`, checked.
@@ -29,36 +28,36 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone, Debug)]
 pub struct SchedulerConfig {
     keys: Keys,
-    /// The spacing that [`with_spacing`](SchedulerConfig::with_spacing) asked for.
+    /// The spacing set by [`with_spacing`](SchedulerConfig::with_spacing).
     spacing: Option<Spacing>,
-    /// How much noise DDIM adds, from 0 (none, its default) to 1 (as much as DDPM): η of
-    /// arXiv:2010.02502, equation 16. How much of TCD's way is noise, its γ (default 0.3). Not a
-    /// key of the file; other samplers ignore it.
+    /// Strength of the random part: DDIM's η (arXiv:2010.02502, equation 16) from 0 (no noise, the
+    /// default) to 1 (as much as DDPM), or TCD's γ (default 0.3). Not a key of the file; other
+    /// samplers ignore it.
     pub eta: Option<f32>,
 }
 
 impl SchedulerConfig {
-    /// Reads the text of a `scheduler_config.json`.
+    /// Parses the text of a `scheduler_config.json`.
     ///
     /// An error of kind `Format` if it is not a JSON object; of kind `Config` if a value is
     /// impossible: it names the key, what was expected and what was found.
     pub fn from_json(text: &str) -> Result<SchedulerConfig> {
         let config = SchedulerConfig { keys: Keys::from_json(text)?, spacing: None, eta: None };
-        Settings::read(&config.keys, config.kind().unwrap_or(SchedulerKind::Ddim), None)?;
+        SamplerSettings::read(&config.keys, config.kind().unwrap_or(SchedulerKind::Ddim), None)?;
         Ok(config)
     }
 
-    /// The sampler that the file names in `_class_name`.
+    /// The sampler of the file's `_class_name`.
     ///
-    /// An error of kind `Config` if it names none, and of kind `Unsupported` if this version does
-    /// not have it.
+    /// An error of kind `Config` if the key is missing, and of kind `Unsupported` if this version
+    /// does not have that sampler.
     pub fn kind(&self) -> Result<SchedulerKind> {
         let key = "_class_name";
         let Some(name) = self.keys.get(key, "the name of a scheduler", Value::as_str)? else {
             return Err(key_error(ErrorKind::Config, key, "the name of a scheduler", "nothing"));
         };
         let algorithm = self.keys.get("algorithm_type", "a word", Value::as_str)?;
-        // Of the kinds that share a class, this key tells.
+        // `algorithm_type` distinguishes the kinds that share a class.
         let named = |kind: &SchedulerKind| {
             kind.class_name() == name
                 && match kind {
@@ -75,22 +74,8 @@ impl SchedulerConfig {
         })
     }
 
-    /// The plan of a run of `steps` steps with the sampler that the file names.
-    ///
-    /// An error of kind `Argument` if `steps` is zero or more than the model was trained with, of
-    /// kind `Unsupported` if the configuration asks for something that this version cannot do.
-    pub fn schedule(&self, steps: usize) -> Result<Schedule> {
-        self.schedule_from(self.kind()?, steps)
-    }
-
-    /// The same with another sampler than the file names, as diffusers' `from_config`.
-    pub fn schedule_from(&self, kind: SchedulerKind, steps: usize) -> Result<Schedule> {
-        plan(self, kind, steps, 0)
-    }
-
-    /// Whether the file is that of a network distilled for one to four steps from pure noise
-    /// (Sauer et al., arXiv 2311.17042): it predicts the noise, and its steps are spaced so that
-    /// the first is at the last training step.
+    /// Whether the configuration is that of a Turbo model, distilled for one to four steps from
+    /// pure noise (Sauer et al., arXiv 2311.17042): noise prediction and trailing timesteps.
     pub(crate) fn is_turbo(&self) -> bool {
         let word = |key: &str| self.keys.get(key, "a word", Value::as_str).ok().flatten();
         word("timestep_spacing") == Some("trailing")
@@ -98,12 +83,12 @@ impl SchedulerConfig {
             && !self.keys.flag("rescale_betas_zero_snr", false).unwrap_or(false)
     }
 
-    /// A copy whose steps are spread as `spacing` says, whatever the file says: diffusers'
-    /// `timestep_spacing`, `use_karras_sigmas` and `use_exponential_sigmas`. The last two keep the
-    /// file's `timestep_spacing`, whose first and last noise levels are Euler's and Heun's ends.
+    /// A copy with another spacing than the file's: diffusers' `timestep_spacing`,
+    /// `use_karras_sigmas` and `use_exponential_sigmas`. The last two keep the file's
+    /// `timestep_spacing`, from which Euler and Heun take the first and last noise level.
     ///
-    /// A schedule with a sampler that does not have the spacing
-    /// ([`SchedulerKind::spacings`]) is then refused with an error of kind `Argument`.
+    /// Planning then fails with an error of kind `Argument` for a sampler that does not support the
+    /// spacing ([`SchedulerKind::spacings`]).
     pub fn with_spacing(&self, spacing: Spacing) -> SchedulerConfig {
         let mut config = SchedulerConfig { spacing: Some(spacing), ..self.clone() };
         for key in ["karras_sigmas", "exponential_sigmas", "beta_sigmas", "lu_lambdas"] {
@@ -119,9 +104,8 @@ impl SchedulerConfig {
         config
     }
 
-    /// A copy for a network that predicts the noise (`epsilon`), the velocity (`v_prediction`) or
-    /// the image (`sample`), whatever the file says; an error of kind `Argument` if it is none of
-    /// them.
+    /// A copy with another `prediction_type` than the file's: `epsilon` (noise), `v_prediction`
+    /// (velocity) or `sample` (image). An error of kind `Argument` for another word.
     pub fn with_prediction(&self, prediction: &str) -> Result<SchedulerConfig> {
         let names = ["epsilon", "v_prediction", "sample"];
         if !names.contains(&prediction) {
@@ -134,18 +118,18 @@ impl SchedulerConfig {
         Ok(config)
     }
 
-    /// The values that `kind` takes from this configuration; an error if it cannot do them.
-    pub(super) fn settings(&self, kind: SchedulerKind) -> Result<Settings> {
+    /// The settings of the sampler `kind`; an error if it does not support them.
+    pub(super) fn settings(&self, kind: SchedulerKind) -> Result<SamplerSettings> {
         if let Some(spacing) = self.spacing.filter(|spacing| !kind.spacings().contains(spacing)) {
             let names: Vec<&str> = kind.spacings().iter().map(|spacing| spacing.name()).collect();
             let expected = match names.is_empty() {
-                true => "none but its own, that of its distillation".to_owned(),
+                true => "none, since its distillation fixes one".to_owned(),
                 false => format!("one of {}", names.join(", ")),
             };
             let message = format!("{kind}: spacing: expected {expected}, got {spacing}");
             return Err(Error::new(ErrorKind::Argument, message));
         }
-        let settings = Settings::read(&self.keys, kind, self.eta)?;
+        let settings = SamplerSettings::read(&self.keys, kind, self.eta)?;
         settings.require_supported(&self.keys, kind)?;
         Ok(settings)
     }
@@ -221,7 +205,7 @@ mod tests {
             (UniPc, r#", "predict_x0": false"#, 5, ErrorKind::Unsupported),
             (UniPc, r#", "disable_corrector": [0]"#, 5, ErrorKind::Unsupported),
             (UniPc, r#", "thresholding": true"#, 5, ErrorKind::Unsupported),
-            // The second order would divide by the infinite λ of σ = 0.
+            // The second-order last step would divide by the infinite λ of σ = 0.
             (UniPc, r#", "lower_order_final": false"#, 5, ErrorKind::Config),
         ];
         for (kind, more, steps, expected) in cases {

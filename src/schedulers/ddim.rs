@@ -8,12 +8,12 @@
 //! ```
 
 use super::betas::alphas_cumprod;
-use super::settings::Settings;
+use super::settings::SamplerSettings;
 use super::step::{Next, Step};
 use super::timesteps::{indices, timesteps};
 use crate::error::Result;
 
-pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<Vec<Step>> {
+pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Result<Vec<Step>> {
     let alphas = alphas_cumprod(settings);
     let stride = settings.num_train_timesteps / steps;
     let step = |t: usize| {

@@ -8,12 +8,12 @@
 //! ```
 
 use super::betas::alphas_cumprod;
-use super::settings::{Settings, Variance};
+use super::settings::{SamplerSettings, Variance};
 use super::step::{Next, Step};
 use super::timesteps::{indices, timesteps};
 use crate::error::Result;
 
-pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<Vec<Step>> {
+pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Result<Vec<Step>> {
     let alphas = alphas_cumprod(settings);
     let timesteps = indices(settings, &timesteps(settings, steps))?;
     let step = |(i, &t): (usize, &usize)| {

@@ -11,17 +11,17 @@
 //!           c = αₜ·((e⁻ʰ − 1)/h + 1)        Heun (appendix B)
 //! ```
 //!
-//! The stochastic variant (SDE-DPM-Solver++ there) solves the diffusion's equation with noise: the
-//! sample's factor is σₜ/σₛ·e⁻ʰ, otherwise 2h stands for h, and σₜ·√(1 − e⁻²ʰ)·z is added.
+//! The stochastic variant (the paper's SDE-DPM-Solver++) solves the diffusion SDE: the sample's
+//! factor is σₜ/σₛ·e⁻ʰ, 2h replaces h elsewhere, and σₜ·√(1 − e⁻²ʰ)·z is added.
 
 use super::kind::SchedulerKind;
 use super::multistep::levels;
-use super::settings::{Settings, SolverType};
+use super::settings::{SamplerSettings, SolverType};
 use super::step::{HISTORY, Keep, Next, Step};
 use crate::error::Result;
 
 pub(super) fn steps(
-    settings: &Settings,
+    settings: &SamplerSettings,
     kind: SchedulerKind,
     steps: usize,
     start: usize,
@@ -39,7 +39,7 @@ pub(super) fn steps(
             noise: if stochastic { next.sigma * (-decay).sqrt() } else { 0.0 },
             ..Next::default()
         };
-        // The last step is of first order where that is more stable, always so if it ends at σ = 0.
+        // The last step is of first order for stability: always if it ends at σ = 0.
         let last = i + 1 == timesteps.len()
             && (settings.euler_at_final
                 || settings.lower_order_final && timesteps.len() < 15

@@ -1,9 +1,8 @@
 //! DPM-Solver++ (SDE): the stochastic solver of k-diffusion, of second order in single steps, after
 //! Lu et al., *DPM-Solver++*, arXiv:2211.01095.
 //!
-//! In the space of x = x₀ + σ·ε, a step from σ to σ' goes halfway first, in terms of ln σ, to
-//! s = √(σ·σ'), and then from its start to σ' with the image predicted there. Both parts are
-//! ancestral:
+//! For samples x = x₀ + σ·ε, a step from σ to σ' first goes halfway in ln σ, to s = √(σ·σ'), and
+//! then from its start to σ' with the image predicted at s. Both parts are ancestral steps:
 //!
 //! ```text
 //! to(τ): up² = τ²·(σ² − τ²)/σ²      down² = τ² − up²
@@ -11,26 +10,26 @@
 //! x' = down(σ')/σ·x + (1 − down(σ')/σ)·x₀(xₛ) + up(σ')·w'
 //! ```
 //!
-//! The noises belong to one Brownian path over σ: w is that of the way from σ to s, and w' that of
-//! the whole way. With z of the way from s to σ', independent of w,
+//! The noises belong to one Brownian path over σ: w is its normalised increment from σ to s, and w'
+//! that from σ to σ'. With z the increment from s to σ', independent of w,
 //!
 //! ```text
 //! w' = √((σ − s)/(σ − σ'))·w + √((s − σ')/(σ − σ'))·z
 //! ```
 //!
-//! where w follows from xₛ, x and x₀(x). The last step, to σ' = 0, is one of Euler's.
+//! where w follows from xₛ, x and x₀(x). The last step, to σ' = 0, is an Euler step.
 
 use super::betas;
 use super::euler::{at_level, levels};
-use super::settings::Settings;
+use super::settings::SamplerSettings;
 use super::sigmas::timestep_of;
 use super::step::{HISTORY, Keep, Next, Step};
 
-/// The slots of the step's first sample, and of the image predicted from it.
+/// The history slots of the step's first sample and of the image predicted from it.
 const SAMPLE: usize = 0;
 const ORIGINAL: usize = 1;
 
-pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Vec<Step> {
+pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Vec<Step> {
     let table = betas::sigmas(settings);
     let mut planned = Vec::with_capacity(2 * steps);
     for (timestep, sigma, sigma_next) in levels(settings, steps).into_iter().skip(start) {
@@ -70,7 +69,7 @@ pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Vec<Step
     planned
 }
 
-/// The standard deviation of the noise on the way from σ to τ, and down(τ)/σ.
+/// The standard deviation up(τ) of the noise added from σ to τ, and down(τ)/σ.
 fn ancestral(from: f32, to: f32) -> [f32; 2] {
     let (variance, variance_to) = (from * from, to * to);
     let up = (variance_to * (variance - variance_to) / variance).sqrt();

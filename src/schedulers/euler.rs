@@ -8,12 +8,12 @@
 //! ```
 
 use super::betas;
-use super::settings::Settings;
-use super::sigmas::{interpolate, timestep_of};
+use super::settings::{SamplerSettings, TimestepSpacing};
+use super::sigmas::{interpolate, spaced_sigmas, timestep_of};
 use super::step::{Next, Step};
-use super::timesteps::{TimestepSpacing, timesteps};
+use super::timesteps::timesteps;
 
-pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Vec<Step> {
+pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Vec<Step> {
     let step = |(timestep, sigma, sigma_next): (f32, f32, f32)| {
         let ratio = sigma_next / sigma;
         Step {
@@ -24,8 +24,8 @@ pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Vec<Step
     levels(settings, steps).into_iter().skip(start).map(step).collect()
 }
 
-/// The standard deviation of the first sample: that of noise alone, or of image and noise.
-pub(super) fn initial_scale(settings: &Settings, steps: usize) -> f32 {
+/// The standard deviation of the initial sample (diffusers' `init_noise_sigma`).
+pub(super) fn initial_scale(settings: &SamplerSettings, steps: usize) -> f32 {
     let sigma = levels(settings, steps).iter().map(|level| level.1).fold(0.0, f32::max);
     match settings.timestep_spacing {
         TimestepSpacing::Leading => (sigma * sigma + 1.0).sqrt(),
@@ -33,8 +33,8 @@ pub(super) fn initial_scale(settings: &Settings, steps: usize) -> f32 {
     }
 }
 
-/// Timestep, σ and σ' of every step.
-pub(super) fn levels(settings: &Settings, steps: usize) -> Vec<(f32, f32, f32)> {
+/// Timestep, σ and next σ' of every step.
+pub(super) fn levels(settings: &SamplerSettings, steps: usize) -> Vec<(f32, f32, f32)> {
     let table = betas::sigmas(settings);
     let mut timesteps = timesteps(settings, steps);
     let mut sigmas: Vec<f64> =
@@ -43,7 +43,7 @@ pub(super) fn levels(settings: &Settings, steps: usize) -> Vec<(f32, f32, f32)> 
         let [lowest, highest] = settings.sigma_range;
         let highest = highest.or(sigmas.first().copied()).unwrap_or(f64::NAN);
         let lowest = lowest.or(sigmas.last().copied()).unwrap_or(f64::NAN);
-        sigmas = spacing.sigmas(highest, lowest, steps);
+        sigmas = spaced_sigmas(spacing, highest, lowest, steps);
         timesteps = sigmas.iter().map(|&sigma| timestep_of(sigma, &table)).collect();
     }
     let last = if settings.final_sigma_zero { 0.0 } else { f64::from(table[0]) };
@@ -52,8 +52,8 @@ pub(super) fn levels(settings: &Settings, steps: usize) -> Vec<(f32, f32, f32)> 
     levels.map(|((&t, &sigma), &next)| (t as f32, sigma as f32, next as f32)).collect()
 }
 
-/// A step at noise level σ in the space of x = x₀ + σ·ε, without its `next`.
-pub(super) fn at_level(settings: &Settings, timestep: f32, sigma: f32) -> Step {
+/// The step at noise level σ for samples x = x₀ + σ·ε; the caller sets `next`.
+pub(super) fn at_level(settings: &SamplerSettings, timestep: f32, sigma: f32) -> Step {
     let alpha = 1.0 / (sigma * sigma + 1.0).sqrt();
     let [sample, output] = settings.prediction.original(alpha, sigma * alpha);
     Step {

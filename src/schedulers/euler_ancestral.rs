@@ -7,10 +7,10 @@
 //! ```
 
 use super::euler::{at_level, levels};
-use super::settings::Settings;
+use super::settings::SamplerSettings;
 use super::step::{Next, Step};
 
-pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Vec<Step> {
+pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Vec<Step> {
     let step = |(timestep, sigma, sigma_next): (f32, f32, f32)| {
         let (variance, variance_next) = (sigma * sigma, sigma_next * sigma_next);
         let up = (variance_next * (variance - variance_next) / variance).sqrt();

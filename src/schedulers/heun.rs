@@ -10,14 +10,14 @@
 //! ```
 
 use super::euler::{at_level, levels};
-use super::settings::Settings;
+use super::settings::SamplerSettings;
 use super::step::{HISTORY, Keep, Next, Step};
 
-/// The slots of the step's first sample, and of the image predicted from it.
+/// The history slots of the step's first sample and of the image predicted from it.
 const SAMPLE: usize = 0;
 const ORIGINAL: usize = 1;
 
-pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Vec<Step> {
+pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Vec<Step> {
     let levels = levels(settings, steps);
     let mut planned = Vec::with_capacity(2 * levels.len());
     for (i, &(timestep, sigma, sigma_next)) in levels.iter().enumerate().skip(start) {

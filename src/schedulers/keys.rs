@@ -1,15 +1,15 @@
-//! Reading a `scheduler_config.json`.
+//! [`Keys`]: typed access to the keys of a `scheduler_config.json`.
 
 use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The keys of the file; the `get`s return `None` where the key is missing or `null`.
+/// The keys of a `scheduler_config.json`; a missing key and `null` are the same.
 #[derive(Clone, Debug)]
 pub(super) struct Keys(Map<String, Value>);
 
 impl Keys {
-    /// Reads the text of the file; an error of kind `Format` if it is not a JSON object.
+    /// Parses the text of the file; an error of kind `Format` if it is not a JSON object.
     pub(super) fn from_json(text: &str) -> Result<Keys> {
         let keys = serde_json::from_str(&without_infinities(text)).map_err(|source| {
             Error::new(ErrorKind::Format, "scheduler_config.json: expected a JSON object")
@@ -23,7 +23,8 @@ impl Keys {
         self.0.insert(key.to_owned(), value);
     }
 
-    /// The value of a key that `read` accepts; otherwise an error that says what was `expected`.
+    /// The value of a key, converted by `read`; where `read` gives `None`, an error of kind
+    /// `Config` that says what was `expected`.
     pub(super) fn get<'a, T>(
         &'a self,
         key: &str,
@@ -38,7 +39,7 @@ impl Keys {
         }
     }
 
-    /// A truth value.
+    /// A boolean.
     pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool> {
         Ok(self.get(key, "true or false", Value::as_bool)?.unwrap_or(default))
     }
@@ -63,7 +64,7 @@ impl Keys {
         Ok(self.get(key, &expected, inside)?.unwrap_or(default))
     }
 
-    /// One of several words.
+    /// One of several words, mapped to a value.
     pub(super) fn choice<T: Copy>(&self, key: &str, default: T, words: &[(&str, T)]) -> Result<T> {
         let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
         let read = |value: &Value| {
@@ -84,7 +85,7 @@ impl Keys {
         self.get(key, &format!("a list of {count} numbers between 0 and 1"), read)
     }
 
-    /// An error of kind `Unsupported` unless the key has the one value that is supported.
+    /// An error of kind `Unsupported` unless the key (or its default) has the supported value.
     pub(super) fn require(&self, key: &str, supported: Value, default: Value) -> Result<()> {
         let value = self.0.get(key).filter(|value| !value.is_null());
         if *value.unwrap_or(&default) == supported {
@@ -96,12 +97,12 @@ impl Keys {
     }
 }
 
-/// An error that names a key of the file.
+/// An error whose message names the key, what was expected and what was found.
 pub(super) fn key_error(kind: ErrorKind, key: &str, expected: &str, got: &str) -> Error {
     Error::new(kind, format!("scheduler_config.json: {key}: expected {expected}, got {got}"))
 }
 
-/// The text with `null` for `Infinity`, `-Infinity` and `NaN` outside strings: Python writes them
+/// Replaces `Infinity`, `-Infinity` and `NaN` outside strings by `null`: Python writes them
 /// (`lambda_min_clipped` is −∞ by default), JSON has no such numbers.
 fn without_infinities(text: &str) -> String {
     let mut valid = String::with_capacity(text.len());
@@ -110,7 +111,8 @@ fn without_infinities(text: &str) -> String {
             valid.push('"');
         }
         match i % 2 {
-            // Outside. An escaped quote would miscount, but no key or word here has one.
+            // Outside a string. An escaped quote would be miscounted, but no key or word here has
+            // one.
             0 => {
                 valid += &["-Infinity", "Infinity", "NaN"]
                     .iter()

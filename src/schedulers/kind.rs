@@ -1,4 +1,4 @@
-//! The names of the samplers.
+//! [`SchedulerKind`]: the samplers and their names.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::spacing::Spacing;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A sampler: the rule that turns network outputs into the next sample.
+/// A sampler: the rule that computes the next sample from the network's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SchedulerKind {
@@ -16,7 +16,7 @@ pub enum SchedulerKind {
     Ddpm,
     /// Euler's method on the probability-flow equation, arXiv:2206.00364.
     Euler,
-    /// Euler's method with part of the noise replaced in every step.
+    /// Euler's method that replaces a part of the noise in every step.
     EulerAncestral,
     /// Heun's method, arXiv:2206.00364: two evaluations a step.
     Heun,
@@ -24,9 +24,9 @@ pub enum SchedulerKind {
     DpmSolver2M,
     /// DPM-Solver++ (2M) on the noise levels of arXiv:2206.00364, equation 5.
     DpmSolver2MKarras,
-    /// DPM-Solver++ (2M) with noise in every step.
+    /// DPM-Solver++ (2M) that adds fresh noise in every step.
     DpmSolver2MSde,
-    /// DPM-Solver++ (SDE) of k-diffusion: two evaluations a step, with noise.
+    /// DPM-Solver++ (SDE) of k-diffusion: two evaluations a step, fresh noise in each.
     DpmSolverSde,
     /// UniPC, arXiv:2302.04867.
     UniPc,
@@ -34,7 +34,7 @@ pub enum SchedulerKind {
     Lcm,
     /// Trajectory consistency distillation, arXiv:2402.19159.
     Tcd,
-    /// UFOGen, arXiv:2311.09257: one step, or a few that noise the predicted image again.
+    /// UFOGen, arXiv:2311.09257: one step, or a few that add noise to the predicted image again.
     UfoGen,
     /// Pseudo linear multistep (PLMS) of PNDM, arXiv:2202.09778.
     Pndm,
@@ -61,7 +61,7 @@ impl SchedulerKind {
         Pndm,
     ];
 
-    /// The name on the command line.
+    /// The name on the command line, such as `dpm++2m`.
     pub fn name(self) -> &'static str {
         match self {
             Ddim => "ddim",
@@ -81,8 +81,8 @@ impl SchedulerKind {
         }
     }
 
-    /// The `_class_name` in a `scheduler_config.json`. The variants of DPM-Solver++ (2M) share one,
-    /// and `UFOGenScheduler` is our own: diffusers has none.
+    /// The diffusers class, the `_class_name` of a `scheduler_config.json`. The variants of
+    /// DPM-Solver++ (2M) share one, and `UFOGenScheduler` exists in croquis only.
     pub fn class_name(self) -> &'static str {
         match self {
             Ddim => "DDIMScheduler",
@@ -100,8 +100,8 @@ impl SchedulerKind {
         }
     }
 
-    /// The spacings that the sampler can follow, as in diffusers. Consistency models have their
-    /// own, that of their distillation.
+    /// The spacings that the sampler supports, as in diffusers. LCM and TCD have one of their own,
+    /// from their distillation.
     pub fn spacings(self) -> &'static [Spacing] {
         match self {
             Euler | Heun | DpmSolver2M | DpmSolver2MSde | DpmSolverSde | UniPc => &Spacing::ALL,
@@ -123,7 +123,7 @@ impl fmt::Display for SchedulerKind {
 impl FromStr for SchedulerKind {
     type Err = Error;
 
-    /// Reads either name; the error lists the names for the command line.
+    /// Parses a command-line name or a diffusers class; the error lists the command-line names.
     fn from_str(name: &str) -> Result<Self> {
         let known = |kind: &SchedulerKind| name == kind.name() || name == kind.class_name();
         SchedulerKind::ALL.into_iter().find(known).ok_or_else(|| {

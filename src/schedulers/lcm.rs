@@ -9,11 +9,11 @@
 //! ```
 
 use super::betas::alphas_cumprod;
-use super::settings::Settings;
+use super::settings::SamplerSettings;
 use super::step::{Next, Step};
 use crate::error::{Error, ErrorKind, Result};
 
-pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<Vec<Step>> {
+pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Result<Vec<Step>> {
     const VARIANCE: f32 = 0.25;
     let alphas = alphas_cumprod(settings);
     let timesteps = timesteps(settings, steps)?;
@@ -37,8 +37,9 @@ pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<V
     Ok(timesteps.iter().enumerate().skip(start).map(step).collect())
 }
 
-/// Evenly spread among the timesteps that the model was distilled on.
-pub(super) fn timesteps(settings: &Settings, steps: usize) -> Result<Vec<usize>> {
+/// The timesteps of the run: evenly spread among the `original_inference_steps` of the
+/// distillation.
+pub(super) fn timesteps(settings: &SamplerSettings, steps: usize) -> Result<Vec<usize>> {
     let (train, distilled) = (settings.num_train_timesteps, settings.original_inference_steps);
     if distilled > train {
         let message = format!("original_inference_steps: expected 1 to {train}, got {distilled}");

@@ -1,11 +1,10 @@
 //! The noise levels of the multistep solvers, DPM-Solver++ and UniPC.
 
 use super::betas;
-use super::betas::BetaSchedule;
 use super::kind::SchedulerKind;
-use super::settings::Settings;
-use super::sigmas::{SigmaSpacing, interpolate, timestep_of};
-use super::timesteps::{TimestepSpacing, indices, spaced};
+use super::settings::{BetaSchedule, SamplerSettings, SigmaSpacing, TimestepSpacing};
+use super::sigmas::{interpolate, spaced_sigmas, timestep_of};
+use super::timesteps::{indices, spaced};
 use crate::error::{Error, ErrorKind, Result};
 
 /// α, σ and λ = ln α − ln σ at a noise-to-signal ratio, where x = α·x₀ + σ·ε.
@@ -24,9 +23,9 @@ impl Level {
     }
 }
 
-/// The timesteps, and the levels between them: one more.
+/// The timesteps and the noise levels at their ends (one level more than timesteps).
 pub(super) fn levels(
-    settings: &Settings,
+    settings: &SamplerSettings,
     kind: SchedulerKind,
     steps: usize,
 ) -> Result<(Vec<usize>, Vec<Level>)> {
@@ -36,9 +35,11 @@ pub(super) fn levels(
         Some(spacing) => {
             let highest = table.last().map_or(f64::NAN, |&sigma| f64::from(sigma));
             let [min, max] = settings.sigma_range;
-            let ratios = spacing.sigmas(max.unwrap_or(highest), min.unwrap_or(lowest), steps);
+            let ratios =
+                spaced_sigmas(spacing, max.unwrap_or(highest), min.unwrap_or(lowest), steps);
             let cosine = settings.beta_schedule == BetaSchedule::SquaredCosine;
-            // As diffusers does it: Karras' are rounded, except for these betas and DPM-Solver++.
+            // As in diffusers: Karras' timesteps are rounded, except with squared-cosine betas in
+            // DPM-Solver++.
             let rounded =
                 spacing == SigmaSpacing::Karras && !(cosine && kind != SchedulerKind::UniPc);
             let whole = |t: f64| if rounded { t } else { t.floor() };
@@ -59,8 +60,8 @@ pub(super) fn levels(
     Ok((timesteps, ratios.iter().map(|&ratio| Level::at(ratio as f32)).collect()))
 }
 
-/// The timesteps below which λ = −ln σ̄ is above its limit, spaced.
-fn timesteps(settings: &Settings, table: &[f32], steps: usize) -> Result<Vec<f64>> {
+/// The run's timesteps, spaced over the range in which λ = −ln σ̄ is at least `lambda_min_clipped`.
+fn timesteps(settings: &SamplerSettings, table: &[f32], steps: usize) -> Result<Vec<f64>> {
     let above = |ratio: &&f32| f64::from(-ratio.ln()) >= settings.lambda_min_clipped;
     let end = table.iter().filter(above).count();
     if end == 0 {

@@ -7,19 +7,19 @@
 //! x' = √(ᾱ'/ᾱ)·x − (ᾱ' − ᾱ)·ε̂/(ᾱ·√(1 − ᾱ') + √(ᾱ·(1 − ᾱ)·ᾱ'))
 //! ```
 //!
-//! A configuration with `skip_prk_steps: false` is refused; one without the key, for which diffusers
-//! would begin with Runge–Kutta steps, is taken as true, as every Stable Diffusion has it.
+//! A configuration with `skip_prk_steps: false` is refused. One without the key is read as true,
+//! which every Stable Diffusion has; diffusers would begin with Runge–Kutta steps.
 //!
 //! The start is a Heun step: the first step is taken twice, the second time with the mean of the
 //! outputs at both its ends. Hence a run has one evaluation more than it has steps.
 
 use super::betas::alphas_cumprod;
-use super::settings::Settings;
+use super::settings::SamplerSettings;
 use super::step::{HISTORY, Keep, Next, Step};
 use super::timesteps::{indices, timesteps};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The weights of the newest output and of those before it.
+/// The weights of the newest output and of those before it, by the number of outputs.
 const WEIGHTS: [&[f32]; 4] = [
     &[1.0],
     &[3.0 / 2.0, -1.0 / 2.0],
@@ -27,10 +27,10 @@ const WEIGHTS: [&[f32]; 4] = [
     &[55.0 / 24.0, -59.0 / 24.0, 37.0 / 24.0, -9.0 / 24.0],
 ];
 
-/// The slots of the last three outputs, in turn, come before the one of the first sample.
+/// The history slot of the first sample; the slots before it hold the last three outputs in turn.
 const FIRST_SAMPLE: usize = HISTORY - 1;
 
-pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<Vec<Step>> {
+pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Result<Vec<Step>> {
     let alphas = alphas_cumprod(settings);
     let stride = settings.num_train_timesteps / steps;
     let mut timesteps = indices(settings, &timesteps(settings, steps))?;
@@ -41,7 +41,7 @@ pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<V
         let mut next = Next::default();
         let mut keep = [Keep::Nothing; HISTORY];
         if evaluation == 1 {
-            // Once more from the first sample. This output is not kept.
+            // The first step again, from its sample. This output is not kept.
             let [sample, output] = coefficients(settings, &alphas, t + stride, Some(t))?;
             next.output = output / 2.0;
             next.history[0] = output / 2.0;
@@ -72,10 +72,10 @@ pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<V
     timesteps.iter().skip(start).enumerate().map(step).collect()
 }
 
-/// The coefficients of sample and output in a step between two timesteps; to before the first
-/// one if `to` is `None`.
+/// The coefficients of sample and output in a step from one timestep to another; `None` is the
+/// clean image before the first timestep.
 fn coefficients(
-    settings: &Settings,
+    settings: &SamplerSettings,
     alphas: &[f32],
     from: usize,
     to: Option<usize>,

@@ -1,36 +1,30 @@
-//! Noise levels σ beside the timesteps of training, in f64 as NumPy computes them.
+//! Noise levels σ that lie between those of the training timesteps, in f64 as NumPy computes them.
 
+use super::settings::SigmaSpacing;
 use super::timesteps::linspace;
 
-/// A rule for the noise levels of a run that does not go by timesteps.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum SigmaSpacing {
-    /// (σmax^(1/ρ) + i/(n−1)·(σmin^(1/ρ) − σmax^(1/ρ)))^ρ with ρ = 7 (arXiv:2206.00364,
-    /// equation 5).
-    Karras,
-    /// ln σ is linear.
-    Exponential,
-}
-
-impl SigmaSpacing {
-    /// `count` noise levels from `sigma_max` to `sigma_min`, both included.
-    pub(super) fn sigmas(self, sigma_max: f64, sigma_min: f64, count: usize) -> Vec<f64> {
-        const RHO: f64 = 7.0;
-        match self {
-            SigmaSpacing::Karras => {
-                let (max, min) = (sigma_max.powf(1.0 / RHO), sigma_min.powf(1.0 / RHO));
-                let ramp = linspace(0.0, 1.0, count);
-                ramp.iter().map(|ramp| (max + ramp * (min - max)).powf(RHO)).collect()
-            }
-            SigmaSpacing::Exponential => {
-                let logs = linspace(sigma_max.ln(), sigma_min.ln(), count);
-                logs.iter().map(|log| log.exp()).collect()
-            }
+/// `count` noise levels spaced by `spacing` from `sigma_max` to `sigma_min`, both included.
+pub(super) fn spaced_sigmas(
+    spacing: SigmaSpacing,
+    sigma_max: f64,
+    sigma_min: f64,
+    count: usize,
+) -> Vec<f64> {
+    const RHO: f64 = 7.0;
+    match spacing {
+        SigmaSpacing::Karras => {
+            let (max, min) = (sigma_max.powf(1.0 / RHO), sigma_min.powf(1.0 / RHO));
+            let ramp = linspace(0.0, 1.0, count);
+            ramp.iter().map(|ramp| (max + ramp * (min - max)).powf(RHO)).collect()
+        }
+        SigmaSpacing::Exponential => {
+            let logs = linspace(sigma_max.ln(), sigma_min.ln(), count);
+            logs.iter().map(|log| log.exp()).collect()
         }
     }
 }
 
-/// The value of a table at a fractional index, linearly interpolated; its last value beyond it.
+/// The table's value at a fractional index, linearly interpolated; the last value beyond the end.
 pub(super) fn interpolate(table: &[f32], index: f64) -> f64 {
     let low = index.floor().max(0.0) as usize;
     match table.get(low..low + 2) {

@@ -1,25 +1,26 @@
-//! The names of the spacings.
+//! [`Spacing`]: how the steps of a run are spread, and the names for it.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// How the steps of a run are spread over the noise levels. Not every sampler knows every one:
-/// [`SchedulerKind::spacings`](super::SchedulerKind::spacings).
+/// The spacing of a run's steps over the timesteps or noise levels. A sampler supports some of
+/// them: [`SchedulerKind::spacings`](super::SchedulerKind::spacings).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Spacing {
-    /// Equal strides from timestep 0 (and `steps_offset`) up: never reaches the last one.
+    /// Equal strides from timestep 0 (plus `steps_offset`) up; the last training timestep is never
+    /// reached.
     Leading,
-    /// From the last timestep to the first, both included.
+    /// From the last training timestep to the first, both included.
     Linspace,
-    /// Equal strides from the last timestep down: distilled models need it. Other programs call
-    /// theirs "SGM uniform"; its timesteps lie up to one from these.
+    /// Equal strides from the last training timestep down, for distilled models. AUTOMATIC1111 and
+    /// ComfyUI have a similar "SGM uniform", whose timesteps differ by up to one.
     Trailing,
-    /// The noise levels of arXiv:2206.00364, equation 5: dense where there is little noise.
+    /// Karras' noise levels (arXiv:2206.00364, equation 5): dense where there is little noise.
     Karras,
-    /// Noise levels of a constant ratio.
+    /// Noise levels with a constant ratio.
     Exponential,
 }
 
@@ -50,7 +51,7 @@ impl fmt::Display for Spacing {
 impl FromStr for Spacing {
     type Err = Error;
 
-    /// Reads a name of the command line, or `trailing`; the error, of kind `Argument`, lists them.
+    /// Parses a command-line name, or `trailing`; the error, of kind `Argument`, lists the names.
     fn from_str(name: &str) -> Result<Self> {
         let known = |spacing: &Spacing| {
             name == spacing.name() || *spacing == Trailing && name == "trailing"

@@ -1,63 +1,64 @@
-//! One step of a sampler as plain numbers, and its application on the CPU.
+//! One step of a sampler as plain numbers, and its reference implementation on the CPU.
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Tensors of earlier steps that a step can read: four, for the fourth-order PLMS.
+/// Number of history slots, tensors kept from earlier steps: four, for the fourth-order PLMS.
 pub const HISTORY: usize = 4;
 
-/// One step of a sampler: which timestep the network sees, and how the next sample follows from
-/// the sample `x`, the (guided) network output `m` and fresh noise `z` ~ N(0, 1).
+/// One step of a sampler: the network's timestep, and the coefficients that give the next sample
+/// from the sample `x`, the (guided) network output `m` and fresh noise `z` ~ N(0, 1).
 ///
 /// A step is applied in this order:
 /// 1. the network gets `input_scale·x` and `timestep`, and returns `m`;
 /// 2. the predicted image is `x₀ = original[0]·x + original[1]·m`, clamped to ±`clip`;
 /// 3. the next sample is `x' = next.sample·x + next.output·m + next.original·x₀ + next.noise·z`
 ///    plus `next.history[k]·slotₖ` for every slot k;
-/// 4. slot k of the history receives what `keep[k]` says, of the values of *this* step (the `x` of
+/// 4. slot k of the history receives the value that `keep[k]` names, of *this* step (the `x` of
 ///    item 1, not `x'`).
 ///
-/// What has the coefficient zero is not read.
+/// A value with coefficient zero is not read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// The timestep for the time embedding of the network, in training steps; may be fractional.
     pub timestep: f32,
-    /// The network's input is this times the sample.
+    /// Factor of the sample in the network's input (diffusers' `scale_model_input`).
     pub input_scale: f32,
-    /// The predicted image in terms of sample and output; depends on what the network predicts.
+    /// Coefficients of sample and output in the predicted image x₀ (diffusers'
+    /// `pred_original_sample`); they depend on `prediction_type`.
     pub original: [f32; 2],
-    /// The predicted image is clamped to plus and minus this.
+    /// Limit ±`clip` of the predicted image (`clip_sample_range`).
     pub clip: Option<f32>,
-    /// The next sample.
+    /// The coefficients of the next sample.
     pub next: Next,
-    /// What each slot of the history receives after the next sample was computed.
+    /// The value that each history slot receives once the next sample is computed.
     pub keep: [Keep; HISTORY],
-    /// Whether noise is drawn from the generator in this step. It has to be drawn even if its
-    /// coefficient is zero: the following draws depend on it.
+    /// Whether noise is drawn from the generator in this step. It is drawn even if its coefficient
+    /// is zero, because later draws depend on the generator's state.
     pub draws_noise: bool,
-    /// A noised image of this step's level is `noising[0]·x₀ + noising[1]·z`: where image-to-image
-    /// starts.
+    /// Coefficients of image and noise at this step's noise level, `noising[0]·x₀ + noising[1]·z`:
+    /// the start of image-to-image (diffusers' `add_noise`).
     pub noising: [f32; 2],
 }
 
-/// The coefficients of the next sample.
+/// The coefficients of the next sample x'.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Next {
-    /// Of the current sample x.
+    /// Coefficient of the current sample x.
     pub sample: f32,
-    /// Of the network's output m.
+    /// Coefficient of the network's output m.
     pub output: f32,
-    /// Of the predicted image x₀, after clamping.
+    /// Coefficient of the predicted image x₀, after clamping.
     pub original: f32,
-    /// Of fresh noise z ~ N(0, 1).
+    /// Coefficient of fresh noise z ~ N(0, 1).
     pub noise: f32,
-    /// Of the slots of the history.
+    /// Coefficients of the history slots.
     pub history: [f32; HISTORY],
 }
 
-/// What a slot of the history receives.
+/// The value that a history slot receives after a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
-    /// Nothing: it keeps what it has.
+    /// No value: the slot is left as it is.
     #[default]
     Nothing,
     /// The sample x that the step started from.
@@ -68,12 +69,13 @@ pub enum Keep {
     Original,
 }
 
-/// The tensors that later steps read, on the CPU. Empty before the first step.
+/// The history on the CPU: tensors of earlier steps. Empty before the first step.
 #[derive(Clone, Debug, Default)]
 pub struct History([Vec<f32>; HISTORY]);
 
 impl Step {
-    /// A step at `timestep` that would change nothing and predicts the image to be the sample.
+    /// A step at `timestep` that leaves the sample unchanged and predicts x₀ = x; the base of
+    /// struct updates.
     pub(super) fn at(timestep: f32) -> Self {
         Step {
             timestep,
@@ -93,7 +95,7 @@ impl Step {
         self.clip.map_or(original, |range| original.clamp(-range, range))
     }
 
-    /// Replaces the sample `x` by the next one; the reference of the GPU's implementation.
+    /// Replaces the sample `x` by the next one; the reference of the GPU kernel.
     ///
     /// `output` and `noise` have one value per value of `x`; `noise` may be `None` where its
     /// coefficient is zero. Otherwise the error is of kind `Shape`.

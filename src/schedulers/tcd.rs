@@ -1,9 +1,9 @@
-//! Trajectory consistency distillation: Zheng et al., *Trajectory consistency distillation: improved
-//! latent consistency distillation by semi-linear consistency function with trajectory mapping*,
-//! arXiv:2402.19159, its strategic stochastic sampling.
+//! Trajectory consistency distillation: Zheng et al., *Trajectory consistency distillation:
+//! improved latent consistency distillation by semi-linear consistency function with trajectory
+//! mapping*, arXiv:2402.19159, its strategic stochastic sampling.
 //!
-//! From timestep t the consistency function leads beyond the next timestep t', to
-//! s = ⌊(1 − γ)·t'⌋, and noise leads back to t':
+//! From timestep t the consistency function jumps past the next timestep t' to s = ⌊(1 − γ)·t'⌋,
+//! and added noise leads back to t':
 //!
 //! ```text
 //! xₛ = √ᾱₛ·x₀ + √(1 − ᾱₛ)·ε̂
@@ -14,14 +14,14 @@
 
 use super::betas::alphas_cumprod;
 use super::lcm::timesteps;
-use super::settings::Settings;
+use super::settings::SamplerSettings;
 use super::step::{Next, Step};
 use crate::error::Result;
 
-pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<Vec<Step>> {
+pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Result<Vec<Step>> {
     let alphas = alphas_cumprod(settings);
     let timesteps = timesteps(settings, steps)?;
-    // γ is η here; its complement is rounded to f32 as by PyTorch.
+    // The setting `eta` holds γ; 1 − γ is rounded to f32 as in PyTorch.
     let beyond = (1.0 - f64::from(settings.eta)) as f32;
     let step = |(i, &t): (usize, &usize)| {
         let next = timesteps.get(i + 1).copied();

@@ -1,30 +1,23 @@
-//! Which of the training timesteps a run of n steps visits.
+//! The timesteps of a run of n steps, chosen from the training timesteps.
 //!
 //! The spacings are those of arXiv:2305.08891, table 2, in f64 as NumPy computes them.
 
-use super::settings::Settings;
+use super::settings::{SamplerSettings, TimestepSpacing};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The rule for the timesteps of a run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum TimestepSpacing {
-    /// `i·(N div n) + steps_offset`: never reaches the last training step.
-    Leading,
-    /// `N − i·N/n − 1`: starts at the last training step.
-    Trailing,
-    /// From `N − 1` to 0, both included.
-    Linspace,
-}
-
-/// The timesteps of `steps` steps, descending, before rounding to whole ones where the spacing
-/// is linear.
-pub(super) fn timesteps(settings: &Settings, steps: usize) -> Vec<f64> {
+/// The timesteps of `steps` steps, descending; those of linspace are not rounded yet.
+pub(super) fn timesteps(settings: &SamplerSettings, steps: usize) -> Vec<f64> {
     spaced(settings, steps, steps, settings.num_train_timesteps)
 }
 
-/// Like [`timesteps`], below the training step `end`, with the stride of `count` steps where the
-/// spacing is leading or linear.
-pub(super) fn spaced(settings: &Settings, steps: usize, count: usize, end: usize) -> Vec<f64> {
+/// The timesteps below the training step `end`; leading and linspace spacing take the stride of a
+/// run of `count` steps.
+pub(super) fn spaced(
+    settings: &SamplerSettings,
+    steps: usize,
+    count: usize,
+    end: usize,
+) -> Vec<f64> {
     let train = settings.num_train_timesteps;
     let mut timesteps: Vec<f64> = match settings.timestep_spacing {
         TimestepSpacing::Linspace => linspace(0.0, end as f64 - 1.0, count),
@@ -33,8 +26,8 @@ pub(super) fn spaced(settings: &Settings, steps: usize, count: usize, end: usize
             (0..count).map(|i| (i * stride + settings.steps_offset) as f64).collect()
         }
         TimestepSpacing::Trailing => {
-            // NumPy's arange multiplies by the difference of its first two values. For some n
-            // (61 of 1000) diffusers gets a timestep −1 after the n-th by rounding; not here.
+            // NumPy's arange multiplies by the difference of its first two values. For some n (61
+            // of 1000) diffusers' rounding adds a timestep −1 after the n-th; it is left out here.
             let (end, stride) = (end as f64, train as f64 / steps as f64);
             let difference = (end - stride) - end;
             let mut all: Vec<f64> = (0..steps)
@@ -50,8 +43,9 @@ pub(super) fn spaced(settings: &Settings, steps: usize, count: usize, end: usize
     timesteps
 }
 
-/// Timesteps as indices into the training steps; an error of kind `Argument` if one is not.
-pub(super) fn indices(settings: &Settings, timesteps: &[f64]) -> Result<Vec<usize>> {
+/// The timesteps as indices into the training steps; an error of kind `Argument` if one is out of
+/// range.
+pub(super) fn indices(settings: &SamplerSettings, timesteps: &[f64]) -> Result<Vec<usize>> {
     let train = settings.num_train_timesteps;
     let index = |&timestep: &f64| {
         let t = timestep.round_ties_even();

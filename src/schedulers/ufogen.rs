@@ -10,12 +10,12 @@
 //! timesteps are trailing unless the configuration says otherwise, so that one step is at N − 1.
 
 use super::betas::alphas_cumprod;
-use super::settings::Settings;
+use super::settings::SamplerSettings;
 use super::step::{Next, Step};
 use super::timesteps::{indices, timesteps};
 use crate::error::Result;
 
-pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<Vec<Step>> {
+pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Result<Vec<Step>> {
     let alphas = alphas_cumprod(settings);
     let timesteps = indices(settings, &timesteps(settings, steps))?;
     let step = |(i, &t): (usize, &usize)| {

@@ -15,7 +15,7 @@
 
 use super::kind::SchedulerKind;
 use super::multistep::{Level, levels};
-use super::settings::{Settings, SolverType};
+use super::settings::{SamplerSettings, SolverType};
 use super::step::{HISTORY, Keep, Next, Step};
 use crate::error::Result;
 
@@ -24,14 +24,14 @@ const MAX_ORDER: usize = 3;
 
 /// The factors of the predicted images in a step from s to t.
 #[derive(Clone, Copy, Default)]
-struct Weights {
-    /// Of m₀, m₁, m₂.
+struct ImageFactors {
+    /// Factors of m₀, m₁, m₂.
     known: [f32; MAX_ORDER],
-    /// Of the image predicted at t; zero in a predictor.
+    /// Factor of the image predicted at t; zero in a predictor.
     new: f32,
 }
 
-pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<Vec<Step>> {
+pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Result<Vec<Step>> {
     let (timesteps, levels) = levels(settings, SchedulerKind::UniPc, steps)?;
     let count = timesteps.len();
     let order = |i: usize| {
@@ -73,14 +73,14 @@ pub(super) fn steps(settings: &Settings, steps: usize, start: usize) -> Result<V
 
 /// The weights of predictor or corrector of `order` from level number `i` to the next.
 ///
-/// In f32 and in the order of diffusers: for small steps the b lose digits, and so do its.
+/// In f32 and in diffusers' order of operations: for small steps bₙ loses digits, there too.
 fn weights(
-    settings: &Settings,
+    settings: &SamplerSettings,
     levels: &[Level],
     i: usize,
     order: usize,
     corrector: bool,
-) -> Weights {
+) -> ImageFactors {
     let (now, next) = (levels[i], levels[i + 1]);
     let h = next.lambda - now.lambda;
     let growth = (-h).exp_m1();
@@ -91,11 +91,11 @@ fn weights(
     }
     let rho = match nodes.len() {
         0 => Vec::new(),
-        // Of second order diffusers, like the paper's code, takes 1/2, which is close.
+        // For second order diffusers, like the paper's code, takes the approximation 1/2.
         1 => vec![0.5],
         _ => solve(&nodes, &moments(-h, b, nodes.len())),
     };
-    let mut weights = Weights::default();
+    let mut weights = ImageFactors::default();
     weights.known[0] = -next.alpha * growth;
     for (k, (rho, node)) in rho.iter().zip(&nodes).enumerate() {
         let weight = -next.alpha * b * rho / node;

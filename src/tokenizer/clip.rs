@@ -1,5 +1,5 @@
-//! The vocabulary that every published CLIP text encoder of Stable Diffusion uses, for checkpoints
-//! that come without a tokenizer.
+//! CLIP's vocabulary, built in. Every published CLIP text encoder of Stable Diffusion uses it, and
+//! single-file checkpoints come without a tokenizer.
 
 use tokenizers::models::bpe::{Merges, Vocab};
 
@@ -8,11 +8,12 @@ use super::{END_OF_WORD, Tokenizer};
 use crate::error::Result;
 use crate::tokenizer::special::SpecialTokens;
 
-/// The start and the end of a text, in the order of their ids.
+/// The start and end tokens, in the order of their ids.
 const SPECIAL: [&str; 2] = ["<|startoftext|>", "<|endoftext|>"];
 
-/// The 48 894 merges of CLIP's vocabulary in the form of a `merges.txt`: a line with a version, then
-/// one pair of tokens a line, the first merge first (© OpenAI, MIT; `src/tokenizer/clip/LICENSE`).
+/// The 48 894 merges of CLIP's vocabulary in the form of a `merges.txt`: a line with a version,
+/// then one pair of tokens a line, the first merge first (© OpenAI, MIT;
+/// `src/tokenizer/clip/LICENSE`).
 pub fn clip_merges() -> &'static str {
     include_str!("clip/merges.txt")
 }
@@ -30,8 +31,8 @@ impl Tokenizer {
     }
 }
 
-/// Ids as OpenAI's `SimpleTokenizer` numbers them: the bytes, the bytes that end a word, what each
-/// merge makes, start and end of text.
+/// The vocabulary with the ids of OpenAI's `SimpleTokenizer`: the 256 bytes, the bytes at the end
+/// of a word, the results of the merges, start and end of text.
 fn vocabulary() -> Vocabulary {
     let pairs = clip_merges().lines().skip(1).filter_map(|line| line.split_once(' '));
     let merges: Merges = pairs.map(|(a, b)| (a.into(), b.into())).collect();
@@ -43,8 +44,8 @@ fn vocabulary() -> Vocabulary {
     Vocabulary { file: "CLIP's vocabulary", vocab, merges, added: Vec::new() }
 }
 
-/// The characters that stand for the 256 bytes: first the visible ones of Latin-1, which stand for
-/// themselves, then characters from U+0100 for the rest.
+/// The 256 characters that stand for bytes in byte-level BPE: the visible ones of Latin-1 stand for
+/// themselves, characters from U+0100 on for the rest.
 pub(crate) fn byte_symbols() -> impl Iterator<Item = char> {
     let visible = ('!'..='~').chain('¡'..='¬').chain('®'..='ÿ');
     let count = visible.clone().count() as u32;

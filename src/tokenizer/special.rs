@@ -1,4 +1,5 @@
-//! Which tokens mean start, end, unknown and padding, and how long a text may be.
+//! The special tokens (start, end, unknown, padding) and `model_max_length`, read from a
+//! tokenizer's configuration files.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +7,7 @@ use super::TokenizerFiles;
 use super::vocabulary::parse;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The names of the special tokens, CLIP's where the files say nothing.
+/// The names of the special tokens; those of CLIP where the files have none.
 pub(super) struct SpecialTokens {
     pub(super) bos: String,
     pub(super) eos: String,
@@ -31,8 +32,9 @@ impl SpecialTokens {
         let config = read("tokenizer_config.json", files.tokenizer_config)?;
         let map = read("special_tokens_map.json", files.special_tokens_map)?;
 
-        // transformers reads the map last, so that it wins (Stable Diffusion 2 names its padding
-        // only there), unless the configuration lists the added tokens itself.
+        // transformers reads `special_tokens_map.json` last, so that it wins (Stable Diffusion 2
+        // names its padding only there), unless `tokenizer_config.json` lists the added tokens
+        // itself.
         let order = if config.1.contains_key("added_tokens_decoder") {
             [&config, &map]
         } else {
@@ -51,7 +53,7 @@ impl SpecialTokens {
             }
             Ok(default)
         };
-        // A model without a limit says 1e30.
+        // 1e30 stands for "no limit".
         let model_max_length = match config.1.get("model_max_length") {
             None | Some(Value::Null) => None,
             Some(entry) => match entry.as_f64() {
@@ -77,7 +79,7 @@ impl SpecialTokens {
         })
     }
 
-    /// The four names.
+    /// The four names: start, end, unknown, padding.
     pub(super) fn names(&self) -> [&str; 4] {
         [&self.bos, &self.eos, &self.unk, &self.pad]
     }

@@ -1,4 +1,5 @@
-//! Tokens, merges and added tokens, from either kind of vocabulary file.
+//! [`Vocabulary`]: tokens, merges and added tokens, from `tokenizer.json` or from `vocab.json` and
+//! `merges.txt`.
 
 use std::collections::HashSet;
 
@@ -11,7 +12,7 @@ use tokenizers::models::bpe::{Merges, Vocab};
 use super::{END_OF_WORD, TokenizerFiles};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Tokens and merges, and the file to blame for them.
+/// A BPE vocabulary, and the name of its file for messages.
 pub(super) struct Vocabulary {
     pub(super) file: &'static str,
     pub(super) vocab: Vocab,
@@ -108,7 +109,7 @@ impl Vocabulary {
         .check(file)
     }
 
-    /// Every merge must join two tokens into a third.
+    /// Checks that every merge joins two tokens of the vocabulary into a third.
     fn check(self, merges_file: &str) -> Result<Self> {
         for (rank, (a, b)) in self.merges.iter().enumerate() {
             let joined = format!("{a}{b}");
@@ -140,7 +141,7 @@ impl Vocabulary {
     }
 }
 
-/// A line of `merges.txt`: two tokens and one space.
+/// Splits a line of `merges.txt`: two tokens with one space between them.
 fn split_merge(file: &str, line: usize, text: &str) -> Result<(String, String)> {
     match text.split_once(' ') {
         Some((a, b)) if !a.is_empty() && !b.is_empty() && !b.contains(' ') => {
@@ -153,7 +154,7 @@ fn split_merge(file: &str, line: usize, text: &str) -> Result<(String, String)> 
     }
 }
 
-/// A JSON file as a `T`; the error names the file.
+/// Parses a JSON file; the error, of kind `Format`, names the file.
 pub(super) fn parse<T: DeserializeOwned>(file: &str, json: &[u8]) -> Result<T> {
     serde_json::from_slice(json).map_err(|error| not_json(file, error))
 }

@@ -1,12 +1,12 @@
-//! Files whose headers were changed at random: an error or a model, never a panic, and never more
-//! memory than the file explains.
+//! Files with randomly changed headers: they give an error or a model, never a panic, and never
+//! more memory than the file explains.
 
 use crate::{Shapes, divided, header, list};
 use croquis::diffusion::{ControlNet, Model, ModelFiles};
 use croquis::weights::Source;
 use std::time::{Duration, Instant};
 
-/// A small seeded generator (Marsaglia's xorshift64).
+/// A seeded random number generator (Marsaglia's xorshift64).
 struct Random(u64);
 
 impl Random {
@@ -18,7 +18,7 @@ impl Random {
     }
 }
 
-/// Changes names and shapes, as a file that is well-formed and wrong would have them.
+/// Changes names and shapes, as in a well-formed file with the wrong contents.
 fn change(shapes: &mut Shapes, random: &mut Random) {
     let key = |shapes: &Shapes, random: &mut Random| {
         let at = random.below(shapes.len().max(1));
@@ -70,7 +70,7 @@ fn change(shapes: &mut Shapes, random: &mut Random) {
     }
 }
 
-/// `CROQUIS_FUZZ_SECONDS` says for how long; three seconds without it.
+/// Runs for `CROQUIS_FUZZ_SECONDS`, by default three seconds.
 #[test]
 fn damaged_files_are_refused_or_opened() {
     let seconds = std::env::var("CROQUIS_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());

@@ -1,4 +1,4 @@
-//! Families and their configurations, from shapes alone.
+//! Model families and configurations, inferred from shapes alone.
 
 use crate::{Shapes, list, shrunk, zeros};
 use croquis::ErrorKind;
@@ -14,7 +14,8 @@ fn text(checkpoint: &Checkpoint, path: &str) -> Value {
     serde_json::from_slice(checkpoint.texts.get(path).expect(path)).expect(path)
 }
 
-/// What the published configurations say, of files whose shapes are those of the real ones.
+/// Configurations inferred from the shapes of the published files equal the published
+/// configurations.
 #[test]
 fn configurations_are_the_published_ones() {
     let cases = [
@@ -146,8 +147,8 @@ fn predictions_are_seen_from_marks() {
     assert_eq!(scheduler["timestep_spacing"], "trailing");
 }
 
-/// Files that were converted back from diffusers lack the last layer and the projection of
-/// OpenCLIP: nothing more is left out of them.
+/// Files converted back from diffusers lack OpenCLIP's last layer and projection; no further layer
+/// is left out of them.
 #[test]
 fn the_last_layer_is_left_out_once() {
     let whole = shrunk(&list("ldm-sd21"));

@@ -1,4 +1,4 @@
-//! Folders in shards and variants.
+//! diffusers folders with shards and variants.
 
 use crate::{Shapes, fresh, zeros};
 use croquis::checkpoint::folder::Folder;
@@ -14,7 +14,7 @@ const INDEX: &str = "diffusion_pytorch_model.safetensors.index.json";
 const FIRST: &str = "diffusion_pytorch_model-00001-of-00002.safetensors";
 const SECOND: &str = "diffusion_pytorch_model-00002-of-00002.safetensors";
 
-/// The weights of a folder with these files.
+/// Reads the weights of a folder with these files.
 fn read(files: &BTreeMap<&str, Vec<u8>>) -> Result<Weights> {
     let bytes = |file: &str| files.get(file).cloned().unwrap_or_default();
     let folder = Folder {
@@ -30,7 +30,7 @@ fn names(files: &BTreeMap<&str, Vec<u8>>) -> Vec<String> {
     read(files).expect("weights").names().map(String::from).collect()
 }
 
-/// A file of one tensor.
+/// A safetensors file with one tensor.
 fn one(name: &str) -> Vec<u8> {
     zeros(&Shapes::from([(name.into(), vec![2])]))
 }
@@ -126,7 +126,7 @@ fn pickles_only() {
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 }
 
-/// A folder on the disk, read through the driver.
+/// A folder on disk, opened through the driver.
 #[test]
 fn a_folder_on_the_disk() {
     let folder = fresh("sharded");

@@ -1,5 +1,5 @@
-//! The tiny single files of `tests/golden/single`, against what diffusers made of the same weights:
-//! configurations, quantised twins, and a whole run.
+//! The tiny single files of `tests/golden/single` against diffusers with the same weights:
+//! configurations, quantised copies, and a whole run.
 
 use crate::common;
 use croquis::checkpoint::Checkpoint;
@@ -25,8 +25,8 @@ fn golden(model: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path(&file)).expect(&file)).expect(&file)
 }
 
-/// What the tiny models have otherwise than the published ones that they are small copies of:
-/// sizes of pictures, ids of their small vocabularies, and keys that change nothing.
+/// Configuration keys in which the tiny models differ from the published ones: picture sizes, ids
+/// of their small vocabularies, and keys without effect.
 const OTHERWISE: [&str; 6] = [
     "sample_size",
     "force_upcast",
@@ -36,7 +36,7 @@ const OTHERWISE: [&str; 6] = [
     "projection_dim",
 ];
 
-/// Numbers that stand for all levels are the same as a list of them.
+/// Whether two values are equal, where a number for all levels equals a list of it.
 fn same(got: &Value, want: &Value) -> bool {
     match (got, want) {
         (Value::Array(got), one) if !one.is_array() => got.iter().all(|got| same(got, one)),
@@ -75,7 +75,7 @@ fn configurations_are_those_of_diffusers() {
     assert!(!same(&serde_json::json!([1, 2]), &1.into()) && !same(&2.into(), &1.into()));
 }
 
-/// stable-diffusion.cpp's layout, and ComfyUI's, which has no prefix.
+/// The GGUF layouts of stable-diffusion.cpp and of ComfyUI, which has no prefix.
 #[test]
 fn quantised_denoisers_have_the_same_tensors() {
     let shapes = |weights: &Weights| -> Vec<(String, Vec<usize>)> {
@@ -107,8 +107,8 @@ fn whole_models_open() {
     }
 }
 
-/// A vocabulary of the size of a tiny text encoder, in which the words `x`, `y` and `z` are the
-/// tokens of the golden runs.
+/// A `merges.txt` as large as a tiny text encoder's vocabulary, with the words `x`, `y` and `z` as
+/// the tokens of the golden runs.
 fn small_vocabulary() -> Vec<u8> {
     let words = [("!", 0), ("x</w>", 7), ("z</w>", 41), ("y</w>", 300)];
     let ends = [("<|startoftext|>", 510), ("<|endoftext|>", 511)];
@@ -120,8 +120,8 @@ fn small_vocabulary() -> Vec<u8> {
     Value::Object(vocabulary).to_string().into_bytes()
 }
 
-/// A model of `tests/golden/single`. But for the first, text encoders are too small for CLIP's
-/// vocabulary; and the reference of XL reads an empty negative prompt as a text.
+/// A model of `tests/golden/single`. All but the first have text encoders too small for CLIP's
+/// vocabulary; the reference of XL encodes an empty negative prompt as a text.
 pub fn files(model: &str, edit: impl Fn(&mut BTreeMap<String, Vec<u8>>)) -> ModelFiles {
     let Checkpoint { mut texts, weights, .. } = checkpoint(&format!("{model}.safetensors"));
     if model != "sd1" {
@@ -144,7 +144,7 @@ fn change(texts: &mut BTreeMap<String, Vec<u8>>, file: &str, key: &str, value: V
     *text = config.to_string().into_bytes();
 }
 
-/// The relative error of a run's latents.
+/// The relative L2 error of a run's latents.
 pub fn error_of_run(gpu: &Gpu, files: &ModelFiles, model: &str, name: &str) -> f64 {
     let golden = golden(model);
     let run = &golden["runs"][name];
@@ -173,7 +173,7 @@ fn allowed(gpu: &Gpu) -> f64 {
     if gpu.target().storage == Storage::F32 { 1e-4 } else { 2e-2 }
 }
 
-/// From a prompt to latents, with the configurations and the tokenizer that the file lacks.
+/// Runs from prompt to latents, with the inferred configurations and the built-in tokenizer.
 #[test]
 fn single_files_draw_what_diffusers_draws() {
     let mut wrong = Vec::new();
@@ -190,7 +190,7 @@ fn single_files_draw_what_diffusers_draws() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// One wrong guess a model is seen.
+/// For each model, one wrong configuration is detected.
 #[test]
 fn a_wrong_configuration_is_detected() {
     let storage = |gpu: &&Gpu| gpu.target().storage == Storage::F32;

@@ -1,5 +1,5 @@
-//! LoRA files for Stable Diffusion XL: kohya names the UNet's layers as the original does, peft as
-//! diffusers.
+//! LoRA files for Stable Diffusion XL: kohya uses the original names for the UNet's layers, peft
+//! those of diffusers.
 
 use crate::parts::{original, project};
 use croquis::checkpoint::UnetLayout;
@@ -18,7 +18,7 @@ fn weights(component: &str) -> Weights {
     Weights::open(file).and_then(|w| w.without_prefix("text_model.")).expect(component)
 }
 
-/// The blocks of a component under both namings; text encoders have one.
+/// The prefixes of a component's blocks in both layouts; text encoders have one layout.
 fn blocks(component: &str, weights: &Weights) -> Vec<(String, String)> {
     match component {
         "unet" => UnetLayout::from_diffusers(weights.names()).block_names(),
@@ -27,7 +27,7 @@ fn blocks(component: &str, weights: &Weights) -> Vec<(String, String)> {
 }
 
 /// A LoRA of rank 2 that changes every linear layer and convolution of all components. `name` makes
-/// the key of a layer's matrix from component, layer and which matrix it is.
+/// a tensor's key from component, layer and matrix.
 fn lora(name: impl Fn(&str, &str, &str) -> String) -> Lora {
     let mut generator = Generator::new(5);
     let mut tensors = Vec::new();

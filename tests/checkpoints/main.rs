@@ -1,5 +1,5 @@
-//! Models in the forms in which people have them: single files of several families, folders in
-//! shards and variants, and everything that is refused.
+//! Models in the forms in use: single files of several families, folders with shards and variants,
+//! and forms that are refused.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -18,10 +18,10 @@ use std::fs::File;
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Names and shapes.
+/// Weight shapes by name.
 type Shapes = BTreeMap<String, Vec<usize>>;
 
-/// A list of `tests/golden/names`.
+/// Reads a list of names and shapes from `tests/golden/names`.
 fn list(name: &str) -> Shapes {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/names");
     let file = File::open(path.join(format!("{name}.txt.gz"))).expect(name);
@@ -35,7 +35,7 @@ fn list(name: &str) -> Shapes {
     text.lines().map(line).collect()
 }
 
-/// A folder or file name of a test's own, where nothing is yet.
+/// A path for one test's folder or file; whatever was there is removed.
 fn fresh(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("checkpoints-{name}"));
     let _ = std::fs::remove_file(&path);
@@ -43,7 +43,7 @@ fn fresh(name: &str) -> PathBuf {
     path
 }
 
-/// The header of a safetensors file of halves, its length before it, and the bytes of the data.
+/// The header of an f16 safetensors file, its length before it, and the number of data bytes.
 fn header(shapes: &Shapes) -> (Vec<u8>, u64) {
     let (mut text, mut end) = (String::from("{"), 0);
     for (name, shape) in shapes {
@@ -61,7 +61,7 @@ fn header(shapes: &Shapes) -> (Vec<u8>, u64) {
     ([&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat(), end)
 }
 
-/// A file of zeros, which takes no room on the disk: only its header is written.
+/// Writes a sparse file of zeros: only its header takes disk space.
 fn sparse(path: &Path, shapes: &Shapes) {
     let (header, data) = header(shapes);
     let mut file = File::create(path).expect("a new file");
@@ -69,20 +69,20 @@ fn sparse(path: &Path, shapes: &Shapes) {
     file.set_len(header.len() as u64 + data).expect("the zeros");
 }
 
-/// The same in memory.
+/// The same file in memory.
 fn zeros(shapes: &Shapes) -> Vec<u8> {
     let (mut bytes, data) = header(shapes);
     bytes.resize(bytes.len() + data as usize, 0);
     bytes
 }
 
-/// A smaller model: every size but those of kernels, latents and positions divided by ten.
+/// A smaller model: every dimension but those of kernels, latents and positions is divided by ten.
 fn shrunk(shapes: &Shapes) -> Shapes {
     divided(shapes, 10)
 }
 
-/// The same with another divisor; what was a multiple of six, such as six sizes of a picture in
-/// XL's inputs or the rows of three matrices, stays one.
+/// A smaller model by another divisor; dimensions divisible by six stay so, such as those of XL's
+/// time ids or of query, key and value in one matrix.
 fn divided(shapes: &Shapes, divisor: usize) -> Shapes {
     let size = |&size: &usize| match size {
         0..=77 => size,

@@ -1,4 +1,4 @@
-//! Every tensor of the published models, by name and shape.
+//! The tensors of the published models, by name and shape.
 
 use crate::{Shapes, fresh, list, sparse};
 use croquis::checkpoint::blocks::RESNET;
@@ -7,7 +7,7 @@ use croquis::weights::Weights;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Names and shapes of a component.
+/// The weight shapes of one component.
 fn part(model: &Shapes, component: &str) -> Shapes {
     let inside = |name: &str| {
         let name = name.strip_prefix(component)?.strip_prefix('/')?;
@@ -21,7 +21,7 @@ fn shapes(weights: &Weights) -> Shapes {
     weights.names().map(|name| (name.to_string(), shape(name))).collect()
 }
 
-/// What differs between a checkpoint and the list of a diffusers model.
+/// The differences between a checkpoint and the list of a diffusers model.
 fn differences(checkpoint: &Checkpoint, model: &Shapes) -> Vec<String> {
     let mut wrong: Vec<String> =
         checkpoint.unknown.iter().map(|name| format!("unknown: {name}")).collect();
@@ -69,7 +69,7 @@ fn every_tensor_of_the_original_layout_is_one_of_diffusers() {
     }
 }
 
-/// With the prefix, without it, and under diffusers' own names.
+/// With the prefix, without it, and under diffusers' names.
 #[test]
 fn every_tensor_of_a_controlnet_is_one_of_diffusers() {
     for (model, heads) in
@@ -116,7 +116,7 @@ fn the_comparison_sees_what_is_wrong() {
     }
 }
 
-/// The UNet of a diffusers model under the original names, by the table of blocks.
+/// A diffusers UNet under the original names, by the table of blocks.
 fn original(unet: &Shapes) -> BTreeMap<String, String> {
     let blocks = UnetLayout::from_diffusers(unet.keys().map(String::as_str)).block_names();
     let rename = |name: &str| {
@@ -135,7 +135,7 @@ fn original(unet: &Shapes) -> BTreeMap<String, String> {
     unet.keys().map(|name| (rename(name), name.clone())).collect()
 }
 
-/// The distilled models too: there and back again, without and with the prefix.
+/// Renamed and back again, distilled models too, with and without the prefix.
 #[test]
 fn blocks_are_found_under_both_namings() {
     for model in [
@@ -168,7 +168,7 @@ fn blocks_are_found_under_both_namings() {
     }
 }
 
-/// The blocks of the original implementation, counted by hand in its own generator.
+/// The blocks of the original implementation, as its generator code numbers them.
 #[test]
 fn the_original_names_are_the_generators() {
     for model in ["sd15", "sd21", "sdxl"] {

@@ -1,4 +1,4 @@
-//! Models of the parts of several files: a UNet, an autoencoder or a ControlNet by itself.
+//! Models composed of several files: a UNet, an autoencoder or a ControlNet by itself.
 
 use crate::golden::{error_of_run, files, path};
 use crate::{common, fresh};
@@ -17,7 +17,8 @@ pub fn project(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)
 }
 
-/// A copy of a safetensors file with other names, which tells a prediction or none; tensors without a name are left out.
+/// A copy of a safetensors file with renamed tensors and optionally a prediction type in its
+/// metadata; tensors without a name are left out.
 fn renamed(
     from: &Path,
     to: &str,
@@ -35,7 +36,7 @@ fn renamed(
     path
 }
 
-/// The UNet of a single file by itself: without a prefix, as ComfyUI-GGUF has it.
+/// The UNet of a single file by itself, without a prefix, as in ComfyUI-GGUF.
 fn bare_unet(model: &str, prediction: Option<&str>) -> ModelFiles {
     let to = format!("{model}-unet.safetensors");
     let prefix = "model.diffusion_model.";
@@ -44,8 +45,8 @@ fn bare_unet(model: &str, prediction: Option<&str>) -> ModelFiles {
     ModelFiles::open(file).expect("a UNet")
 }
 
-/// With its own UNet back from another file a model draws what diffusers draws; with a quantised
-/// UNet nearly that.
+/// A model with its own UNet from another file gives diffusers' results; with a quantised UNet
+/// nearly so.
 #[test]
 fn a_unet_by_itself_is_completed_by_another_model() {
     for (model, run) in [("sd1", "txt2img.pndm"), ("sd2", "txt2img.ddim")] {
@@ -117,7 +118,7 @@ fn unets_of_another_family_are_refused() {
     assert!(error.to_string().contains("got \"ControlNetModel\""), "{error}");
 }
 
-/// A folder that is the UNet itself.
+/// A folder that contains the UNet directly.
 #[test]
 fn a_folder_of_a_unet() {
     let folder = ModelFiles::open(project("sd1-inpaint-tiny/unet")).expect("a folder");
@@ -128,7 +129,7 @@ fn a_folder_of_a_unet() {
     assert!(Model::open(&whole).is_ok());
 }
 
-/// Latents and the picture that the golden values of a single file have, on every device.
+/// The relative L2 error of the decoded golden picture.
 fn decoding_error(diffusion: &mut Diffusion, model: &str, scale: f32) -> f64 {
     let gpu = diffusion.gpu().clone();
     let file = std::fs::read(path(&format!("{model}.golden.safetensors"))).expect(model);
@@ -140,8 +141,8 @@ fn decoding_error(diffusion: &mut Diffusion, model: &str, scale: f32) -> f64 {
     common::relative_l2(&decoded.expect(model), &common::nhwc(&image_shape, &image))
 }
 
-/// `vae-ft-mse-840000` and `sdxl_vae` have no prefix; a whole model is another's source too. The
-/// scaling factor is the model's, as the family has it.
+/// `vae-ft-mse-840000` and `sdxl_vae` have no prefix; a whole model is accepted as a source too.
+/// The scaling factor is that of the model's family.
 #[test]
 fn autoencoders_by_themselves() {
     let gpu = &common::gpus()[0];
@@ -178,7 +179,7 @@ fn autoencoders_by_themselves() {
     assert!(error.to_string().contains("can run any code"), "{error}");
 }
 
-/// What ControlNet's own code calls a layer of diffusers' model.
+/// The name of a diffusers layer in ControlNet's original code.
 pub fn original(blocks: &[(String, String)], name: &str) -> String {
     let (layer, leaf) = name.rsplit_once('.').expect(name);
     let embedding =
@@ -208,8 +209,8 @@ pub fn original(blocks: &[(String, String)], name: &str) -> String {
     }
 }
 
-/// The tiny ControlNet in the original layout, with the prefix and without: what it steers is the
-/// same to the bit. The tiny one has norms of 16 groups, where the original code has 32 always.
+/// The tiny ControlNet in the original layout, with and without the prefix, gives bit-identical
+/// results. It has norms of 16 groups, where the original code always has 32.
 #[test]
 fn a_controlnet_in_one_file() {
     let folder = project("controlnet-tiny/controlnet");

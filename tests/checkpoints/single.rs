@@ -1,4 +1,4 @@
-//! Single files as `ModelFiles` opens them.
+//! Single files opened through `ModelFiles`.
 
 use crate::{Shapes, fresh, list, shrunk, zeros};
 use croquis::ErrorKind;

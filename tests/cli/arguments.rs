@@ -1,4 +1,4 @@
-//! Arguments that cannot be met: each is refused with what was expected and what was given.
+//! Invalid arguments: each is refused with what was expected and what was given.
 
 use super::{command, croquis, fresh, outcome, refuses, safetensors_file, text};
 use std::fs;

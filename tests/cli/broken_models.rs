@@ -1,4 +1,4 @@
-//! Copies of the embedded model's folder, each damaged in one place.
+//! Copies of the embedded model's folder, each with one damaged file.
 
 use super::{croquis, fresh, refuses, text};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 const VAE: &str = "vae/diffusion_pytorch_model.safetensors";
 
-/// A copy of the model; unchanged files are links where the file system has them.
+/// Copies the model; unchanged files are hard links where the file system has them.
 fn copy(name: &str) -> PathBuf {
     let to = fresh(name);
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/emoji-64");
@@ -25,7 +25,7 @@ fn copy(name: &str) -> PathBuf {
     to
 }
 
-/// Replaces a file, and never what it is linked to.
+/// Replaces a file, without changing the linked original.
 fn replace(model: &Path, file: &str, edit: impl FnOnce(Vec<u8>) -> Vec<u8>) {
     let path = model.join(file);
     let bytes = fs::read(&path).expect("a file of the model");
@@ -33,7 +33,7 @@ fn replace(model: &Path, file: &str, edit: impl FnOnce(Vec<u8>) -> Vec<u8>) {
     fs::write(&path, edit(bytes)).expect("the damaged file");
 }
 
-/// Changes the header of a safetensors file; the tensors stay.
+/// Edits the header of a safetensors file; the tensors' bytes stay.
 fn edit_header(model: &Path, file: &str, edit: impl FnOnce(&mut Value)) {
     replace(model, file, |bytes| {
         let (length, rest) = bytes.split_first_chunk::<8>().expect("a length");
@@ -45,7 +45,7 @@ fn edit_header(model: &Path, file: &str, edit: impl FnOnce(&mut Value)) {
     });
 }
 
-/// Changes the text of a file.
+/// Replaces a text in a file.
 fn edit_text(model: &Path, file: &str, old: &str, new: &str) {
     replace(model, file, |bytes| {
         let text = String::from_utf8(bytes).expect("a text file");

@@ -1,4 +1,4 @@
-//! `devices`, `plan`, `doctor`, and what all commands share.
+//! `devices`, `plan`, `doctor`, and options common to all commands.
 
 use super::{command, croquis};
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! `inspect`: folders, single files, quantised files and parts.
+//! `inspect`: folders, single files, quantised files and single components.
 
 use super::{croquis, fresh, text};
 use croquis::diffusion::{Model, ModelFiles, Request};
@@ -18,7 +18,7 @@ fn inspect(file: &Path) -> Value {
     croquis(&["inspect", text(file), "--json"]).success().json()
 }
 
-/// What is said of each file, and the same in the table.
+/// Family, components and types of each file, as JSON and in the table.
 #[test]
 fn families_components_and_types() {
     let cases = [
@@ -86,8 +86,8 @@ fn families_components_and_types() {
     }
 }
 
-/// Numbers of the layer that XL leaves out of its first text encoder, and of the norm after it: they
-/// are in the file, and no plan uploads them.
+/// The number of values in the layer of XL's first text encoder that is skipped, and in the norm
+/// after it: they are in the file, but no plan uploads them.
 fn unused_layer() -> u64 {
     let weights = Weights::open(golden("sdxl-tiny/text_encoder/model.safetensors"));
     let weights = weights.expect("an encoder").without_prefix("text_model.").expect("an encoder");
@@ -96,7 +96,7 @@ fn unused_layer() -> u64 {
     weights.names().filter(unused).map(numbers).sum::<usize>() as u64
 }
 
-/// The memory columns are the weights that the plans of a picture upload.
+/// The memory columns equal the weights that a picture's plans upload.
 #[test]
 fn memory_is_what_plans_take() {
     let components = [
@@ -149,7 +149,7 @@ fn what_is_unknown_is_listed() {
     let listed = inspect(&path)["unknown"].as_array().expect("a list").len();
     assert_eq!(listed, 25);
     let table = croquis(&["inspect", text(&path)]).success().out;
-    assert!(table.contains("25 tensors are part of nothing known:"), "{table}");
+    assert!(table.contains("25 tensors belong to no known component:"), "{table}");
     assert!(table.contains("and 5 more; --json has all"), "{table}");
     assert_eq!(table.lines().filter(|line| line.starts_with("  strange.")).count(), 20);
     let run = croquis(&["inspect", text(&fresh("nothing-there"))]);

@@ -1,4 +1,4 @@
-//! The command: what it answers, and what it says to bad input. Every run is the built program.
+//! The command's output and its errors for bad input, tested by running the built program.
 #![cfg(all(feature = "cli", feature = "embedded"))]
 
 mod arguments;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The outcome of one run.
+/// The exit status and output of one run.
 struct Outcome {
     status: Option<i32>,
     out: String,
@@ -20,20 +20,20 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// The one line of JSON on standard output.
+    /// The line of JSON on standard output.
     fn json(&self) -> Value {
         assert_eq!(self.out.lines().count(), 1, "{}", self.out);
         serde_json::from_str(&self.out).expect("a line of JSON")
     }
 
-    /// The same run, which must have succeeded.
+    /// Asserts that the run succeeded.
     fn success(self) -> Self {
         assert_eq!(self.status, Some(0), "{}", self.err);
         self
     }
 
-    /// What is wrong unless the run failed with this status and said all of these words in its
-    /// message and nothing on standard output.
+    /// The problem, unless the run failed with this status, printed all of these words in its
+    /// message, and nothing to standard output.
     fn complaint(&self, status: i32, words: &[&str]) -> Option<String> {
         let message = self.err.rfind("error: ").map_or("", |at| &self.err[at..]);
         let missing: Vec<_> = words.iter().filter(|word| !message.contains(**word)).collect();
@@ -43,7 +43,7 @@ impl Outcome {
     }
 }
 
-/// A run in the tests' folder.
+/// Runs the program in the tests' folder.
 fn croquis<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Outcome {
     outcome(command().args(arguments))
 }
@@ -63,7 +63,7 @@ fn outcome(command: &mut Command) -> Outcome {
     }
 }
 
-/// A run that must fail with status 1, saying these words.
+/// Asserts that a run fails with status 1 and these words in its message.
 fn refuses(arguments: &[&str], words: &[&str]) {
     let all = [&["txt2img", "a red apple", "--steps", "1"], arguments].concat();
     if let Some(complaint) = croquis(&all).complaint(1, words) {
@@ -71,7 +71,7 @@ fn refuses(arguments: &[&str], words: &[&str]) {
     }
 }
 
-/// A path for one test's file, with nothing there.
+/// A path for one test's file; whatever was there is removed.
 fn fresh(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_file(&path);
@@ -84,7 +84,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a UTF-8 path")
 }
 
-/// A safetensors file of one f32 tensor.
+/// Writes a safetensors file with one f32 tensor.
 fn safetensors_file(name: &str, tensor: &str, shape: &[usize], values: &[f32]) -> PathBuf {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.into(), &bytes);

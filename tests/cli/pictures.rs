@@ -1,4 +1,4 @@
-//! What `txt2img` draws and writes, and what it says of it.
+//! The files that `txt2img` writes, and its messages.
 
 use super::{croquis, fresh, safetensors_file, text};
 use std::fs;

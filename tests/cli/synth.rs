@@ -7,7 +7,7 @@ use croquis::shape::Storage;
 use std::fs;
 use std::path::Path;
 
-/// A folder that the command wrote.
+/// Writes a model folder with `croquis synth`.
 fn synth(preset: &str, folder: &Path, more: &[&str]) {
     let arguments = [&["synth", preset, text(folder)], more].concat();
     let run = croquis(&arguments).success();

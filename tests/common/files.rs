@@ -1,8 +1,8 @@
-//! safetensors files, made in memory.
+//! safetensors files in memory.
 
 use std::fmt::Write;
 
-/// A safetensors file of a header and its data.
+/// A safetensors file with this header and data.
 pub fn file(header: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend_from_slice(header.as_bytes());
@@ -10,7 +10,7 @@ pub fn file(header: &str, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A file of tensors (name, element type, shape, bytes) and its metadata, an object of JSON.
+/// A safetensors file with tensors (name, element type, shape, bytes) and metadata, a JSON object.
 pub fn tensors(tensors: &[(&str, &str, &[usize], Vec<u8>)], metadata: &str) -> Vec<u8> {
     let (mut header, mut data) = (format!(r#"{{"__metadata__":{metadata}"#), Vec::new());
     for (name, dtype, shape, bytes) in tensors {

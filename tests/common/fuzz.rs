@@ -1,11 +1,11 @@
-//! Damaged files, seeded.
+//! Seeded damage to files, for fuzz tests.
 
 use std::time::{Duration, Instant};
 
 use croquis::shape::Storage;
 use croquis::weights::{Packing, View, Weights};
 
-/// A small seeded generator (Marsaglia's xorshift64).
+/// A seeded random number generator (Marsaglia's xorshift64).
 pub struct Random(pub u64);
 
 impl Random {
@@ -25,7 +25,7 @@ impl Random {
     }
 }
 
-/// Calls `round` so many times, or for as many seconds as `CROQUIS_FUZZ_SECONDS` says.
+/// Calls `round` `count` times, or for as many seconds as `CROQUIS_FUZZ_SECONDS` says.
 pub fn rounds(count: usize, mut round: impl FnMut()) {
     match std::env::var("CROQUIS_FUZZ_SECONDS") {
         Ok(seconds) => {
@@ -39,7 +39,7 @@ pub fn rounds(count: usize, mut round: impl FnMut()) {
     }
 }
 
-/// `good` with one to three changes in its first `header` bytes.
+/// A copy of `good` with one to three changes in its first `header` bytes.
 pub fn mutated(good: &[u8], header: usize, random: &mut Random) -> Vec<u8> {
     let mut bytes = good.to_vec();
     for _ in 0..1 + random.below(3) {
@@ -53,7 +53,7 @@ pub fn mutated(good: &[u8], header: usize, random: &mut Random) -> Vec<u8> {
             2 => drop(bytes.remove(at)),
             3 => bytes.insert(at, random.next() as u8),
             4 => bytes.truncate(1 + random.below(bytes.len())),
-            // Numbers near the ends of their types, where sums and products overflow.
+            // Numbers near the limits of their types, where sums and products overflow.
             5 if at + 8 <= bytes.len() => {
                 let number = [u64::MAX, 1 << 63, 1 << 32, 0][random.below(4)];
                 let number = number.wrapping_sub(random.below(64) as u64) >> random.below(64);
@@ -66,7 +66,7 @@ pub fn mutated(good: &[u8], header: usize, random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// Reads all tensors in all ways, some of them as parts and transposed.
+/// Reads all tensors in all ways, some of them as slices and transposed.
 pub fn read_all(weights: Weights, random: &mut Random) {
     for name in weights.names() {
         for packing in [Packing::Vector, Packing::Matrix, Packing::Conv, Packing::Depthwise] {

@@ -1,4 +1,4 @@
-//! What the tests on GPUs share: every adapter of this machine, and a comparison.
+//! Shared by the tests that run on GPUs: every adapter of this machine, and comparisons.
 #![allow(dead_code)] // each test target uses a part
 
 use croquis::Result;
@@ -7,7 +7,7 @@ use croquis::graph::{Graph, Plan};
 use croquis::shape::Storage;
 use std::sync::OnceLock;
 
-/// Every adapter of this machine with every storage type it has. Says which, once.
+/// Every adapter of this machine with each storage type it supports; prints the list once.
 pub fn gpus() -> &'static [Gpu] {
     static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
     GPUS.get_or_init(|| {
@@ -25,24 +25,24 @@ pub fn gpus() -> &'static [Gpu] {
     })
 }
 
-/// The positions of the adapters.
+/// The positions of the adapters in the list of devices.
 pub fn adapters() -> Vec<usize> {
     let count = pollster::block_on(croquis::gpu::list_adapters()).len();
     (0..count).collect()
 }
 
-/// An adapter within other limits than its own.
+/// An adapter with other limits than its own.
 pub fn limited(adapter: usize, storage: Storage, limits: LimitProfile) -> Result<Gpu> {
     let device = Some(adapter.to_string());
     Gpu::open_blocking(&DeviceOptions { device, storage: Some(storage), limits })
 }
 
-/// The device and storage, for messages.
+/// The name of the device and its storage type, for messages.
 pub fn name(gpu: &Gpu) -> String {
     format!("{} with {}", gpu.summary().name, gpu.target().storage)
 }
 
-/// A graph planned and compiled.
+/// Plans and compiles a graph.
 pub fn program(gpu: &Gpu, graph: &Graph, weights: &GpuWeights, links: &[Link<'_>]) -> Program {
     let plan = Plan::new(graph, gpu.target()).expect("the graph can be planned");
     gpu.block_on(Program::new(gpu, plan, weights, links)).expect("the plan compiles")
@@ -72,14 +72,14 @@ pub fn psnr(got: &[u8], expected: &[u8]) -> f64 {
     10.0 * (255.0 * 255.0 * got.len() as f64 / error.max(1e-9)).log10()
 }
 
-/// A tensor of a golden file, and its shape.
+/// A tensor of a golden file, with its shape.
 pub fn golden(file: &safetensors::SafeTensors<'_>, name: &str) -> (Vec<usize>, Vec<f32>) {
     let tensor = file.tensor(name).unwrap_or_else(|error| panic!("golden tensor {name}: {error}"));
     assert_eq!(tensor.dtype(), safetensors::Dtype::F32, "{name}");
     (tensor.shape().to_vec(), bytemuck::pod_collect_to_vec(tensor.data()))
 }
 
-/// PyTorch's `[N, C, H, W]` as our `[N, H, W, C]`.
+/// Converts PyTorch's `[N, C, H, W]` to croquis' `[N, H, W, C]`.
 pub fn nhwc(shape: &[usize], values: &[f32]) -> Vec<f32> {
     let &[n, c, h, w] = shape else { panic!("expected four dimensions, got {shape:?}") };
     let mut out = Vec::with_capacity(values.len());

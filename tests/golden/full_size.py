@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""The published architectures at their full size with seeded random weights, and what diffusers computes with them.
+"""Makes the published architectures at full size with seeded random weights, and reference outputs of diffusers for them.
 
     python tests/golden/full_size.py FAMILY OUT [--large] [--merges FILE]      # FAMILY: sd15, sd21, sdxl
 
 writes OUT/model, a folder in the diffusers layout (f16; 2 GB, 2.6 GB, 7 GB), OUT/golden.safetensors and OUT/golden.json with the keys of
-make.py: the text encoders, one UNet evaluation of a batch of two at 16x16, the autoencoder both ways, a run of four steps. `--large`
-adds one evaluation at 64x64 (`large.sample`, `large.conv_out`). The arithmetic is f32 on the stored weights. `./x parity` compares.
+make.py: the text encoders, one UNet evaluation of a batch of two at 16x16, the autoencoder's encoder and decoder, a run of four steps.
+`--large` adds one evaluation at 64x64 (`large.sample`, `large.conv_out`). The arithmetic is f32 on the stored weights. `./x parity` compares.
 
-No real weights are needed: the shapes, the depth and the configurations are those of the published models, and their sums are as long.
+No real weights are needed: shapes, depths and configurations are those of the published models, so sums have the same length.
 Components are in memory one at a time, at most 11 GB (the UNet of SDXL in f32); minutes on one core.
 """
 import argparse, json, os, re, shutil, sys, time
@@ -33,7 +33,7 @@ def say(text):
 # ---- the model ---------------------------------------------------------------------------------------------------------
 
 def tokenizer(folder, merges, pad):
-    """CLIP's tokenizer: its vocabulary is the 256 bytes, the same at the end of a word, a token per merge, two special ones."""
+    """Writes CLIP's tokenizer files. The vocabulary is the 256 bytes, the same at the end of a word, a token per merge, two special ones."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [b for b in range(256) if b not in printable]
     letters = [chr(b) for b in printable] + [chr(256 + i) for i in range(len(others))]
@@ -53,7 +53,7 @@ def tokenizer(folder, merges, pad):
 
 
 def component(folder, cls, config, salt, **gains):
-    """Fills a component's tensors one by one in f16, stores them, and gives back the model with the stored values in f32."""
+    """Fills a component's tensors with random f16 values, stores them, and returns the model with the stored values in f32."""
     is_clip = cls.__module__.startswith("transformers")
     with torch.device("meta"):
         model = cls(config) if is_clip else cls(**config)
@@ -82,7 +82,7 @@ def component(folder, cls, config, salt, **gains):
 # ---- the values --------------------------------------------------------------------------------------------------------
 
 def text(T, J, family, tokens, encoders):
-    """The context of the empty text and of the prompt `[2, 77, D]`; of SDXL the pooled embedding too."""
+    """The text embeddings of the empty text and of the prompt, `[2, 77, D]`; for SDXL also the pooled embeddings."""
     hidden, pooled = [], None
     for tok, (name, encoder) in zip(tokens, encoders):
         ids = tok([NEGATIVE, PROMPT], padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids

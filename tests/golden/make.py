@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the golden fixtures of this folder: tiny, seeded-random models and what PyTorch and diffusers compute with them.
+"""Makes the golden fixtures of this folder: tiny models with seeded random weights, and reference outputs of PyTorch and diffusers.
 
 Run (any machine; some seconds on one core; needs the packages of models/train/requirements.txt and gguf):
 
@@ -10,7 +10,7 @@ Run (any machine; some seconds on one core; needs the packages of models/train/r
 The committed files came from the versions named in each golden.json. With the same versions the tensors are identical on every
 run; with others they agree to about 1e-6, which is what --check allows.
 
-What it makes, each a folder in the diffusers layout with f16 safetensors and no real knowledge in it:
+What it makes, each a folder in the diffusers layout with random f16 weights:
 
     sd1-tiny          StableDiffusionPipeline as SD 1.x: 4 levels, 8 heads at every level (`attention_head_dim: 8`), 1x1-convolution
                       projections, quick_gelu CLIP, f8 AutoencoderKL, PNDM. Stored as the public SD 1.x checkpoints are: CLIP names with
@@ -83,7 +83,7 @@ def make_all(root, names):
 
 
 def check(names):
-    """Largest relative L2 difference of each folder's weights and goldens from the committed ones."""
+    """Prints each folder's largest relative L2 difference of weights and goldens from the committed ones."""
     with tempfile.TemporaryDirectory() as tmp:
         make_all(tmp, names)
         bad = 0

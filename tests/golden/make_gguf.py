@@ -2,8 +2,8 @@
 """Makes gguf/types.gguf, a tensor of each type that ggml writes, and gguf/types.safetensors, their values in f32 as the Python
 package `gguf` dequantises them (`pip install gguf`; the version is in the metadata).
 
-The blocks are random bytes with scales that are not too large, so that every bit of the formats counts; quantised numbers would
-leave some of them zero. `reshaped` is stored as ComfyUI-GGUF does with tensors whose rows are no whole blocks.
+The blocks are random bytes with scales of moderate size, so that every bit of the formats is tested; quantising real values would
+leave some bits zero. `reshaped` is stored as ComfyUI-GGUF stores tensors whose rows are not whole blocks.
 
     python tests/golden/make_gguf.py
 """

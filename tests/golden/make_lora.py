@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes lora/: one LoRA of the UNet and the text encoder of sd1-tiny in three layouts, and what peft makes of the weights.
+"""Makes lora/: one LoRA of the UNet and the text encoder of sd1-tiny in three layouts, and the weights merged by peft.
 
     kohya.safetensors      as sd-scripts writes it: `lora_unet_…`, `lora_te_…`, alpha beside every layer
     peft.safetensors       as `StableDiffusionPipeline.save_lora_weights` writes it, peft's configuration in the metadata
@@ -54,7 +54,7 @@ def alpha(config, module):
 
 
 def old(component, key):
-    """The key of diffusers before peft."""
+    """A module's key in the layout of diffusers before peft."""
     module, part = key.rsplit(".lora_", 1)
     part = {"A.weight": "down.weight", "B.weight": "up.weight"}[part]
     parent, _, layer = module.rpartition(".")

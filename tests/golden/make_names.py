@@ -1,4 +1,4 @@
-"""Names and shapes of every tensor of published models, without their weights.
+"""Writes names/: names and shapes of every tensor of published models, without the weights.
 
     python tests/golden/make_names.py
 
@@ -163,7 +163,7 @@ def ldm_unet(inputs, mults, depths, context, linear, label=None, base=320, layer
 
 
 def ldm_controlnet(mults, depths, context, linear, base=320, layers=2):
-    """A copy of the UNet's way down, the convolutions of the picture, and those that begin at zero (ControlNet's `cldm.py`)."""
+    """ControlNet in the layout of its `cldm.py`: a copy of the UNet's down blocks, the conditioning embedding, and the zero convolutions."""
     whole = ldm_unet(4, mults, depths, context, linear, base=base, layers=layers)
     t = {name: shape for name, shape in whole.items() if name.startswith(("time_embed.", "input_blocks.", "middle_block."))}
     hint = 3, 16, 16, 32, 32, 96, 96, 256, base
@@ -252,7 +252,7 @@ def open_clip(width, layers):
     return t
 
 
-# What the training code registers beside the parameters.
+# Buffers that the training code registers beside the parameters.
 TABLES = [
     "betas", "alphas_cumprod", "alphas_cumprod_prev", "sqrt_alphas_cumprod",
     "sqrt_one_minus_alphas_cumprod", "log_one_minus_alphas_cumprod", "sqrt_recip_alphas_cumprod",
@@ -284,7 +284,7 @@ CHECKPOINTS = {
 
 
 def check(checkpoint, parts):
-    """diffusers' converter makes the diffusers model of the checkpoint, nothing less or more."""
+    """Checks that diffusers' converter turns the checkpoint into exactly the diffusers model."""
     def tensors():
         return {name: torch.empty(shape, device="meta") for name, shape in checkpoint.items()}
 
@@ -316,7 +316,7 @@ CONTROLNETS = {
 
 
 def controlnet(config, checkpoint):
-    """The names of diffusers' model, which its converter makes of the checkpoint."""
+    """The names of diffusers' ControlNet, after checking that diffusers' converter produces them from the checkpoint."""
     down = {key: value for key, value in config.items() if key != "up_block_types"}
     with torch.device("meta"):
         model = ControlNetModel(**down)

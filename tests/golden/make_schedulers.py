@@ -1,4 +1,4 @@
-"""Writes schedulers.json and random.json: what diffusers' schedulers and torch's generator do.
+"""Writes schedulers.json and random.json: reference values of diffusers' schedulers and of torch's generator.
 
     python tests/golden/make_schedulers.py
 
@@ -37,7 +37,7 @@ IMAGE = -2 * RAMP
 
 
 class UFOGen:
-    """The equations of arXiv:2311.09257; diffusers has no such scheduler."""
+    """UFOGen by the equations of arXiv:2311.09257; diffusers has no such scheduler."""
 
     init_noise_sigma, order = 1.0, 1
 
@@ -80,8 +80,8 @@ class UFOGen:
 class BrownianPath:
     """The noise of DPMSolverSDEScheduler, drawn from a generator instead of from a tree of seeds.
 
-    The scheduler asks for the way from sigma to the middle of a step, then for the whole step, whose
-    noise is that of the first part and, independent of it, of the second.
+    The scheduler asks for the increment from sigma to the middle of a step, then for that of the whole
+    step, which is the sum of the first part's and, independent of it, the second part's.
     """
 
     def __init__(self, generator):
@@ -142,20 +142,20 @@ CONFIGS = {
              "use_karras_sigmas": False},
     "defaults": {"_class_name": "DDPMScheduler"},
 }
-# Those that the first samplers' long list of cases would only repeat.
+# Samplers with a short list of cases: the long one would repeat what the first samplers test.
 LATER = ("heun", "dpm++2m-sde", "dpm++sde", "unipc", "tcd")
 SPACINGS = ("leading", "linspace", "trailing", "karras", "exponential")
 
 
 def spaced(spacing):
-    """The keys that make a spacing."""
+    """The configuration keys of a spacing."""
     if spacing in ("karras", "exponential"):
         return {f"use_{spacing}_sigmas": True}
     return {"timestep_spacing": spacing}
 
 
 def cases():
-    """(kind, name of a config, changes to it, steps, strength, eta)."""
+    """The cases, as (kind, name of a config, changes to it, steps, strength, eta)."""
     plms = {"skip_prk_steps": True}
     for kind in KINDS:
         if kind in LATER:
@@ -276,7 +276,7 @@ def later_cases():
 
 
 def numbers(tensor):
-    """The shortest decimals of f32 values."""
+    """f32 values as their shortest decimal numbers."""
     values = np.asarray(tensor, dtype=np.float32).reshape(-1)
     return [float(str(value)) for value in values]
 
@@ -291,7 +291,7 @@ def scheduler_of(kind, config, steps):
 
 
 def noising(kind, config, steps, first):
-    """What add_noise makes of an image of ones and of noise of ones, for every step."""
+    """The results of add_noise for an image of ones and for noise of ones, at every step."""
     rows = []
     for i in range(first, len(scheduler_of(kind, config, steps).timesteps)):
         if kind == "dpm++sde" and i % 2 == 1:
@@ -350,7 +350,7 @@ def run(kind, config_name, change, steps, strength, eta):
 
 
 class Philox:
-    """Philox 4x32-10 (Salmon et al., SC 2011) and the normal deviates of AUTOMATIC1111's
+    """Philox 4x32-10 (Salmon et al., SC 2011) and the normal values of AUTOMATIC1111's
     rng_philox.py, in f64 but for one constant."""
 
     def __init__(self, seed):

@@ -1,4 +1,4 @@
-"""Names and shapes of the weights of Stable Diffusion 1.5's UNet at full size -> sd15_unet_shapes.json.
+"""Writes sd15_unet_shapes.json: names and shapes of the weights of Stable Diffusion 1.5's UNet.
 
     python tests/golden/make_shapes.py        (diffusers; no weights are needed, nor any download)
 """

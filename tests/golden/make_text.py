@@ -1,4 +1,4 @@
-"""Writes text-tiny/: two small CLIP text encoders, words for them, and what diffusers and stable-diffusion-webui make of prompts.
+"""Writes text-tiny/: two small CLIP text encoders, textual inversions for them, and prompt embeddings of diffusers and stable-diffusion-webui.
 
     python tests/golden/make_text.py
 
@@ -32,7 +32,7 @@ LONG = ", ".join(f"{adjective} {noun}" for adjective in "red green purple flat g
 
 
 def randomise(model, salt):
-    """Values of variance 1/fan-in, norms away from 1 and 0, rounded to f16; each tensor's seed is its name's."""
+    """Fills a model with values of variance 1/fan-in, norms away from 1 and 0, rounded to f16; the seed of a tensor is derived from its name."""
     for name, p in model.named_parameters():
         generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(f"{salt}/{name}".encode()).digest()[:4], "big"))
         r = torch.randn(p.shape, generator=generator)
@@ -96,7 +96,7 @@ def emphasised(z, weights):
 
 
 def encode(towers, texts, skip=0):
-    """Embeddings and pooled embeddings; `towers` are (tokenizer, encoder), one with the last layer's norm, or two without it."""
+    """Text embeddings and pooled embeddings; `towers` are (tokenizer, encoder): one, with the final norm applied, or two, without it."""
     values, pooled = [], None
     for tok, model in towers:
         rows = [chunks(tok, fragments) for fragments in texts]

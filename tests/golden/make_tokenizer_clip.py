@@ -2,9 +2,9 @@
 
     python tests/golden/make_tokenizer_clip.py
 
-Needs transformers >= 5. Texts and ids are without start, end and padding, one after the other in `texts` (UTF-8) and
-`ids` (u16); `text_ends` and `id_ends` tell where each ends. `pad_*` holds the first texts again, with "!" as padding,
-which makes "!" a special token.
+Needs transformers >= 5. Texts and ids (without start, end and padding) are concatenated in `texts` (UTF-8) and `ids` (u16);
+`text_ends` and `id_ends` are their ends. `pad_*` holds the first texts again, with "!" as padding, which makes "!" a special
+token.
 """
 
 import random

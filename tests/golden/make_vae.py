@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the golden fixtures of the autoencoders beside that of sd1-tiny: seeded-random models and what diffusers computes.
+"""Makes the golden fixtures of further autoencoders than sd1-tiny's: seeded random models and reference outputs of diffusers.
 
     python tests/golden/make_vae.py            # rewrites the folders below
     python tests/golden/make_vae.py --check    # compares with the committed ones
@@ -36,7 +36,7 @@ def randn(seed, *shape):
 
 
 def randomise(model, seed, gain):
-    """Seeded weights that keep the size of activations, rounded to f16."""
+    """Fills a model with seeded weights that keep the variance of activations, rounded to f16."""
     for index, (name, p) in enumerate(sorted(model.named_parameters())):
         r = randn(1000 * seed + index, *p.shape)
         if "norm" in name:
@@ -48,7 +48,7 @@ def randomise(model, seed, gain):
 
 
 def record(T, model, wanted):
-    """Hooks that keep the outputs of the modules that `wanted` names."""
+    """Adds hooks that record the outputs of the modules named in `wanted`."""
     def keep(name):
         return lambda module, args, out: T.__setitem__(f"vae.{name}", out)
     return [m.register_forward_hook(keep(name)) for name, m in model.named_modules() if wanted(name)]

@@ -1,4 +1,4 @@
-//! What is in the cache already, as other tools leave it there.
+//! Models found in the cache as other tools leave it.
 
 use super::{FILES, empty_cache, golden, repository};
 use croquis::ErrorKind;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 pub const COMMIT: &str = "39593d5650112b4cc580433f6b0435385882d819";
 
-/// A cache with a snapshot of some files.
+/// Creates a cache with a snapshot of these files.
 pub fn cache_of<'a>(name: &str, files: impl IntoIterator<Item = &'a str>) -> (HubOptions, PathBuf) {
     let options = empty_cache(name);
     let folder = options.cache.join("models--org--tiny");
@@ -83,7 +83,7 @@ fn a_damaged_cache_is_told() {
     assert!(error.to_string().contains("refs/main: expected the name of a commit"), "{error}");
 }
 
-/// Links as the cache has them, one of them to contents that are gone.
+/// Snapshot links into `blobs/`, one of them to a missing blob.
 #[test]
 #[cfg(unix)]
 fn a_link_to_nothing_is_a_missing_file() {

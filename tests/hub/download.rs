@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 
-/// A server, and an empty cache for its models.
+/// Starts a server and creates an empty cache for its models.
 pub fn hub(name: &str) -> (Server, HubOptions) {
     let server = Server::start();
     let mut options = empty_cache(name);
@@ -28,7 +28,7 @@ pub fn quiet_of(name: &str, options: &HubOptions) -> croquis::Result<PathBuf> {
     fetch(&repository(name), options, |_| ControlFlow::Continue(()))
 }
 
-/// All files below a folder, links as what they point to.
+/// All files below a folder; links count as their targets.
 pub fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];

@@ -1,4 +1,4 @@
-//! Downloads that fail: what is told, and what is left in the cache.
+//! Downloads that fail: the error, and the state of the cache afterwards.
 
 use super::server::{Server, sha256};
 use super::{empty_cache, golden, repository};
@@ -73,7 +73,7 @@ fn a_model_that_needs_a_token() {
     assert_says(&failure("org/tiny", &options), ErrorKind::Argument, &words);
     options.token = Some("hf_wrong".into());
     let error = failure("org/tiny", &options);
-    assert_says(&error, ErrorKind::Argument, &["the token in HF_TOKEN does not open it"]);
+    assert_says(&error, ErrorKind::Argument, &["the token in HF_TOKEN has no access"]);
     assert!(!error.to_string().contains("hf_wrong"));
 
     options.token = Some("hf_secret".into());

@@ -1,5 +1,5 @@
-//! Models by their names: what is found in the cache, and with the feature `hub` what is downloaded
-//! from a server on this machine that answers as the Hugging Face Hub does.
+//! Models by their names: found in the cache, or with the feature `hub` downloaded from a local
+//! server that answers as the Hugging Face Hub does.
 
 mod cache;
 #[cfg(feature = "hub")]
@@ -16,7 +16,7 @@ use croquis::hub::{HubOptions, Repository};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What is served, of the files in `tests/golden/sd1-tiny`.
+/// The files of `tests/golden/sd1-tiny` that the server has.
 pub const FILES: [&str; 12] = [
     "model_index.json",
     "scheduler/scheduler_config.json",
@@ -32,18 +32,18 @@ pub const FILES: [&str; 12] = [
     "unet/diffusion_pytorch_model.safetensors",
 ];
 
-/// A file of the tiny model.
+/// The contents of a file of the tiny model.
 pub fn golden(path: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sd1-tiny");
     fs::read(folder.join(path)).expect("a golden file")
 }
 
-/// A repository by its name.
+/// Parses a repository's name.
 pub fn repository(text: &str) -> Repository {
     text.parse().expect("a name")
 }
 
-/// A cache with nothing in it, and no network.
+/// Options with an empty cache and no network.
 pub fn empty_cache(name: &str) -> HubOptions {
     let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hub").join(name);
     let _ = fs::remove_dir_all(&cache);

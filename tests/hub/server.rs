@@ -1,6 +1,5 @@
-//! A server on this machine that answers as the Hugging Face Hub does: a list of files, redirects to
-//! another host for large contents and to a path of its own for small ones, ranges, and failures
-//! on demand.
+//! A local server that answers as the Hugging Face Hub does: a file list, redirects to another host
+//! for large files and to another path for small ones, byte ranges, and failures on demand.
 
 use super::{FILES, golden};
 use sha2::{Digest, Sha256};
@@ -11,23 +10,23 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 pub const COMMIT: &str = "39593d5650112b4cc580433f6b0435385882d819";
 
-/// What the server has and how it behaves; tests change it.
+/// The server's files and behaviour; tests change it.
 #[derive(Default)]
 pub struct State {
     pub files: BTreeMap<String, Vec<u8>>,
-    /// A token without which nothing is served.
+    /// The token that requests must have, if any.
     pub token: Option<&'static str>,
-    /// Answers with contents that end after so many bytes, while there are any.
+    /// Lengths after which responses break off, one for each of the next responses.
     pub breaks: Vec<usize>,
-    /// Whether requests for ranges get everything.
+    /// Whether range requests get the whole file.
     pub ignores_ranges: bool,
-    /// A file that is not what was announced.
+    /// A file served with other contents than announced.
     pub damaged: Option<&'static str>,
-    /// All requests.
+    /// All requests so far.
     pub log: Vec<Request>,
 }
 
-/// What was asked for.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub path: String,
@@ -36,14 +35,14 @@ pub struct Request {
     pub range: Option<u64>,
 }
 
-/// A running server; it ends with the process.
+/// A running server; it ends with the test process.
 pub struct Server {
     pub endpoint: String,
     state: Arc<Mutex<State>>,
 }
 
 impl Server {
-    /// Serves the tiny model, and files that no one should ask for.
+    /// Serves the tiny model, and files that nobody should request.
     pub fn start() -> Server {
         let mut files: BTreeMap<_, _> =
             FILES.iter().map(|file| (file.to_string(), golden(file))).collect();
@@ -67,7 +66,7 @@ impl Server {
         self.state.lock().expect("no test failed while it held the lock")
     }
 
-    /// The requests so far for a file's contents, after redirects.
+    /// The requests so far for a file's contents, without those that were redirected.
     pub fn contents_requests(&self, file: &str) -> Vec<Request> {
         let end = format!("/contents/{file}");
         self.state().log.iter().filter(|request| request.path == end).cloned().collect()
@@ -78,7 +77,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Large files have a checksum and another host.
+/// Whether a file counts as large: it has a checksum and is on another host.
 fn is_large(file: &str) -> bool {
     file.ends_with(".safetensors") || file.ends_with(".gguf")
 }
@@ -162,7 +161,7 @@ fn list(files: &BTreeMap<String, Vec<u8>>) -> String {
     serde_json::json!({"id": "org/tiny", "sha": COMMIT, "siblings": siblings}).to_string()
 }
 
-/// Contents or a range of them, as much as the next break allows.
+/// Sends contents or a range of them, up to the next break.
 fn send(stream: &TcpStream, contents: &[u8], range: Option<u64>, state: &mut State, large: bool) {
     let from = range.filter(|_| !state.ignores_ranges).unwrap_or(0) as usize;
     let rest = &contents[from..];
@@ -190,7 +189,7 @@ fn respond(stream: &TcpStream, status: &str, headers: &[(&str, String)], body: &
     write(stream, status, &head, body);
 }
 
-/// That a client has gone is no failure of the server.
+/// Writes a response; a client that closed the connection is not an error.
 fn write(mut stream: &TcpStream, status: &str, headers: &str, body: &[u8]) {
     let head = format!("HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n");
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));

@@ -1,4 +1,4 @@
-//! Weights in several files.
+//! Weights in shards.
 
 use super::cache::{cache_of, write};
 #[cfg(feature = "hub")]
@@ -18,7 +18,7 @@ const INDEX: &str = "unet/diffusion_pytorch_model.safetensors.index.json";
 #[cfg(feature = "hub")]
 const HALF_INDEX: &str = "unet/diffusion_pytorch_model.safetensors.index.fp16.json";
 
-/// The UNet in two files and their index, by the variant in their names.
+/// The UNet in two shards with their index, and a variant in the file names.
 fn sharded(index: &str, variant: &str) -> BTreeMap<String, Vec<u8>> {
     let whole = golden(UNET);
     let tensors = SafeTensors::deserialize(&whole).expect("tensors");

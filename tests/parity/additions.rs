@@ -1,5 +1,5 @@
-//! What is put on a model and taken off again, from the file to the latents. That merged weights
-//! are right is tested with the files (`tests/lora.rs`); here, that they reach the GPU and leave it.
+//! LoRAs, textual inversions and ControlNets added to a model and removed again. `tests/lora.rs`
+//! tests that merged weights are right; this file, that they reach the GPU and leave it.
 
 use crate::{common, path};
 use croquis::ErrorKind;
@@ -22,7 +22,7 @@ fn latents(diffusion: &mut Diffusion) -> Vec<f32> {
     diffusion.generate_blocking(&request).unwrap().latents
 }
 
-/// The first adapter, with f32.
+/// The first adapter, with f32 storage.
 fn gpu() -> &'static Gpu {
     let f32 = |gpu: &&Gpu| gpu.target().storage == Storage::F32;
     common::gpus().iter().find(f32).expect("every adapter has f32")

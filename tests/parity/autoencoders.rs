@@ -1,5 +1,5 @@
-//! Autoencoders beside that of Stable Diffusion 1: TAESD, and what configurations of the large one
-//! can say. The references are made by `tests/golden/make_vae.py`.
+//! Other autoencoders than Stable Diffusion 1's: TAESD, and `AutoencoderKL` with other
+//! configurations. The references are made by `tests/golden/make_vae.py`.
 
 use crate::blocks::{assert_complete, check_everywhere, run};
 use crate::{bytes, common, path, to_bytes};
@@ -25,13 +25,13 @@ fn config(folder: &str) -> String {
     String::from_utf8(bytes(&format!("{folder}/config.json"))).unwrap()
 }
 
-/// A golden tensor in our layout.
+/// A golden tensor as `[N, H, W, C]`.
 fn image(golden: &SafeTensors<'_>, name: &str) -> Vec<f32> {
     let (shape, values) = common::golden(golden, name);
     common::nhwc(&shape, &values)
 }
 
-/// Compares every layer that a network computes from `input` with the golden tensors of its half.
+/// Compares every layer that an encoder or decoder computes from `input` with the golden tensors.
 fn compare(
     golden: &SafeTensors<'_>,
     weights: &Weights,
@@ -48,7 +48,7 @@ fn compare(
     check_everywhere(golden, |gpu| run(gpu, weights, &graph, &[("in", input)]));
 }
 
-/// Both halves of the tiny autoencoder, layer by layer.
+/// Compares encoder and decoder of the tiny autoencoder layer by layer.
 fn compare_taesd(weights: &Weights) {
     let file = bytes(&format!("{TAESD}/golden.safetensors"));
     let golden = SafeTensors::deserialize(&file).unwrap();
@@ -87,7 +87,8 @@ fn a_wrong_layer_of_taesd_is_named() {
     compare_taesd(&swapped.unwrap());
 }
 
-/// The weights as the original files name them: half a model, its decoder counted from 1.
+/// The weights under the names of the original files: encoder or decoder, whose layers count from
+/// 1.
 fn original(half: &str) -> Weights {
     let prefix = format!("{half}.layers.");
     let first = usize::from(half == "decoder");
@@ -141,7 +142,7 @@ fn an_autoencoder_without_attention_and_quantisation() {
     assert!(common::relative_l2(&mean, &image(&golden, "encoded")) > 1.0);
 }
 
-/// The tiny Stable Diffusion 1 in memory, its autoencoder replaced by another folder's.
+/// The tiny Stable Diffusion 1 in memory, with the autoencoder of another folder.
 fn stable_diffusion_with(vae: &str) -> ModelFiles {
     let mut files = Vec::new();
     for name in [
@@ -164,7 +165,7 @@ fn stable_diffusion_with(vae: &str) -> ModelFiles {
     ModelFiles::memory("sd1-tiny", files)
 }
 
-/// Latents to pictures as the driver does it, on every device, against `decoded`.
+/// Decodes latents with the driver on every device, and compares with `decoded`.
 fn check_decoding(vae: &str, open: impl Fn(&croquis::gpu::Gpu) -> Diffusion) {
     let file = bytes(&format!("{vae}/golden.safetensors"));
     let golden = SafeTensors::deserialize(&file).unwrap();

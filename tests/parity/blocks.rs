@@ -1,4 +1,4 @@
-//! Every block of the text encoders and the autoencoder, and how blocks are compared.
+//! Every block of the text encoders and the autoencoder, and the comparison of blocks.
 
 use crate::{bytes, common, json, path};
 use croquis::gpu::{Gpu, GpuWeights, Program};
@@ -11,19 +11,19 @@ use croquis::shape::{Storage, TensorType};
 use croquis::weights::Weights;
 use safetensors::SafeTensors;
 
-/// The relative L2 error that a block may have.
+/// The tolerance of a block's relative L2 error.
 pub fn tolerance(storage: Storage) -> f64 {
     if storage == Storage::F32 { 1e-4 } else { 1e-2 }
 }
 
-/// Golden tensors inside blocks, which fused kernels never compute on their own.
+/// Whether a golden tensor is inside a block, where a fused kernel does not compute it on its own.
 fn inside_a_block(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     let inner = ["norm", "proj_in", "proj_out", "attn1", "attn2", "ff", "mlp", "self_attn"];
     inner.contains(&last) || name.ends_with("conv_norm_out")
 }
 
-/// What a comparison of named outputs with golden tensors finds, in the order of computation.
+/// The differences between named outputs and golden tensors, in the order of computation.
 fn compare(
     golden: &SafeTensors<'_>,
     outputs: &[(String, Vec<f32>)],
@@ -72,7 +72,7 @@ pub fn upload(gpu: &Gpu, weights: &Weights, graph: &Graph) -> GpuWeights {
     uploaded
 }
 
-/// Runs a graph of one phase and reads its outputs in the order of computation.
+/// Runs a single-phase graph and reads its outputs in the order of computation.
 pub fn run(
     gpu: &Gpu,
     weights: &Weights,
@@ -85,7 +85,7 @@ pub fn run(
     read_all(gpu, &program, graph)
 }
 
-/// Compares what `run` computes on every device with the golden tensors.
+/// Compares the outputs of `run` on every device with the golden tensors.
 pub fn check_everywhere(golden: &SafeTensors<'_>, run: impl Fn(&Gpu) -> Vec<(String, Vec<f32>)>) {
     let mut failed = Vec::new();
     for gpu in common::gpus() {

@@ -19,7 +19,7 @@ pub fn golden_request(golden: &SafeTensors<'_>) -> Request {
     }
 }
 
-/// Text embeddings, latents and picture of the golden run on one device; what is wrong.
+/// The differences of text embeddings, latents and picture from the golden run, on one device.
 pub fn check(gpu: &Gpu, golden: &SafeTensors<'_>, request: &Request) -> Vec<String> {
     let (module, psnr) =
         if gpu.target().storage == Storage::F32 { (1e-4, 45.0) } else { (2e-2, 30.0) };

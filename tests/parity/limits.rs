@@ -1,4 +1,4 @@
-//! The whole pipeline within the limits of devices that are not here.
+//! The whole pipeline within the limits of other devices than this machine's.
 
 use crate::{bytes, common, emoji};
 use croquis::diffusion::{Diffusion, Model, ModelFiles, Request, Tiling};

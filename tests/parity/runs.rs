@@ -12,7 +12,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use std::ops::ControlFlow;
 
-/// What is allowed: the relative L2 error of the final latents, and the PSNR of the picture in dB.
+/// The tolerances: relative L2 error of the final latents, and PSNR of the picture in dB.
 fn allowed(storage: Storage) -> (f64, f64) {
     if storage == Storage::F32 { (1e-4, 45.0) } else { (2e-2, 30.0) }
 }
@@ -42,7 +42,7 @@ fn request(run: &Value) -> Request {
     }
 }
 
-/// Runs a golden run on a device; returns what is wrong, if anything.
+/// Runs a golden run on a device; returns the difference, if any.
 fn check(
     diffusion: &mut Diffusion,
     golden: &SafeTensors<'_>,
@@ -68,7 +68,7 @@ fn check(
         if let Some((old, mask)) =
             image.and_then(|image| Some((&image.picture, image.mask.as_ref()?)))
         {
-            // What the mask leaves out is kept to the byte; diffusers leaves that to its caller.
+            // Pixels outside the mask are kept byte for byte; diffusers leaves that to its caller.
             for (i, mask) in mask.picture.rgb().iter().enumerate() {
                 if *mask == 0 {
                     expected[i] = old.rgb()[i];
@@ -85,7 +85,7 @@ fn check(
     None
 }
 
-/// A golden picture of one or three channels, given the values of black and white.
+/// A golden picture of one or three channels; `black` and `white` are its extreme values.
 fn picture(golden: &SafeTensors<'_>, name: &str, [black, white]: [f32; 2]) -> Picture {
     let (shape, values) = common::golden(golden, name);
     let values = common::nhwc(&shape, &values);
@@ -94,7 +94,7 @@ fn picture(golden: &SafeTensors<'_>, name: &str, [black, white]: [f32; 2]) -> Pi
     Picture::new(shape[3], shape[2], rgb).unwrap()
 }
 
-/// Every run of a model whose name begins with `prefix`, on every device.
+/// Checks every run of a model whose name begins with `prefix`, on every device.
 fn check_runs(model: &str, prefix: &str, files: impl Fn(&Value) -> ModelFiles) {
     let folder = format!("tests/golden/{model}");
     let file = bytes(&format!("{folder}/golden.safetensors"));
@@ -163,7 +163,7 @@ fn with_scheduler(model: &'static str) -> impl Fn(&Value) -> ModelFiles {
             "tokenizer_2/tokenizer_config.json",
             "tokenizer_2/special_tokens_map.json",
         ] {
-            // What a model lacks is that of the first one; only XL has two text encoders.
+            // Components that a model lacks are those of sd1-tiny; only XL has two text encoders.
             let own = path(&format!("tests/golden/{model}/{part}"));
             let first = path(&format!("tests/golden/sd1-tiny/{part}"));
             let file = if own.exists() { own } else { first };

@@ -1,6 +1,5 @@
-//! Networks of single files with the configurations that were found out, against what diffusers
-//! computes with the same weights under the right ones. Whole runs of such files are in
-//! `tests/checkpoints/golden.rs`.
+//! Networks of single files with inferred configurations, against diffusers with the same weights
+//! and the right configurations. Whole runs of such files are in `tests/checkpoints/golden.rs`.
 
 use crate::blocks::{check_everywhere, run};
 use crate::unets::{CONTEXT, Inputs, UnetCase};
@@ -25,7 +24,7 @@ fn text<'c>(checkpoint: &'c Checkpoint, file: &str) -> &'c str {
     std::str::from_utf8(&checkpoint.texts[file]).unwrap()
 }
 
-/// As stable-diffusion.cpp and as ComfyUI-GGUF write them.
+/// The GGUF layouts of stable-diffusion.cpp and ComfyUI-GGUF.
 #[test]
 fn unets_of_quantised_files() {
     let file = bytes(&format!("{FOLDER}/gguf.golden.safetensors"));

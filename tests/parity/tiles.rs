@@ -1,4 +1,4 @@
-//! Pictures decoded and encoded in tiles against the same ones whole.
+//! Tiled decoding and encoding against the untiled results.
 
 use crate::{bytes, common, path, to_bytes};
 use croquis::diffusion::{Diffusion, ModelFiles, Request, Tiling};
@@ -7,8 +7,8 @@ use croquis::picture::Picture;
 use croquis::shape::Storage;
 use safetensors::SafeTensors;
 
-/// The golden picture of the embedded model beside and below itself, mirrored and moved by half of
-/// it, so that borders of tiles cut through it: 192x128 pixels.
+/// A 192x128 montage of the embedded model's golden picture, mirrored and shifted by half, so that
+/// tile borders cut through it.
 fn montage() -> Picture {
     let file = bytes("models/emoji-64/golden/golden.safetensors");
     let golden = SafeTensors::deserialize(&file).unwrap();
@@ -21,7 +21,7 @@ fn montage() -> Picture {
     Picture::new(192, 128, rgb).unwrap()
 }
 
-/// Whole, then in tiles of 64 pixels: the latents of a picture, and the picture of latents.
+/// Latents of a picture and picture of the latents, untiled and in tiles of 64 pixels.
 fn both_ways(gpu: &Gpu, files: &ModelFiles, picture: &Picture) -> [(Vec<f32>, Picture); 2] {
     let mut diffusion = Diffusion::open(gpu, files).unwrap();
     let (width, height) = (picture.width() / 8, picture.height() / 8);
@@ -33,7 +33,7 @@ fn both_ways(gpu: &Gpu, files: &ModelFiles, picture: &Picture) -> [(Vec<f32>, Pi
     })
 }
 
-/// Mean change of the difference between two pictures from each column of pixels to the next.
+/// The mean change of two pictures' difference between neighbouring columns of pixels.
 fn steps(a: &Picture, b: &Picture) -> Vec<f64> {
     let difference = |x: usize, y: usize, colour: usize| {
         let at = 3 * (y * a.width() + x) + colour;
@@ -47,7 +47,7 @@ fn steps(a: &Picture, b: &Picture) -> Vec<f64> {
     (1..a.width()).map(step).collect()
 }
 
-/// How much larger the steps are between the pixels of a border than elsewhere.
+/// The ratio of the changes at tile borders to those elsewhere.
 fn seam(steps: &[f64], borders: &[usize]) -> f64 {
     let mean = |at: &mut dyn Iterator<Item = f64>| {
         let values: Vec<_> = at.collect();

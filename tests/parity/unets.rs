@@ -1,4 +1,4 @@
-//! Every block of every UNet, both phases of it: a failure names the first block that diverges.
+//! Every block of every UNet, in both phases: a failure names the first block that differs.
 
 use crate::blocks::{assert_complete, check_everywhere, read_all, tolerance, upload};
 use crate::{bytes, common, json, path};
@@ -9,51 +9,53 @@ use croquis::kernels::scheduler_step::slot;
 use croquis::models::controlnet::controlnet;
 use croquis::models::mobile::MobileConfig;
 use croquis::models::parse_config;
-use croquis::models::unet::{Conditioning, Outline, Sizing, UnetConfig, guidance_embedding, unet};
+use croquis::models::unet::{
+    AddedConditioning, Conditioning, Outline, UnetConfig, guidance_embedding, unet,
+};
 use croquis::shape::TensorType;
 use croquis::weights::{View, Weights};
 use safetensors::SafeTensors;
 use serde::de::DeserializeOwned;
 
-/// A UNet and the values of its inputs, in our layout.
+/// A UNet and the values of its inputs, as `[N, H, W, C]`.
 pub struct UnetCase<'a> {
     weights: &'a Weights,
     outline: &'a Outline,
     sample_shape: [usize; 4],
     timestep: f32,
     context_shape: [usize; 3],
-    /// Width of the pooled text embedding, where there is one.
+    /// Width of the pooled text embedding, if the UNet has one.
     pooled: Option<usize>,
-    /// Width of the embedding of the guidance scale, where there is one.
+    /// Width of the guidance scale's embedding, if the UNet has one.
     guidance: Option<usize>,
-    /// Values of the inputs but for the timesteps and the step.
+    /// Values of the inputs except timesteps and step.
     values: Vec<(&'static str, Vec<f32>)>,
 }
 
 impl UnetCase<'_> {
     fn conditioning<'g>(&self, builder: &'g Builder) -> Conditioning<'g> {
         let items = self.sample_shape[0];
-        let sizing = self.pooled.map(|width| Sizing {
-            text: builder.input("pooled", TensorType::real([items, width])),
-            ids: builder.input("sizes", TensorType::f32([6 * items])),
+        let added = self.pooled.map(|width| AddedConditioning {
+            text_embeds: builder.input("text_embeds", TensorType::real([items, width])),
+            time_ids: builder.input("time_ids", TensorType::f32([6 * items])),
         });
         let guidance = self.guidance;
         Conditioning {
             timesteps: builder.input("timesteps", TensorType::f32([self.timesteps().len()])),
             step: builder.input("step", TensorType::f32([slot::LEN])),
             context: builder.input("context", TensorType::real(self.context_shape)),
-            sizing,
+            added,
             guidance: guidance.map(|width| builder.input("guidance", TensorType::real([1, width]))),
         }
     }
 
-    /// The second of two timesteps counts, so that the selection of its row is tested as well.
+    /// Two timesteps, of which the second is used, so that the selection of its row is tested too.
     fn timesteps(&self) -> Vec<f32> {
         let items = if self.pooled.is_some() { self.sample_shape[0] } else { 1 };
         [17.0, self.timestep].repeat(items)
     }
 
-    /// The graph with every block as an output.
+    /// The graph with every block's output.
     pub fn graph(&self) -> Graph {
         let builder = Builder::new();
         let m = Scope::new(&builder, "unet", self.weights);
@@ -62,7 +64,7 @@ impl UnetCase<'_> {
         fuse(builder.finish_with_taps().unwrap())
     }
 
-    /// Every block's output of a graph, in the order of computation.
+    /// Runs a graph and reads every block's output in the order of computation.
     pub fn run(&self, gpu: &Gpu, graph: Graph) -> Vec<(String, Vec<f32>)> {
         let phases = split_phases(graph, &["sample", "step"]);
         let weights = upload(gpu, self.weights, &phases.prepare);
@@ -114,7 +116,7 @@ impl<'a> UnetCase<'a> {
         let optional = |name: &str| golden.tensor(name).ok().map(|_| common::golden(golden, name));
         let pooled = optional("unet.added.text_embeds").map(|(shape, text)| {
             let (_, ids) = common::golden(golden, "unet.added.time_ids");
-            values.extend([("pooled", text), ("sizes", ids)]);
+            values.extend([("text_embeds", text), ("time_ids", ids)]);
             shape[1]
         });
         UnetCase {
@@ -148,14 +150,14 @@ fn config<C: DeserializeOwned>(folder: &str) -> C {
     parse_config(&file, &std::fs::read_to_string(path(&file)).unwrap()).unwrap()
 }
 
-/// A number that `golden.json` gives for one of its cases.
+/// A number of a case in `golden.json`.
 fn timestep(folder: &str, case: &str) -> f32 {
     json(&format!("{folder}/golden.json"))[case]["timestep"].as_f64().unwrap() as f32
 }
 
 pub const CONTEXT: &str = "unet.encoder_hidden_states";
 
-/// Checks every block.
+/// Checks every block of a UNet.
 fn check_unet(folder: &str, outline: &Outline) {
     let file = bytes(&format!("{folder}/golden.safetensors"));
     let golden = SafeTensors::deserialize(&file).unwrap();

@@ -1,4 +1,4 @@
-//! Files, whole and damaged.
+//! safetensors files, valid and damaged.
 
 use croquis::error::{ErrorKind, Result};
 use croquis::shape::Storage;

@@ -1,4 +1,4 @@
-//! GGUF files, damaged.
+//! Damaged GGUF files.
 
 use croquis::error::ErrorKind;
 use croquis::weights::Weights;
@@ -6,7 +6,7 @@ use croquis::weights::Weights;
 use crate::fuzz::{self, Random};
 use crate::quantised::golden;
 
-/// A file of metadata and one tensor, piece by piece.
+/// A GGUF file under construction: metadata and one tensor.
 struct Gguf {
     version: u32,
     metadata: Vec<(&'static str, u32, Vec<u8>)>,

@@ -1,4 +1,4 @@
-//! Reading and packing weights: every layout against its definition, every kind of bad file.
+//! Reading and packing of weights: every layout against its definition, and every kind of bad file.
 
 #[path = "../common/files.rs"]
 mod container;
@@ -15,12 +15,12 @@ use container::file;
 use fuzz::Random;
 use half::{bf16, f16};
 
-/// A file of tensors: name, element type, shape, bytes.
+/// A safetensors file with tensors: name, element type, shape, bytes.
 fn tensors(tensors: &[(&str, &str, &[usize], Vec<u8>)]) -> Vec<u8> {
     container::tensors(tensors, r#"{"format":"pt"}"#)
 }
 
-/// Numbers as a file has them, and as they come back.
+/// Encodes values in an element type; returns the bytes and the values rounded to the type.
 fn encode(dtype: &str, values: &[f32]) -> (Vec<u8>, Vec<f32>) {
     let two = |bits: u16| bits.to_le_bytes();
     match dtype {

@@ -1,4 +1,4 @@
-//! The layouts on the GPU, from all three types of file.
+//! The GPU layouts of weights, packed from every element type.
 
 use croquis::error::ErrorKind;
 use croquis::shape::Storage;
@@ -7,7 +7,7 @@ use half::f16;
 
 use crate::{DTYPES, Random, encode, tensors};
 
-/// The packed shape by definition, and for each packed element its index in the file.
+/// The packed shape by definition, and each packed element's index in the file.
 fn definition(shape: &[usize], packing: Packing) -> (Vec<usize>, Vec<Option<usize>>) {
     let pad = |n: usize| n.div_ceil(4) * 4;
     let (o, i, kh, kw) = match *shape {

@@ -69,7 +69,8 @@ fn products_are_added() {
         let missing = definition(&weight, columns, &parts[..1]);
         assert!(farthest(&got, &missing) > 1.0, "one product less is found");
 
-        // What is packed is what is read, to the bit: the packing of an unpatched file of it.
+        // Packing the patched weights equals packing an unpatched file with the same values, bit
+        // for bit.
         let bytes = encode("F32", &got).0;
         let merged = Weights::from_bytes("m", tensors(&[("w", "F32", &shape, bytes)])).unwrap();
         for (storage, plain) in Storage::ALL.into_iter().zip(plain) {
@@ -129,6 +130,6 @@ fn bad_patches_are_refused() {
         let error = weights.set_patches(patches).unwrap_err();
         assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::Weights, message));
     }
-    // What was set stays.
+    // The patch set before is kept.
     assert_eq!(weights.read_f32("w").unwrap(), [1.0; 6]);
 }

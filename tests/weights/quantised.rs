@@ -1,4 +1,4 @@
-//! The types of GGUF against the Python package `gguf` (`tests/golden/make_gguf.py`).
+//! GGUF's element types against the Python package `gguf` (`tests/golden/make_gguf.py`).
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ pub fn golden(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf").join(file)
 }
 
-/// Names of tensors whose values differ from the golden ones.
+/// The names of tensors whose values differ from the golden ones.
 fn differing(weights: &Weights, golden: &Weights) -> Vec<String> {
     let differs = |name: &&str| {
         let bits = |weights: &Weights| -> Vec<u32> {
@@ -101,7 +101,7 @@ fn quantised_weights_are_packed() {
 #[test]
 fn values_need_a_type_that_can_be_read() {
     assert!(Values::new(DataType::I64, &[0; 8]).is_none());
-    // What is no whole block is no number.
+    // An incomplete block has no values.
     let values = Values::new(DataType::Q8_0, &[0; 67]).unwrap();
     assert_eq!(values.len(), 32);
     let mut out = [1.0; 2];

@@ -1,4 +1,4 @@
-//! Tensors under other names, as parts, and transposed.
+//! Views of tensors: renamed, sliced, transposed.
 
 use croquis::error::ErrorKind;
 use croquis::shape::Storage;

@@ -1,9 +1,9 @@
 //! Random weights, streamed into a safetensors file.
 //!
-//! Activations stay of order one: a product's weights have the variance 1/fan-in (LeCun et al.,
-//! *Efficient BackProp*, 1998, section 4.6), gains of norms lie near 1, biases near 0, and both
-//! tables of embeddings have the variance ½, since they are added. Sums over residual branches grow
-//! as the root of their number, which norms undo.
+//! Activations stay of order one: weights of products have the variance 1/fan-in (LeCun et al.,
+//! *Efficient BackProp*, 1998, section 4.6), gains of norms are near 1 and biases near 0, and both
+//! embedding tables have the variance ½, since they are added. Sums over residual branches grow
+//! with the root of their number, which norms undo.
 
 use croquis::random::Generator;
 use half::f16;
@@ -11,12 +11,12 @@ use serde_json::{Map, json};
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
-/// The deviation of gains from 1, and of biases from 0.
+/// Standard deviation of norm gains from 1, and of biases from 0.
 const SMALL: f32 = 0.05;
-/// Values that are in memory at a time.
+/// Number of values in memory at a time.
 const BLOCK: usize = 1 << 16;
 
-/// How weights are stored.
+/// The type of the weights in the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Dtype {
     /// 16-bit floats
@@ -33,7 +33,7 @@ impl Dtype {
         }
     }
 
-    /// Its name in messages.
+    /// The type's name for messages.
     pub fn name(self) -> &'static str {
         match self {
             Dtype::F16 => "f16",
@@ -42,8 +42,8 @@ impl Dtype {
     }
 }
 
-/// The beginning of a safetensors file: the header's length and, as JSON, every tensor's type,
-/// shape and place, padded to a multiple of 8 bytes.
+/// The start of a safetensors file: the header's length and, as JSON, type, shape and offsets of
+/// every tensor, padded to a multiple of 8 bytes.
 pub fn header(weights: &BTreeMap<String, Vec<usize>>, dtype: Dtype) -> Vec<u8> {
     let mut entries = Map::new();
     entries.insert("__metadata__".into(), json!({"format": "pt"}));

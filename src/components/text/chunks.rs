@@ -2,7 +2,7 @@
 
 use super::inversion::Placeholder;
 use crate::error::{Error, ErrorKind, Result};
-use crate::prompt::{Part, parse};
+use crate::prompt::{PromptPart, parse};
 use crate::tokenizer::Tokenizer;
 
 /// The most chunks of a prompt: some 4800 tokens of CLIP's. Longer ones are mistakes.
@@ -35,14 +35,14 @@ pub(super) fn chunks(
     placeholders: &[Placeholder],
 ) -> Result<Vec<Chunk>> {
     let parts = match plain {
-        true => vec![Part::Text { text: prompt.into(), weight: 1.0 }],
+        true => vec![PromptPart::Text { text: prompt.into(), weight: 1.0 }],
         false => parse(prompt),
     };
     let mut chunks = vec![Chunk::default()];
     for part in parts {
         let (text, weight) = match part {
-            Part::Text { text, weight } => (text, weight as f32),
-            Part::Break => {
+            PromptPart::Text { text, weight } => (text, weight as f32),
+            PromptPart::Break => {
                 chunks.push(Chunk::default());
                 continue;
             }

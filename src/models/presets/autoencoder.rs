@@ -1,25 +1,25 @@
-//! Names and shapes of an autoencoder's weights.
+//! The autoencoder of a preset: names and shapes of its weights, and its configuration.
 
-use super::list::List;
+use super::list::WeightShapes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The sizes of an `AutoencoderKL`.
+/// The sizes of a preset's `AutoencoderKL`.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Autoencoder {
+pub(super) struct AutoencoderPreset {
     pub latent_channels: usize,
-    /// Outermost first; each level but the last halves height and width.
+    /// Channels per level, outermost first; each level but the last halves height and width.
     pub channels: [usize; 4],
-    /// ResBlocks of a level of the encoder; the decoder has one more.
+    /// ResBlocks per level of the encoder; the decoder has one more.
     pub layers: usize,
     pub groups: usize,
     pub scaling_factor: f32,
 }
 
-impl Autoencoder {
-    /// Every weight's name and shape.
+impl AutoencoderPreset {
+    /// Name and shape of every weight.
     pub fn weights(&self) -> BTreeMap<String, Vec<usize>> {
-        let mut list = List::default();
+        let mut list = WeightShapes::default();
         let latents = self.latent_channels;
         let [outer, .., inner] = self.channels;
 
@@ -39,10 +39,10 @@ impl Autoencoder {
         list.0
     }
 
-    /// The levels one way or the other, and the channels that come out.
+    /// Adds the down or up blocks; returns the channels of their output.
     fn levels(
         &self,
-        list: &mut List,
+        list: &mut WeightShapes,
         path: &str,
         between: &str,
         mut x: usize,
@@ -83,7 +83,7 @@ impl Autoencoder {
     }
 }
 
-fn middle(list: &mut List, path: &str, channels: usize) {
+fn middle(list: &mut WeightShapes, path: &str, channels: usize) {
     for index in 0..2 {
         list.resnet(&format!("{path}.resnets.{index}"), [channels; 2], None, false);
     }

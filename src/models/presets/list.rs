@@ -1,12 +1,12 @@
-//! Names and shapes of weights in the making.
+//! A list of weights under construction, with helpers for the common layers.
 
 use std::collections::BTreeMap;
 
-/// Weights by name, with their shapes as PyTorch saves them.
+/// Weight shapes by name, as PyTorch saves them.
 #[derive(Default)]
-pub(super) struct List(pub BTreeMap<String, Vec<usize>>);
+pub(super) struct WeightShapes(pub BTreeMap<String, Vec<usize>>);
 
-impl List {
+impl WeightShapes {
     pub fn add(&mut self, name: String, shape: &[usize]) {
         self.0.insert(name, shape.to_vec());
     }
@@ -21,13 +21,13 @@ impl List {
         self.add(format!("{path}.bias"), &[outputs]);
     }
 
-    /// A convolution of one pixel.
+    /// Adds a 1×1 convolution.
     pub fn pointwise(&mut self, path: &str, inputs: usize, outputs: usize) {
         self.add(format!("{path}.weight"), &[outputs, inputs, 1, 1]);
         self.add(format!("{path}.bias"), &[outputs]);
     }
 
-    /// A 3×3 convolution, whole or depthwise and pointwise.
+    /// Adds a 3×3 convolution, plain or separable (depthwise and pointwise).
     pub fn conv(&mut self, path: &str, inputs: usize, outputs: usize, separable: bool) {
         if separable {
             self.add(format!("{path}.depthwise.weight"), &[inputs, 1, 3, 3]);
@@ -38,7 +38,7 @@ impl List {
         }
     }
 
-    /// A ResBlock, with the projection of a time embedding of some width if it has one.
+    /// Adds a ResBlock; with `time_width`, also the projection of the time embedding.
     pub fn resnet(
         &mut self,
         path: &str,

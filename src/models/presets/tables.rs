@@ -1,13 +1,13 @@
-//! The presets' sizes.
+//! The sizes of all presets.
 
 use super::Preset;
-use super::autoencoder::Autoencoder;
-use super::text::{ALL_MERGES, END_PADS, Text};
-use super::unet::{Family, Level, Unet};
+use super::autoencoder::AutoencoderPreset;
+use super::text::{ALL_MERGES, END_PADS, TextEncoderPreset};
+use super::unet::{Level, UnetFamily, UnetPreset};
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
-/// The preset of a name.
+/// The preset called `name`; an error of kind `Argument` that lists the names.
 pub(super) fn named(name: &str) -> Result<Preset> {
     Ok(match name {
         "mobilediffusion" => mobile("mobilediffusion", [320, 640, 1024], [0, 2, 3], 5, false),
@@ -29,12 +29,12 @@ pub(super) fn named(name: &str) -> Result<Preset> {
     })
 }
 
-/// What the parts agree on is said by the UNet.
+/// A preset of these components; sizes that they share are taken from the UNet.
 fn preset(
     name: &'static str,
-    unet: Unet,
-    vae: Autoencoder,
-    texts: Vec<Text>,
+    unet: UnetPreset,
+    vae: AutoencoderPreset,
+    texts: Vec<TextEncoderPreset>,
     scheduler: Value,
 ) -> Preset {
     Preset {
@@ -63,8 +63,8 @@ fn mobile(
         cross_attention: level > 0,
         separable: level > 0,
     });
-    let unet = Unet {
-        family: Family::Mobile,
+    let unet = UnetPreset {
+        family: UnetFamily::Mobile,
         sample_size: 64,
         latent_channels: 8,
         text_width: 768,
@@ -77,9 +77,9 @@ fn mobile(
         linear_projection: true,
         addition: None,
     };
-    // Eight channels at an eighth of the size; widths that give the decoder about the 9.8 million
-    // parameters of the paper's.
-    let vae = Autoencoder {
+    // Eight latent channels at 1/8 of the size; widths that give the decoder about the paper's 9.8
+    // million parameters.
+    let vae = AutoencoderPreset {
         latent_channels: 8,
         channels: [64, 128, 256, 256],
         layers: 1,
@@ -91,14 +91,26 @@ fn mobile(
 
 fn emoji_64() -> Preset {
     let base = mobile("emoji-64", [64, 192, 320], [0, 1, 1], 1, true);
-    let unet = Unet { sample_size: 8, text_width: 192, time_width: 256, ..base.unet };
-    let vae = Autoencoder { channels: [16, 24, 48, 96], groups: 8, ..base.vae };
-    let text = Text { width: 192, layers: 3, heads: 3, positions: 32, merges: 1509, ..clip_l() };
+    let unet = UnetPreset { sample_size: 8, text_width: 192, time_width: 256, ..base.unet };
+    let vae = AutoencoderPreset { channels: [16, 24, 48, 96], groups: 8, ..base.vae };
+    let text = TextEncoderPreset {
+        width: 192,
+        layers: 3,
+        heads: 3,
+        positions: 32,
+        merges: 1509,
+        ..clip_l()
+    };
     preset("emoji-64", unet, vae, vec![text], base.scheduler)
 }
 
-/// A UNet of Stable Diffusion.
-fn stable(channels: &[usize], transformers: &[usize], heads: &[usize], text_width: usize) -> Unet {
+/// The UNet of a Stable Diffusion model.
+fn stable(
+    channels: &[usize],
+    transformers: &[usize],
+    heads: &[usize],
+    text_width: usize,
+) -> UnetPreset {
     let level = |(&channels, &transformers)| Level {
         channels,
         transformers,
@@ -106,8 +118,8 @@ fn stable(channels: &[usize], transformers: &[usize], heads: &[usize], text_widt
         cross_attention: true,
         separable: false,
     };
-    Unet {
-        family: Family::Stable,
+    UnetPreset {
+        family: UnetFamily::Stable,
         sample_size: 64,
         latent_channels: 4,
         text_width,
@@ -122,14 +134,14 @@ fn stable(channels: &[usize], transformers: &[usize], heads: &[usize], text_widt
     }
 }
 
-fn stable_vae(scaling_factor: f32) -> Autoencoder {
+fn stable_vae(scaling_factor: f32) -> AutoencoderPreset {
     let channels = [128, 256, 512, 512];
-    Autoencoder { latent_channels: 4, channels, layers: 2, groups: 32, scaling_factor }
+    AutoencoderPreset { latent_channels: 4, channels, layers: 2, groups: 32, scaling_factor }
 }
 
 fn sd15() -> Preset {
     let unet = stable(&[320, 640, 1280, 1280], &[1, 1, 1, 0], &[8; 4], 768);
-    let unet = Unet { linear_projection: false, ..unet };
+    let unet = UnetPreset { linear_projection: false, ..unet };
     let scheduler = scheduler(
         "PNDMScheduler",
         json!({
@@ -141,19 +153,29 @@ fn sd15() -> Preset {
 
 fn sd21() -> Preset {
     let unet = stable(&[320, 640, 1280, 1280], &[1, 1, 1, 0], &[5, 10, 20, 20], 1024);
-    let unet = Unet { sample_size: 96, ..unet };
-    // OpenCLIP's ViT-H without its last layer.
-    let text =
-        Text { width: 1024, layers: 23, heads: 16, activation: "gelu", padding: "!", ..clip_l() };
+    let unet = UnetPreset { sample_size: 96, ..unet };
+    // OpenCLIP's ViT-H/14 without its last layer.
+    let text = TextEncoderPreset {
+        width: 1024,
+        layers: 23,
+        heads: 16,
+        activation: "gelu",
+        padding: "!",
+        ..clip_l()
+    };
     preset("sd21", unet, stable_vae(0.18215), vec![text], ddim("leading", 1, false))
 }
 
 fn sdxl() -> Preset {
     let unet = stable(&[320, 640, 1280], &[0, 2, 10], &[5, 10, 20], 2048);
-    let unet =
-        Unet { sample_size: 128, middle_transformers: 10, addition: Some([1280, 256]), ..unet };
-    // OpenCLIP's ViT-bigG.
-    let second = Text {
+    let unet = UnetPreset {
+        sample_size: 128,
+        middle_transformers: 10,
+        addition: Some([1280, 256]),
+        ..unet
+    };
+    // OpenCLIP's ViT-bigG/14.
+    let second = TextEncoderPreset {
         width: 1280,
         layers: 32,
         heads: 20,
@@ -172,9 +194,9 @@ fn sdxl() -> Preset {
     preset("sdxl", unet, stable_vae(0.13025), vec![clip_l(), second], scheduler)
 }
 
-/// OpenAI's ViT-L/14.
-fn clip_l() -> Text {
-    Text {
+/// OpenAI's CLIP ViT-L/14.
+fn clip_l() -> TextEncoderPreset {
+    TextEncoderPreset {
         width: 768,
         layers: 12,
         heads: 12,
@@ -186,10 +208,10 @@ fn clip_l() -> Text {
     }
 }
 
-/// The same structure with few channels: every block of the model, in a few megabytes.
+/// A tiny copy of a preset: every block of the model with few channels, in a few megabytes.
 fn tiny(name: &'static str, full: Preset) -> Preset {
     let texts: Vec<_> = (full.texts.into_iter().enumerate())
-        .map(|(index, text)| Text {
+        .map(|(index, text)| TextEncoderPreset {
             width: [32, 64][index.min(1)],
             layers: 2,
             heads: 2,
@@ -203,7 +225,7 @@ fn tiny(name: &'static str, full: Preset) -> Preset {
         transformers: level.transformers.min(2),
         ..*level
     });
-    let unet = Unet {
+    let unet = UnetPreset {
         sample_size: 8,
         text_width: texts.iter().map(|text| text.width).sum(),
         levels: levels.collect(),
@@ -214,7 +236,7 @@ fn tiny(name: &'static str, full: Preset) -> Preset {
         addition: full.unet.addition.map(|_| [64, 8]),
         ..full.unet
     };
-    let vae = Autoencoder { channels: [8, 16, 16, 16], layers: 1, groups: 4, ..full.vae };
+    let vae = AutoencoderPreset { channels: [8, 16, 16, 16], layers: 1, groups: 4, ..full.vae };
     preset(name, unet, vae, texts, full.scheduler)
 }
 
@@ -229,7 +251,8 @@ fn ddim(timestep_spacing: &str, steps_offset: usize, set_alpha_to_one: bool) -> 
     )
 }
 
-/// A sampler's configuration: the noise of Stable Diffusion's training, and keys of its own.
+/// A scheduler configuration: the beta schedule of Stable Diffusion's training, and the sampler's
+/// own keys.
 fn scheduler(class: &str, own: Value) -> Value {
     let mut config = json!({
         "_class_name": class, "beta_end": 0.012, "beta_schedule": "scaled_linear",

@@ -1,37 +1,37 @@
-//! Names and shapes of a CLIP text encoder's weights, and the files of its tokenizer.
+//! The text encoder of a preset: names and shapes of its weights, and its tokenizer's files.
 
-use super::list::List;
+use super::list::WeightShapes;
 use crate::tokenizer::{byte_symbols, clip_merges};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// The sizes of a text encoder.
+/// The sizes of a preset's CLIP text encoder.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Text {
+pub(super) struct TextEncoderPreset {
     pub width: usize,
     pub layers: usize,
     pub heads: usize,
     pub activation: &'static str,
     pub positions: usize,
-    /// Width of the projection of the pooled text, where there is one (SDXL's second encoder).
+    /// Width of the projection of the pooled embedding (SDXL's second encoder), if there is one.
     pub projection: Option<usize>,
-    /// The first so many of CLIP's merges; each makes a token.
+    /// Number of CLIP's merges in the tokenizer, from the first on; each makes a token.
     pub merges: usize,
     pub padding: &'static str,
 }
 
-/// How many merges CLIP has.
+/// Number of merges in CLIP's vocabulary.
 pub(super) const ALL_MERGES: usize = 48_894;
 const START: &str = "<|startoftext|>";
 const END: &str = "<|endoftext|>";
 
-impl Text {
-    /// The bytes, the bytes that end a word, the merges, start and end.
+impl TextEncoderPreset {
+    /// Size of the vocabulary: the bytes, the bytes that end a word, the merges, start and end.
     fn vocabulary(&self) -> usize {
         2 * 256 + self.merges + 2
     }
 
-    /// The class in transformers.
+    /// The transformers class.
     pub fn class(&self) -> &'static str {
         match self.projection {
             Some(_) => "CLIPTextModelWithProjection",
@@ -39,9 +39,9 @@ impl Text {
         }
     }
 
-    /// Every weight's name and shape.
+    /// Name and shape of every weight.
     pub fn weights(&self) -> BTreeMap<String, Vec<usize>> {
-        let mut list = List::default();
+        let mut list = WeightShapes::default();
         let d = self.width;
         let embeddings = "text_model.embeddings";
         list.add(format!("{embeddings}.token_embedding.weight"), &[self.vocabulary(), d]);
@@ -84,7 +84,7 @@ impl Text {
         })
     }
 
-    /// The tokenizer's files by name, with CLIP's vocabulary or the beginning of it.
+    /// The tokenizer's files, as (name, text), with CLIP's vocabulary or its first merges.
     pub fn tokenizer(&self) -> Vec<(&'static str, String)> {
         let lines: Vec<_> = clip_merges().lines().take(1 + self.merges).collect();
         let pairs = lines.iter().skip(1).filter_map(|line| line.split_once(' '));
@@ -116,5 +116,5 @@ impl Text {
     }
 }
 
-/// The padding of a tokenizer that pads with the end of the text.
+/// The padding token of tokenizers that pad with the end-of-text token.
 pub(super) const END_PADS: &str = END;

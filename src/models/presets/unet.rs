@@ -1,66 +1,66 @@
-//! Names and shapes of a UNet's weights, Stable Diffusion's and MobileDiffusion's by one rule.
+//! The UNet of a preset, Stable Diffusion's or MobileDiffusion's: names and shapes of its weights.
 
-use super::list::List;
+use super::list::WeightShapes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// One resolution of a UNet.
+/// One level (resolution) of a UNet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Level {
     pub channels: usize,
-    /// Transformer blocks in each attention module; none without.
+    /// Transformer blocks in each attention module; 0 without attention.
     pub transformers: usize,
     pub self_attention: bool,
     pub cross_attention: bool,
-    /// Whether 3×3 convolutions of ResBlocks are separable.
+    /// Whether the ResBlocks' 3×3 convolutions are separable.
     pub separable: bool,
 }
 
-/// What the two families do differently.
+/// The model family, which determines the blocks' structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
-    /// Two ResBlocks a level, keys and values apart, feed-forward of ratio 4, gated by GELU.
+pub(super) enum UnetFamily {
+    /// Two ResBlocks a level, separate keys and values, feed-forward of ratio 4 with GEGLU.
     Stable,
-    /// One ResBlock a level, one projection for keys and values, feed-forward of ratio 3, gated by
-    /// Swish.
+    /// One ResBlock a level, one projection for keys and values, feed-forward of ratio 3 with
+    /// SwiGLU.
     Mobile,
 }
 
-/// The sizes of a UNet.
+/// The sizes of a preset's UNet.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Unet {
-    pub family: Family,
+pub(super) struct UnetPreset {
+    pub family: UnetFamily,
     pub sample_size: usize,
     pub latent_channels: usize,
     pub text_width: usize,
-    /// Outermost first.
+    /// The levels, outermost first.
     pub levels: Vec<Level>,
     pub middle_transformers: usize,
-    /// Whether the convolutions between levels are separable where the outer level's are.
+    /// Whether the down- and upsampling convolutions of separable levels are separable too.
     pub separable_resample: bool,
     pub time_width: usize,
-    /// Heads of each level (the key `attention_head_dim` of Stable Diffusion is their number), or
-    /// for MobileDiffusion the size of a head.
+    /// Number of heads per level (Stable Diffusion's `attention_head_dim`), or the size of a head
+    /// (MobileDiffusion).
     pub heads: Vec<usize>,
     pub groups: usize,
-    /// Whether the projections around transformers are matrices, not convolutions of one pixel.
+    /// Whether the transformers' projections are linear layers, not 1×1 convolutions.
     pub linear_projection: bool,
-    /// Width of the pooled text and of the embedding of each of six sizes (SDXL).
+    /// Width of the pooled text embedding and of the embedding of each of the six time ids (SDXL).
     pub addition: Option<[usize; 2]>,
 }
 
-impl Unet {
-    /// ResBlocks of a level on the way down; there is one more on the way up.
+impl UnetPreset {
+    /// ResBlocks per level of the down blocks; the up blocks have one more.
     fn layers(&self) -> usize {
         match self.family {
-            Family::Stable => 2,
-            Family::Mobile => 1,
+            UnetFamily::Stable => 2,
+            UnetFamily::Mobile => 1,
         }
     }
 
-    /// Every weight's name and shape.
+    /// Name and shape of every weight.
     pub fn weights(&self) -> BTreeMap<String, Vec<usize>> {
-        let mut list = List::default();
+        let mut list = WeightShapes::default();
         let (Some(outer), Some(inner)) = (self.levels.first(), self.levels.last()) else {
             return list.0;
         };
@@ -108,8 +108,15 @@ impl Unet {
         list.0
     }
 
-    /// A ResBlock and, where the level has one, its transformer.
-    fn layer(&self, list: &mut List, block: &str, index: usize, level: Level, inputs: usize) {
+    /// Adds a ResBlock and, where the level has one, its transformer.
+    fn layer(
+        &self,
+        list: &mut WeightShapes,
+        block: &str,
+        index: usize,
+        level: Level,
+        inputs: usize,
+    ) {
         let resnet = format!("{block}.resnets.{index}");
         self.resnet(list, &resnet, level.separable, [inputs, level.channels]);
         if level.transformers > 0 {
@@ -117,11 +124,11 @@ impl Unet {
         }
     }
 
-    fn resnet(&self, list: &mut List, path: &str, separable: bool, channels: [usize; 2]) {
+    fn resnet(&self, list: &mut WeightShapes, path: &str, separable: bool, channels: [usize; 2]) {
         list.resnet(path, channels, Some(self.time_width), separable);
     }
 
-    fn transformer(&self, list: &mut List, path: &str, level: Level) {
+    fn transformer(&self, list: &mut WeightShapes, path: &str, level: Level) {
         let d = level.channels;
         list.norm(&format!("{path}.norm"), d);
         for projection in ["proj_in", "proj_out"] {
@@ -132,8 +139,8 @@ impl Unet {
             }
         }
         let (keys_values, feed_forward): (&[&str], usize) = match self.family {
-            Family::Stable => (&["to_k", "to_v"], 4),
-            Family::Mobile => (&["to_kv"], 3),
+            UnetFamily::Stable => (&["to_k", "to_v"], 4),
+            UnetFamily::Mobile => (&["to_kv"], 3),
         };
         for block in 0..level.transformers {
             let block = format!("{path}.transformer_blocks.{block}");
@@ -151,7 +158,7 @@ impl Unet {
                 }
             }
             list.norm(&format!("{block}.norm3"), d);
-            // Value and gate in one.
+            // Value and gate in one projection.
             list.linear(&format!("{block}.ff.net.0.proj"), d, 2 * feed_forward * d);
             list.linear(&format!("{block}.ff.net.2"), feed_forward * d, d);
         }
@@ -175,8 +182,8 @@ impl Unet {
             "freq_shift": 0,
         });
         let more = match self.family {
-            Family::Stable => self.stable_config(),
-            Family::Mobile => self.mobile_config(),
+            UnetFamily::Stable => self.stable_config(),
+            UnetFamily::Mobile => self.mobile_config(),
         };
         if let (Some(config), Value::Object(more)) = (config.as_object_mut(), more) {
             config.extend(more);

@@ -1,4 +1,4 @@
-//! What a UNet is told beside the noisy sample: the timestep, the text, and what some models add.
+//! The conditioning of a UNet: timestep, text embeddings, and the additional inputs of some models.
 
 use super::Outline;
 use crate::error::ErrorKind;
@@ -6,55 +6,59 @@ use crate::graph::{Scope, Tensor};
 use crate::kernels::timestep_embedding::TimestepEmbedding;
 use crate::models::blocks::Time;
 
-/// The conditions of a UNet's evaluations.
+/// The conditioning inputs of a UNet.
 #[derive(Clone, Copy)]
 pub struct Conditioning<'g> {
-    /// F32 timesteps of all sampling steps, `[S]`; with `sizing` the same for every item, `[B·S]`.
+    /// F32 timesteps of all sampling steps, `[S]`; with `added` repeated for every item, `[B·S]`.
     pub timesteps: Tensor<'g>,
-    /// The scalars of the current step, whose first element is its row among the timesteps.
+    /// The scalars of the current step; the first is its index among the timesteps.
     pub step: Tensor<'g>,
     /// Text embeddings `[B, T, D]`.
     pub context: Tensor<'g>,
-    /// What SDXL is told beside.
-    pub sizing: Option<Sizing<'g>>,
-    /// Embedding `[1, G]` of the guidance scale, which a network distilled from guided steps reads
-    /// (Meng et al., arXiv 2210.03142; Luo et al., arXiv 2310.04378).
+    /// SDXL's additional conditioning.
+    pub added: Option<AddedConditioning<'g>>,
+    /// Embedding `[1, G]` of the guidance scale, an input of networks distilled from guided
+    /// sampling (Meng et al., arXiv 2210.03142; Luo et al., arXiv 2310.04378).
     pub guidance: Option<Tensor<'g>>,
 }
 
-/// SDXL's micro-conditioning (Podell et al., arXiv 2307.01952, section 2.2).
+/// SDXL's additional conditioning (diffusers' `added_cond_kwargs`): pooled text and the
+/// micro-conditioning on sizes (Podell et al., arXiv 2307.01952, section 2.2).
 #[derive(Clone, Copy)]
-pub struct Sizing<'g> {
+pub struct AddedConditioning<'g> {
     /// Pooled text embeddings `[B, P]`.
-    pub text: Tensor<'g>,
-    /// F32 `[B·6]`: original height and width, top and left of the crop, target height and width of
-    /// every item, in pixels.
-    pub ids: Tensor<'g>,
+    pub text_embeds: Tensor<'g>,
+    /// Time ids, f32 `[B·6]`: for every item the original height and width, top and left of the
+    /// crop, and target height and width, in pixels.
+    pub time_ids: Tensor<'g>,
 }
 
 impl<'g> Conditioning<'g> {
-    /// What ResBlocks read: SiLU of the embeddings of all steps, `[S, T]`, or `[B, S, T]` where
-    /// they differ from item to item.
+    /// The input of the ResBlocks: SiLU of the time embeddings of all steps, `[S, T]`, or
+    /// `[B, S, T]` with `added`, which differs between items.
     pub(in crate::models) fn time(&self, m: &Scope<'g>, outline: &Outline) -> Time<'g> {
         let mut embeddings = self.time_embedding(m, outline);
-        match (self.sizing, outline.size_embedding) {
-            (Some(sizing), Some(dim)) => {
-                let added = sizing.embedding(m, outline, dim);
-                let items = added.shape().batch();
+        match (self.added, outline.size_embedding) {
+            (Some(added), Some(dim)) => {
+                let embedded = added.embedding(m, outline, dim);
+                let items = embedded.shape().batch();
                 let (rows, channels) = (embeddings.shape().rows(), embeddings.channels());
-                embeddings = embeddings.view([items, rows / items.max(1), channels]) + added;
+                embeddings = embeddings.view([items, rows / items.max(1), channels]) + embedded;
             }
             (None, None) => {}
             (given, wanted) => {
-                let words = |yes| if yes { "sizes and pooled text" } else { "neither" };
+                let words = |yes| if yes { "text_embeds and time_ids" } else { "none" };
                 let (expected, got) = (words(wanted.is_some()), words(given.is_some()));
-                m.fail(ErrorKind::Argument, format!("conditions: expected {expected}, got {got}"));
+                m.fail(
+                    ErrorKind::Argument,
+                    format!("conditioning: expected {expected}, got {got}"),
+                );
             }
         }
         Time { embeddings: embeddings.silu(), step: self.step }
     }
 
-    /// Sinusoids of the timesteps through a two-layer perceptron: `[S, T]`.
+    /// The time embedding: sinusoids of the timesteps through a two-layer MLP, `[S, T]`.
     fn time_embedding(&self, m: &Scope<'g>, outline: &Outline) -> Tensor<'g> {
         let m = m.at("time_embedding");
         let dim = m.weight_shape("linear_1.weight").and_then(|shape| shape.get(1).copied());
@@ -66,15 +70,16 @@ impl<'g> Conditioning<'g> {
     }
 }
 
-impl<'g> Sizing<'g> {
-    /// Pooled text beside the sinusoids of the sizes, through a two-layer perceptron: `[B, T]`.
+impl<'g> AddedConditioning<'g> {
+    /// The additional embedding: pooled text and the sinusoids of the time ids through a two-layer
+    /// MLP, `[B, T]`.
     fn embedding(&self, m: &Scope<'g>, outline: &Outline, dim: usize) -> Tensor<'g> {
         let m = m.at("add_embedding");
-        let ids = sinusoids(&m, outline, dim, self.ids);
-        let items = self.text.shape().batch();
+        let ids = sinusoids(&m, outline, dim, self.time_ids);
+        let items = self.text_embeds.shape().batch();
         let ids = ids.view([items, ids.shape().len() / items]);
         m.mark();
-        let h = self.text.concat(ids);
+        let h = self.text_embeds.concat(ids);
         m.linear("linear_2", m.linear("linear_1", h).silu()).tap(&m)
     }
 }
@@ -86,8 +91,8 @@ fn sinusoids<'g>(m: &Scope<'g>, outline: &Outline, dim: usize, of: Tensor<'g>) -
     m.builder().apply(embedding, &[Some(of)])
 }
 
-/// The embedding of a guidance scale w, as diffusers makes it for latent consistency models:
-/// sinusoids of 1000·(w − 1), `width` numbers, in f32 as there: the angles are large.
+/// The embedding of the guidance scale w as diffusers computes it for latent consistency models:
+/// `width` sinusoids of 1000·(w − 1). In f32 as there, since the angles are large.
 pub fn guidance_embedding(scale: f32, width: usize) -> Vec<f32> {
     let half = width / 2;
     let position = (scale - 1.0) * 1000.0;

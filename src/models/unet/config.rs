@@ -1,4 +1,4 @@
-//! A `UNet2DConditionModel`'s `config.json`.
+//! [`UnetConfig`]: a `UNet2DConditionModel`'s `config.json`.
 
 use super::{Heads, Outline};
 use crate::error::{Error, ErrorKind, Result};
@@ -8,19 +8,19 @@ use crate::models::config::{Supported, require_supported};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// The keys of a `UNet2DConditionModel`'s `config.json` that weights do not tell.
+/// The keys of a `UNet2DConditionModel`'s `config.json` that weight shapes do not show.
 #[derive(Clone, Debug, Deserialize)]
 pub struct UnetConfig {
     /// The default height and width of the latents.
     #[serde(default)]
     pub sample_size: Option<usize>,
-    /// Channels of the input: the latents', and those of mask and masked picture.
+    /// Channels of the input: latents, and for inpainting models also mask and masked picture.
     #[serde(default = "four")]
     pub in_channels: usize,
-    /// In spite of its name the number of heads, one for all levels or one a level.
+    /// In spite of its name, the number of attention heads: one for all levels, or one per level.
     #[serde(default = "eight_heads")]
     attention_head_dim: OneOrMany,
-    /// The number of heads where a configuration names it properly.
+    /// The number of attention heads in configurations that use the proper key.
     #[serde(default)]
     num_attention_heads: Option<OneOrMany>,
     #[serde(default = "thirty_two")]
@@ -39,14 +39,14 @@ pub struct UnetConfig {
     addition_embed_type: Option<String>,
     #[serde(default)]
     addition_time_embed_dim: Option<usize>,
-    /// Width of the embedding of the guidance scale that a distilled model reads.
+    /// Width of the guidance scale's embedding in distilled models (LCM).
     #[serde(default)]
     pub time_cond_proj_dim: Option<usize>,
     #[serde(flatten)]
     other: Map<String, Value>,
 }
 
-/// Keys that change the arithmetic and leave no trace in the weights.
+/// Keys that change the computation without a trace in the weights, and their supported values.
 const SUPPORTED: [Supported; 18] = [
     ("act_fn", &["\"silu\"", "\"swish\""]),
     ("attention_type", &["\"default\""]),
@@ -91,18 +91,18 @@ fn yes() -> bool {
     true
 }
 impl UnetConfig {
-    /// The outline of this configuration.
+    /// The UNet's hyperparameters by this configuration.
     ///
     /// # Errors
-    /// `Unsupported` for variants that croquis does not have yet, by key and value.
+    /// `Unsupported` naming key and value of a variant that croquis does not have.
     pub fn outline(&self) -> Result<Outline> {
         let file = "config.json";
         require_supported(file, &self.other, &SUPPORTED)?;
-        // Latents alone, or with a mask and the latents of the masked picture.
+        // Latents alone, or latents with a mask and the masked picture's latents.
         let inpainting = 2 * self.out_channels + 1;
         if self.in_channels != self.out_channels && self.in_channels != inpainting {
             let message = format!(
-                "{file}: in_channels: expected out_channels ({}) or, to paint into pictures, \
+                "{file}: in_channels: expected out_channels ({}) or, for inpainting, \
                  {inpainting}, got {}",
                 self.out_channels, self.in_channels
             );

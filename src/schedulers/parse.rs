@@ -1,0 +1,146 @@
+//! Reads [`SamplerSettings`] from a scheduler configuration; a key that is missing takes the
+//! default of the sampler's diffusers class.
+
+use serde_json::json;
+
+use super::keys::Keys;
+use super::kind::SchedulerKind::{self, *};
+use super::settings::{
+    BetaSchedule, PredictionType, SamplerSettings, SigmaSpacing, SolverType, TimestepSpacing,
+    Variance,
+};
+use super::spacing::Spacing;
+use crate::error::Result;
+
+impl SamplerSettings {
+    /// Reads the settings of the sampler `kind`; an error of kind `Config` if a value is
+    /// impossible.
+    pub(super) fn read(
+        keys: &Keys,
+        kind: SchedulerKind,
+        eta: Option<f32>,
+    ) -> Result<SamplerSettings> {
+        let consistency = matches!(kind, Lcm | Tcd | UfoGen);
+        let second_order = matches!(kind, Heun | DpmSolverSde);
+        let by_timestep = consistency || matches!(kind, Ddim | Ddpm | Pndm);
+        let train = keys.count("num_train_timesteps", 1000, 1, 1_000_000)?;
+        let latent = consistency || second_order;
+        let (start, end) = if latent { (0.00085, 0.012) } else { (0.0001, 0.02) };
+        let sigma_spacing = sigma_spacing(keys, kind)?;
+        let fraction = |key, default| -> Result<f64> {
+            Ok(keys.number(key, [1e-9, 0.999_999_999])?.unwrap_or(default))
+        };
+        let positive = |key| keys.number(key, [1e-9, 1e9]);
+        let clip_range = positive("clip_sample_range")?.unwrap_or(1.0) as f32;
+        let clips = keys.flag("clip_sample", matches!(kind, Ddim | Ddpm))?
+            && matches!(kind, Ddim | Ddpm | Heun | Lcm | UfoGen);
+        let spacing = match kind {
+            UfoGen => TimestepSpacing::Trailing,
+            _ if by_timestep => TimestepSpacing::Leading,
+            _ => TimestepSpacing::Linspace,
+        };
+        Ok(SamplerSettings {
+            num_train_timesteps: train,
+            beta_range: [fraction("beta_start", start)?, fraction("beta_end", end)?],
+            beta_schedule: keys.choice(
+                "beta_schedule",
+                if consistency { BetaSchedule::ScaledLinear } else { BetaSchedule::Linear },
+                &[
+                    ("linear", BetaSchedule::Linear),
+                    ("scaled_linear", BetaSchedule::ScaledLinear),
+                    ("squaredcos_cap_v2", BetaSchedule::SquaredCosine),
+                ],
+            )?,
+            trained_betas: keys.fractions("trained_betas", train)?,
+            // The diffusers classes of these samplers have no such key.
+            rescale_betas_zero_snr: keys.flag("rescale_betas_zero_snr", false)?
+                && !(second_order || kind == Pndm),
+            prediction: keys.choice(
+                "prediction_type",
+                PredictionType::Epsilon,
+                &[
+                    ("epsilon", PredictionType::Epsilon),
+                    ("v_prediction", PredictionType::Velocity),
+                    ("sample", PredictionType::Sample),
+                ],
+            )?,
+            timestep_spacing: keys.choice(
+                "timestep_spacing",
+                spacing,
+                &[
+                    ("leading", TimestepSpacing::Leading),
+                    ("trailing", TimestepSpacing::Trailing),
+                    ("linspace", TimestepSpacing::Linspace),
+                ],
+            )?,
+            steps_offset: keys.count("steps_offset", 0, 0, train - 1)?,
+            clip: clips.then_some(clip_range),
+            set_alpha_to_one: keys.flag("set_alpha_to_one", kind != Pndm)?,
+            variance: keys.choice(
+                "variance_type",
+                Variance::Small,
+                &[
+                    ("fixed_small", Variance::Small),
+                    ("fixed_small_log", Variance::Small),
+                    ("fixed_large", Variance::Large),
+                    ("fixed_large_log", Variance::Other),
+                    ("learned", Variance::Other),
+                    ("learned_range", Variance::Other),
+                ],
+            )?,
+            sigma_spacing,
+            sigma_range: match (kind, sigma_spacing) {
+                // diffusers reads these two keys in the other cases only.
+                (DpmSolverSde, Some(SigmaSpacing::Karras)) => [None, None],
+                _ => [positive("sigma_min")?, positive("sigma_max")?],
+            },
+            final_sigma_zero: keys.choice(
+                "final_sigmas_type",
+                true,
+                &[("zero", true), ("sigma_min", false)],
+            )? || second_order
+                || kind == EulerAncestral,
+            solver_order: keys.count("solver_order", 2, 1, 3)?,
+            solver_type: keys.choice(
+                "solver_type",
+                SolverType::Other,
+                &[
+                    ("midpoint", SolverType::Other),
+                    ("heun", SolverType::Heun),
+                    ("logrho", SolverType::Other),
+                    ("bh1", SolverType::Bh1),
+                    ("bh2", SolverType::Other),
+                ],
+            )?,
+            lower_order_final: keys.flag("lower_order_final", true)?,
+            euler_at_final: keys.flag("euler_at_final", false)?,
+            // `UniPCMultistepScheduler` has no such key.
+            lambda_min_clipped: keys
+                .number("lambda_min_clipped", [-1e9, 1e9])?
+                .filter(|_| kind != UniPc)
+                .unwrap_or(f64::NEG_INFINITY),
+            original_inference_steps: keys.count("original_inference_steps", 50, 1, 1_000_000)?,
+            timestep_scaling: positive("timestep_scaling")?.unwrap_or(10.0) as f32,
+            eta: eta.unwrap_or(if kind == Tcd { 0.3 } else { 0.0 }),
+        })
+    }
+}
+
+/// The σ spacing that the file or the kind asks for, if the sampler supports one.
+fn sigma_spacing(keys: &Keys, kind: SchedulerKind) -> Result<Option<SigmaSpacing>> {
+    let karras = keys.flag("use_karras_sigmas", false)?;
+    let exponential = keys.flag("use_exponential_sigmas", false)?;
+    if kind == DpmSolver2MKarras {
+        return Ok(Some(SigmaSpacing::Karras));
+    }
+    match (kind.spacings().contains(&Spacing::Karras), karras, exponential) {
+        (true, true, true) => {
+            // They exclude each other: this gives the error.
+            keys.require("use_exponential_sigmas", json!(false), json!(false))?;
+            Ok(None)
+        }
+        (true, true, false) => Ok(Some(SigmaSpacing::Karras)),
+        (true, false, true) => Ok(Some(SigmaSpacing::Exponential)),
+        (_, false, false) | (false, _, _) => Ok(None),
+    }
+}
