@@ -258,6 +258,8 @@ impl Denoiser {
         let output = unet(&m, &self.outline, whole, conditioning, residuals);
         let operands = [sample, history, output, noise, step].map(Some);
         builder.output("state", builder.apply(SchedulerStep { copies }, &operands));
+        builder.carry("state", 0, "sample");
+        builder.carry("state", 1, "history");
         let per_step = ["sample", "history", "noise", "step"];
         Ok(split_phases(fuse(builder.finish()?), &per_step))
     }

@@ -204,11 +204,8 @@ impl<'d> Run<'d> {
             program.write("noise", &to_channels_last(&self.random.normal(count), channels))?;
         }
         program.run();
-        program.copy_back("state", 0, "sample")?;
-        program.copy_back("state", 1, "history")?;
         if let Some(blend) = &self.blend {
-            let mut sample = program.read("state").await?;
-            sample.truncate(count);
+            let mut sample = program.read_items("state", 0, 1).await?;
             blend.apply(&mut sample, steps.get(self.next + 1));
             program.write("sample", &sample)?;
             self.blended = Some(sample);
@@ -280,9 +277,8 @@ impl<'d> Run<'d> {
         if let (0, Some(sample)) = (item, &self.blended) {
             return Ok(to_channels_first(sample, channels));
         }
-        let count = channels * self.sizes.height * self.sizes.width;
-        let state = self.programs.step.read("state").await?;
-        Ok(to_channels_first(&state[item * count..][..count], channels))
+        let values = self.programs.step.read_items("state", item, 1).await?;
+        Ok(to_channels_first(&values, channels))
     }
 
     /// Decodes the picture. Before the last step it is the [`preview`](Run::preview).
