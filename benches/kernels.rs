@@ -52,7 +52,7 @@ fn main() -> Result<()> {
 /// The dispatch of a case and its median time.
 fn measure(gpu: &Gpu, case: &Case) -> Result<(Dispatch, Duration)> {
     let plan = Plan::new(&graph(case), gpu.target())?;
-    let dispatch = plan.dispatches[0].clone();
+    let dispatch = plan.dispatches().next().cloned().expect("a case is a dispatch");
     let program = gpu.block_on(Program::new(gpu, plan, &GpuWeights::default(), &[]))?;
     for (index, value) in case.values(1).iter().enumerate() {
         if let Some(value) = value {

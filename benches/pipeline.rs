@@ -56,7 +56,7 @@ fn main() -> Result<()> {
     }
     for ((phase, first), time) in rows {
         let plan = plans.iter().find(|(name, _)| *name == phase).map(|(_, plan)| plan);
-        let (count, flops) = plan.map_or((0, 0), |plan| (plan.dispatches.len(), plan.flops()));
+        let (count, flops) = plan.map_or((0, 0), |plan| (plan.dispatches().count(), plan.flops()));
         let (first, seconds) = (first.as_secs_f64(), time.as_secs_f64().max(1e-9));
         let gflops = flops as f64 / seconds / 1e9;
         if options.json {

@@ -34,7 +34,8 @@
 //! - [`kernels`]: every operation: formula, shape rule, launch and reference, beside its WGSL.
 //! - [`lora`] reads what changes weights, [`weights`] reads safetensors and GGUF; [`prompt`],
 //!   [`tokenizer`], [`schedulers`] and [`random`] stand alone.
-//! - [`picture`], [`shape`] and [`error`]: what all of them speak of.
+//! - [`picture`], [`shape`] and [`error`]: what all of them speak of; [`logging`]: the targets of
+//!   log records.
 //!
 //! # Features
 //!
@@ -64,6 +65,7 @@ pub mod graph;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod hub;
 pub mod kernels;
+pub mod logging;
 pub mod lora;
 mod memory;
 pub mod models;

@@ -83,11 +83,12 @@ fn padding_that_is_not_zero_is_detected() {
         let leaks = if gpu.target().storage == Storage::Packed { &LEAKS[..1] } else { &LEAKS };
         for (what, wrong) in leaks {
             let mut plan = check.plan(gpu.target()).expect("the case fits");
-            let shader = plan.dispatches[0].shader;
+            let dispatch = plan.dispatches_mut().next().expect("a dispatch");
+            let shader = dispatch.shader;
             let source = shader.source.replace(right, wrong);
             assert_ne!(source, shader.source, "the edit changes nothing");
             let source = Box::leak(source.into_boxed_str());
-            plan.dispatches[0].shader = Box::leak(Box::new(Shader { source, ..*shader }));
+            dispatch.shader = Box::leak(Box::new(Shader { source, ..*shader }));
             let outcome = gpu.block_on(check.run_plan(gpu, plan));
             let message = outcome.problem.unwrap_or_default();
             assert!(message.starts_with("padding: "), "{}, {what}: {message}", common::name(gpu));

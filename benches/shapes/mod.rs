@@ -4,6 +4,7 @@
 use croquis::kernels::activation::{Activation, Function};
 use croquis::kernels::attention::{Attention, Form};
 use croquis::kernels::binary::{Arithmetic, Binary};
+use croquis::kernels::blend::Blend;
 use croquis::kernels::concat::Concat;
 use croquis::kernels::conv2d::Conv2d;
 use croquis::kernels::depthwise::Depthwise;
@@ -17,7 +18,7 @@ use croquis::kernels::matmul::MatMul;
 use croquis::kernels::model_input::ModelInput;
 use croquis::kernels::pixels::Pixels;
 use croquis::kernels::row::Row;
-use croquis::kernels::scheduler_step::{SLOTS, SchedulerStep, slot};
+use croquis::kernels::scheduler_step::{PREDICTED, SLOTS, SchedulerStep, slot};
 use croquis::kernels::timestep_embedding::TimestepEmbedding;
 use croquis::kernels::upsample::Upsample;
 use croquis::kernels::{Case, Fill, Op};
@@ -182,7 +183,7 @@ fn small<const R: usize>(
 }
 
 /// What surrounds the network in a guided step on square latents.
-fn sampling(side: usize, channels: usize) -> [Shape; 4] {
+fn sampling(side: usize, channels: usize) -> [Shape; 5] {
     let latents = |count: usize| [count, side, side, channels];
     let step = TensorType::f32([slot::LEN]);
     let embedding = TimestepEmbedding { dim: 320, flip_sin_to_cos: true, frequency_shift: 0.0 };
@@ -203,6 +204,15 @@ fn sampling(side: usize, channels: usize) -> [Shape; 4] {
                 .operand(TensorType::real(latents(2)))
                 .operand(TensorType::f32(latents(1)))
                 .filled(step, Fill::Index(4)),
+        ),
+        shape(
+            &of_latents,
+            Case::new(Blend)
+                .operand(TensorType::f32(latents(PREDICTED + 1)))
+                .operand(TensorType::f32(latents(1)))
+                .operand(TensorType::f32(latents(1)))
+                .filled(TensorType::f32([1, side, side, 1]), Fill::Index(2))
+                .filled(step, Fill::Range(0.05, 1.0)),
         ),
         shape(
             "20 steps, 320",

@@ -68,11 +68,10 @@ fn summary(plans: &[(&'static str, Plan)]) -> String {
     let mut weights = BTreeMap::new();
     for (phase, plan) in plans {
         let runs = if *phase == "step" { steps.unwrap_or(1) } else { 1 };
-        let bytes: u64 = plan.dispatches.iter().map(|dispatch| dispatch.bytes).sum();
-        let (gflop, gigabytes) = (plan.flops() as f64 / 1e9, bytes as f64 / 1e9);
+        let (gflop, gigabytes) = (plan.flops() as f64 / 1e9, plan.moved_bytes() as f64 / 1e9);
         text += &format!(
             "{phase:<13} {runs:>5} {:>11} {gflop:>10.3} {gigabytes:>10.3} {:>11.2} {:>15.2}\n",
-            plan.dispatches.len(),
+            plan.dispatches().count(),
             plan.weight_bytes() as f64 / 1e6,
             plan.activation_bytes() as f64 / 1e6,
         );

@@ -102,7 +102,7 @@ impl<Key: Clone + PartialEq> Component<Key> {
             self.programs.remove(0);
         }
         self.uploaded.upload(gpu, &self.weights, &plan.weights).await?;
-        let program = Arc::new(Program::new(gpu, (*plan).clone(), &self.uploaded, links).await?);
+        let program = Arc::new(Program::new(gpu, plan, &self.uploaded, links).await?);
         self.programs.push((key, program.clone()));
         Ok(program)
     }

@@ -9,7 +9,6 @@ use crate::components::Codec;
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::random::{Generator, RandomKind};
-use crate::schedulers::Step;
 
 /// The start of a run. Latents are `[h, w, C]`.
 pub(super) struct Initial {
@@ -18,33 +17,20 @@ pub(super) struct Initial {
     /// Mask and latents of the masked picture, `[h, w, 1 + C]`, for a network that reads them.
     pub masked: Option<Vec<f32>>,
     /// The part of a picture to keep, for a network that was not trained for masks.
-    pub blend: Option<Blend>,
+    pub kept: Option<KeptPicture>,
     /// Notes for the user about the encoding.
     pub notes: Vec<String>,
 }
 
 /// A picture of which a part is kept by noising it anew in every step (Lugmayr et al., RePaint,
 /// arXiv 2201.09865, without its resampling).
-pub(super) struct Blend {
-    /// Latents of the picture.
-    image: Vec<f32>,
-    noise: Vec<f32>,
+pub(super) struct KeptPicture {
+    /// Latents of the picture, `[h, w, C]`.
+    pub image: Vec<f32>,
+    /// The noise it gets, `[h, w, C]`.
+    pub noise: Vec<f32>,
     /// `[h, w]`: 1 where the picture is painted anew.
-    mask: Vec<f32>,
-}
-
-impl Blend {
-    /// Puts what is kept of the picture into a sample at the noise level of `next`, the step to
-    /// come; after the last step, the picture itself.
-    pub(super) fn apply(&self, sample: &mut [f32], next: Option<&Step>) {
-        let [signal, level] = next.map_or([1.0, 0.0], |step| step.noising);
-        let channels = sample.len() / self.mask.len();
-        let kept = self.image.iter().zip(&self.noise).map(|(x, z)| signal * x + level * z);
-        for (i, (value, kept)) in sample.iter_mut().zip(kept).enumerate() {
-            let mask = self.mask[i / channels];
-            *value = (1.0 - mask) * kept + mask * *value;
-        }
-    }
+    pub mask: Vec<f32>,
 }
 
 /// Draws the noise that a run starts from and encodes its picture. All noise comes from `random`,
@@ -72,7 +58,7 @@ pub(super) async fn initial(
     };
     let mut notes = Vec::new();
     let Some(ImageToImage { picture, strength, mask }) = &request.image else {
-        return Ok(Initial { sample: scaled(&noise(random)), masked: None, blend: None, notes });
+        return Ok(Initial { sample: scaled(&noise(random)), masked: None, kept: None, notes });
     };
 
     // What Philox stands for draws the sampler's noise from it first, and the encoder's elsewhere.
@@ -91,7 +77,7 @@ pub(super) async fn initial(
             image.iter().zip(&noise).map(|(x, z)| signal * x + level * z).collect()
         }
     };
-    let Some(mask) = mask else { return Ok(Initial { sample, masked: None, blend: None, notes }) };
+    let Some(mask) = mask else { return Ok(Initial { sample, masked: None, kept: None, notes }) };
 
     let side = codec.pixels_per_latent();
     let anew = binary(&mask.coverage());
@@ -101,15 +87,15 @@ pub(super) async fn initial(
         if codec.draws_noise() {
             random.normal(count);
         }
-        let blend = Blend { image, noise, mask: latent_mask };
-        return Ok(Initial { sample, masked: None, blend: Some(blend), notes });
+        let kept = KeptPicture { image, noise, mask: latent_mask };
+        return Ok(Initial { sample, masked: None, kept: Some(kept), notes });
     }
     let kept: Vec<f32> =
         pixels.iter().enumerate().map(|(i, value)| value * (1.0 - anew[i / 3])).collect();
     let kept = encode(codec, gpu, &kept, size, random, &mut notes).await?;
     let masked = latent_mask.iter().zip(kept.chunks_exact(channels));
     let masked = masked.flat_map(|(mask, kept)| [*mask].into_iter().chain(kept.iter().copied()));
-    Ok(Initial { sample, masked: Some(masked.collect()), blend: None, notes })
+    Ok(Initial { sample, masked: Some(masked.collect()), kept: None, notes })
 }
 
 /// The latents of a picture, a sample of the encoder's posterior.

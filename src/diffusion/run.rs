@@ -1,6 +1,6 @@
 //! A picture in the making.
 
-use super::initial::{Blend, Initial, initial};
+use super::initial::{Initial, KeptPicture, initial};
 use super::job::Job;
 use super::layout::{to_channels_first, to_channels_last};
 use super::mask::composed;
@@ -9,6 +9,7 @@ use super::request::{ImageToImage, Preview, Request};
 use super::session::Session;
 use crate::components::{Conditions, Control, Programs, scalars};
 use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::Recording;
 use crate::kernels::scheduler_step::{PREDICTED, SLOTS};
 use crate::picture::Picture;
 use crate::random::Generator;
@@ -26,9 +27,8 @@ pub struct Run<'d> {
     /// The first sample, `[C, h, w]`.
     initial: Vec<f32>,
     random: Generator,
-    blend: Option<Blend>,
-    /// The last sample `[h, w, C]` with what is kept of a picture.
-    blended: Option<Vec<f32>>,
+    /// The commands of the next step, encoded while the last one ran.
+    recording: Option<Recording>,
     control: Option<Control>,
     image: Option<ImageToImage>,
     /// Whether components take turns in memory.
@@ -111,7 +111,7 @@ impl<'d> Run<'d> {
             session.model.unload_all_but(Some(ModelPart::Codec));
         }
         let mut random = Generator::with_kind(request.random, request.seed);
-        let Initial { sample, masked, blend, notes: encoding } =
+        let Initial { sample, masked, kept, notes: encoding } =
             initial(&mut session.model, &gpu, request, &job, &mut random).await?;
         notes.extend(encoding);
         peak_bytes = peak_bytes.max(session.model.bytes());
@@ -132,6 +132,11 @@ impl<'d> Run<'d> {
         let given = [("text_embeds", texts.pooled), ("masked", masked), ("picture", picture)];
         for (name, values) in given {
             conditions.set(name, values.unwrap_or_default());
+        }
+        if let Some(KeptPicture { image, noise, mask }) = kept {
+            for (name, values) in [("image", image), ("image_noise", noise), ("mask", mask)] {
+                conditions.set(name, values);
+            }
         }
         conditions.write(&programs)?;
         programs.prepare.run();
@@ -154,8 +159,7 @@ impl<'d> Run<'d> {
             seed: request.seed,
             initial,
             random,
-            blend,
-            blended: None,
+            recording: None,
             control: request.control.clone(),
             image: request.image.clone(),
             in_turn,
@@ -175,23 +179,20 @@ impl<'d> Run<'d> {
         let steps = &self.job.settings.schedule.steps;
         let Some(step) = steps.get(self.next) else { return Ok(None) };
         let program = &self.programs.step;
-        let channels = self.channels();
-        let count = self.initial.len();
         let control = self.control.as_ref().map_or(0.0, |c| c.scale_at(self.next, steps.len()));
         let guidance = self.job.settings.guidance_scale;
-        program.write("step", &scalars(step, self.next, guidance, control))?;
+        let noising = steps.get(self.next + 1).map(|next| next.noising);
+        let scalars = scalars(step, self.next, guidance, control, noising);
+        program.write("step", &scalars)?;
         if step.draws_noise {
-            program.write("noise", &to_channels_last(&self.random.normal(count), channels))?;
+            let noise = self.random.normal(self.initial.len());
+            program.write("noise", &to_channels_last(&noise, self.channels()))?;
         }
-        program.run();
-        program.copy_back("state", 0, "sample")?;
-        program.copy_back("state", 1, "history")?;
-        if let Some(blend) = &self.blend {
-            let mut sample = program.read("state").await?;
-            sample.truncate(count);
-            blend.apply(&mut sample, steps.get(self.next + 1));
-            program.write("sample", &sample)?;
-            self.blended = Some(sample);
+        let recording = self.recording.take().unwrap_or_else(|| program.record());
+        program.submit(recording);
+        // Every step is the same recording: the next one is encoded while this one runs.
+        if self.next + 1 < steps.len() {
+            self.recording = Some(program.record());
         }
         self.session.gpu.finished().await?;
         self.next += 1;
@@ -264,13 +265,12 @@ impl<'d> Run<'d> {
         if self.next == 0 {
             return Ok(self.initial.clone());
         }
-        let channels = self.channels();
-        if let (0, Some(sample)) = (item, &self.blended) {
-            return Ok(to_channels_first(sample, channels));
-        }
-        let count = self.initial.len();
-        let state = self.programs.step.read("state").await?;
-        Ok(to_channels_first(&state[item * count..][..count], channels))
+        let output = match item {
+            0 if self.job.shape.keeps_picture => "blended",
+            _ => "state",
+        };
+        let values = self.programs.step.read_items(output, item, 1).await?;
+        Ok(to_channels_first(&values, self.channels()))
     }
 
     /// Decodes the picture. Before the last step it is the [`preview`](Run::preview).

@@ -35,8 +35,8 @@ impl KernelCheck {
     /// `Shape` if the case's operands do not fit.
     pub fn module(&self, target: &Target) -> Result<String> {
         let plan = self.plan(target)?;
-        let dispatch = &plan.dispatches[0];
-        Ok(dispatch.shader.module(target.storage, &dispatch.launch))
+        let modules = plan.dispatches().map(|d| d.shader.module(target.storage, &d.launch));
+        Ok(modules.collect())
     }
 
     /// The case as a plan of one dispatch, whose result is `out`.

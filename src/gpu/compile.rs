@@ -1,13 +1,14 @@
 //! Compiled kernels, each once per device, storage type and header.
 
 use crate::graph::Dispatch;
+use crate::logging;
 use crate::shape::Storage;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{BindGroupLayout, BindingType, BufferBindingType, ComputePipeline};
 
 /// A kernel ready to dispatch.
-pub(super) struct Kernel {
+pub(super) struct CompiledKernel {
     pub pipeline: ComputePipeline,
     pub layout: BindGroupLayout,
 }
@@ -15,7 +16,7 @@ pub(super) struct Kernel {
 /// The compile cache of a device.
 pub(super) struct Pipelines {
     device: wgpu::Device,
-    kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    kernels: Mutex<HashMap<String, Arc<CompiledKernel>>>,
 }
 
 impl Pipelines {
@@ -24,7 +25,7 @@ impl Pipelines {
     }
 
     /// The kernel of a dispatch, compiled now if no dispatch wanted it before.
-    pub(super) fn get(&self, dispatch: &Dispatch, storage: Storage) -> Arc<Kernel> {
+    pub(super) fn get(&self, dispatch: &Dispatch, storage: Storage) -> Arc<CompiledKernel> {
         let module = dispatch.shader.module(storage, &dispatch.launch);
         let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
         kernels
@@ -33,7 +34,7 @@ impl Pipelines {
             .clone()
     }
 
-    fn compile(&self, dispatch: &Dispatch, module: &str) -> Kernel {
+    fn compile(&self, dispatch: &Dispatch, module: &str) -> CompiledKernel {
         let name = dispatch.shader.name;
         let shader = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(name),
@@ -75,6 +76,7 @@ impl Pipelines {
             },
             cache: None,
         });
-        Kernel { pipeline, layout }
+        log::debug!(target: logging::PIPELINE, "pipeline compiled: {name}");
+        CompiledKernel { pipeline, layout }
     }
 }

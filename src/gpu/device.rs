@@ -6,6 +6,7 @@ use super::compile::Pipelines;
 use super::completion::completion;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::{DeviceClass, Target};
+use crate::logging;
 use crate::shape::Storage;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -259,6 +260,12 @@ impl Gpu {
             return report.is_none_or(|report| report.total_allocated_bytes > capacity);
         }
         false
+    }
+
+    /// Submits a command buffer; `what` is in it, for the log.
+    pub(super) fn submit(&self, what: impl std::fmt::Display, commands: wgpu::CommandBuffer) {
+        log::trace!(target: logging::SUBMIT, "submitted: {what}");
+        self.queue.submit([commands]);
     }
 
     /// Resolves when everything submitted so far is done.

@@ -5,12 +5,14 @@
 
 mod adapter;
 mod classify;
+mod commands;
 mod compile;
 mod completion;
 mod device;
 mod memory;
 mod program;
 mod readback;
+mod recording;
 mod timing;
 mod upload;
 
@@ -19,6 +21,7 @@ pub use adapter::list_adapters_blocking;
 pub use adapter::{AdapterSummary, list_adapters};
 pub use device::{DeviceOptions, Gpu, LimitProfile};
 pub use program::{Link, Program, buffer_bytes};
+pub use recording::Recording;
 pub use timing::DispatchTime;
 pub use upload::{GpuWeights, staging_bytes};
 /// The wgpu whose devices [`Gpu::from_device`] takes.

@@ -1,17 +1,13 @@
-//! A plan on a device: pipelines, buffers and bind groups made once, encoded as often as wanted.
+//! A plan on a device: pipelines, buffers and bind groups, made once and run as often as wanted.
 
-use super::compile::Kernel;
+use super::commands::{BoundCommand, BoundCopy, BoundDispatch};
 use super::{Gpu, GpuWeights};
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Dispatch, Operand, Place, Plan, Port};
-use crate::kernels::DeviceClass;
+use crate::graph::{Command, Copy, Dispatch, Operand, Place, Plan, Port};
+use crate::logging;
 use crate::shape::{DType, Storage};
-use std::ops::Range;
 use std::sync::Arc;
-use wgpu::{BindGroup, Buffer, BufferUsages};
-
-/// The most dispatches in one submission: drivers on phones give up on longer ones.
-const MAX_DISPATCHES: usize = 64;
+use wgpu::{Buffer, BufferUsages};
 
 /// What is bound where an operand is absent.
 const ABSENT_BYTES: u64 = 16;
@@ -19,10 +15,10 @@ const ABSENT_BYTES: u64 = 16;
 /// A plan ready to run.
 pub struct Program {
     gpu: Gpu,
-    plan: Plan,
+    plan: Arc<Plan>,
     inputs: Vec<Buffer>,
     outputs: Vec<Buffer>,
-    steps: Vec<Step>,
+    commands: Vec<BoundCommand>,
     bytes: u64,
 }
 
@@ -40,14 +36,6 @@ fn allocated(bytes: u64) -> u64 {
     bytes.max(4).next_multiple_of(16)
 }
 
-/// A dispatch with everything bound.
-pub(super) struct Step {
-    pub kernel: Arc<Kernel>,
-    pub bindings: BindGroup,
-    pub groups: [u32; 3],
-    pub flops: u64,
-}
-
 /// An input of a program that is the output of another one: no copy is made.
 pub struct Link<'p> {
     /// The program that computes it.
@@ -58,22 +46,28 @@ pub struct Link<'p> {
 
 impl Program {
     /// Compiles the kernels, allocates the buffers and binds them. `links` are inputs that other
-    /// programs compute.
+    /// programs compute. The plan may be shared with whoever keeps it.
     ///
     /// # Errors
     /// `Memory` if the GPU lacks it; `Device` if it refuses a kernel; `Weights` if one was not
     /// uploaded.
     pub async fn new(
         gpu: &Gpu,
-        plan: Plan,
+        plan: impl Into<Arc<Plan>>,
         weights: &GpuWeights,
         links: &[Link<'_>],
     ) -> Result<Program> {
         let what = format!("{} refused the plan", gpu.summary().name);
+        let plan = plan.into();
         gpu.guarded(&what, || Program::build(gpu, plan, weights, links)).await?
     }
 
-    fn build(gpu: &Gpu, plan: Plan, weights: &GpuWeights, links: &[Link<'_>]) -> Result<Program> {
+    fn build(
+        gpu: &Gpu,
+        plan: Arc<Plan>,
+        weights: &GpuWeights,
+        links: &[Link<'_>],
+    ) -> Result<Program> {
         let storage = plan.target.storage;
         let new = |label: &str, bytes: u64, usage| {
             gpu.device.create_buffer(&wgpu::BufferDescriptor {
@@ -101,11 +95,8 @@ impl Program {
         let params = new("params", plan.params.len() as u64, uniform);
         gpu.queue.write_buffer(&params, 0, &plan.params);
 
-        let buffer = |operand: Option<Operand>| -> Result<(&Buffer, u64)> {
-            let Some(Operand { place, bytes }) = operand else {
-                return Ok((&absent, ABSENT_BYTES));
-            };
-            let buffer = match place {
+        let buffer = |place: Place| -> Result<&Buffer> {
+            Ok(match place {
                 Place::Input(index) => &inputs[index],
                 Place::Output(index) => &outputs[index],
                 Place::Slot(index) => &slots[index],
@@ -115,15 +106,17 @@ impl Program {
                         Error::new(ErrorKind::Weights, format!("{name} was not uploaded"))
                     })?
                 }
-            };
-            Ok((buffer, bytes))
+            })
         };
-        let bind = |dispatch: &Dispatch| -> Result<Step> {
+        let bind = |dispatch: &Dispatch| -> Result<BoundDispatch> {
             let kernel = gpu.pipelines.get(dispatch, storage);
             let mut entries =
                 vec![entry(0, &params, dispatch.params_offset, dispatch.launch.params.len())];
             for (index, operand) in dispatch.operands.iter().enumerate() {
-                let (buffer, bytes) = buffer(*operand)?;
+                let (buffer, bytes) = match operand {
+                    Some(Operand { place, bytes }) => (buffer(*place)?, *bytes),
+                    None => (&absent, ABSENT_BYTES),
+                };
                 entries.push(entry(1 + index as u32, buffer, 0, bytes as usize));
             }
             let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
@@ -132,10 +125,24 @@ impl Program {
                 entries: &entries,
             });
             let (groups, flops) = (dispatch.launch.groups, dispatch.launch.flops);
-            Ok(Step { kernel, bindings, groups, flops })
+            Ok(BoundDispatch { kernel, bindings, groups, flops })
         };
-        let steps = plan.dispatches.iter().map(bind).collect::<Result<Vec<_>>>()?;
-        Ok(Program { gpu: gpu.clone(), plan, inputs, outputs, steps, bytes })
+        let bound = |command: &Command| {
+            Ok(match command {
+                Command::Dispatch(dispatch) => BoundCommand::Dispatch(bind(dispatch)?),
+                Command::Copy(Copy { from, offset, to, bytes, .. }) => {
+                    let (from, to) = (buffer(*from)?.clone(), buffer(*to)?.clone());
+                    BoundCommand::Copy(BoundCopy { from, offset: *offset, to, bytes: *bytes })
+                }
+            })
+        };
+        let commands = plan.commands.iter().map(bound).collect::<Result<Vec<_>>>()?;
+        log::debug!(
+            target: logging::PROGRAM,
+            "program bound: {} commands, {bytes} bytes of buffers",
+            commands.len()
+        );
+        Ok(Program { gpu: gpu.clone(), plan, inputs, outputs, commands, bytes })
     }
 
     /// The plan it runs.
@@ -176,73 +183,17 @@ impl Program {
         Ok(())
     }
 
-    /// Copies items of an output, from item `first` of its outermost axis on, over an input of the
-    /// same program: how a step hands its state to the next.
-    ///
-    /// # Errors
-    /// `Argument` if there is no such input or output, or the output has too few items.
-    pub fn copy_back(&self, output: &str, first: usize, input: &str) -> Result<()> {
-        let (to, target) = self.input(input)?;
-        let (from, source) = self.output(output)?;
-        let storage = self.plan.target.storage;
-        let items = from.tensor.shape.batch();
-        let item_bytes = from.tensor.bytes(storage) / items as u64;
-        let (offset, bytes) = (first as u64 * item_bytes, to.tensor.bytes(storage));
-        if offset + bytes > from.tensor.bytes(storage) {
-            let message =
-                format!("{output} has {items} items, too few for {input} from item {first}");
-            return Err(Error::new(ErrorKind::Argument, message));
-        }
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(source, offset, target, 0, bytes);
-        self.gpu.queue.submit([encoder.finish()]);
-        Ok(())
-    }
-
     /// Bytes of GPU memory that it allocated, by [`buffer_bytes`].
     pub fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    /// Submits every dispatch, in bounded pieces, and returns without waiting.
-    pub fn run(&self) {
-        for range in self.submissions() {
-            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            self.steps[range].iter().for_each(|step| step.encode(&mut pass));
-            drop(pass);
-            self.gpu.queue.submit([encoder.finish()]);
-        }
-    }
-
-    /// Dispatches grouped so that no submission runs long enough for a watchdog.
-    pub(super) fn submissions(&self) -> Vec<Range<usize>> {
-        let budget: u64 = match self.plan.target.class {
-            DeviceClass::Software => 300_000_000,
-            DeviceClass::Adreno | DeviceClass::Mali => 20_000_000_000,
-            DeviceClass::Portable | DeviceClass::Intel | DeviceClass::Apple => 100_000_000_000,
-            DeviceClass::Nvidia | DeviceClass::Amd => 1_000_000_000_000,
-        };
-        let (mut ranges, mut start, mut work) = (Vec::new(), 0, 0);
-        for (index, step) in self.steps.iter().enumerate() {
-            work += step.flops;
-            if index + 1 - start == MAX_DISPATCHES
-                || work >= budget
-                || index + 1 == self.steps.len()
-            {
-                ranges.push(start..index + 1);
-                (start, work) = (index + 1, 0);
-            }
-        }
-        ranges
     }
 
     pub(super) fn gpu(&self) -> &Gpu {
         &self.gpu
     }
 
-    pub(super) fn steps(&self) -> &[Step] {
-        &self.steps
+    pub(super) fn commands(&self) -> &[BoundCommand] {
+        &self.commands
     }
 
     pub(super) fn output(&self, name: &str) -> Result<(&Port, &Buffer)> {
@@ -257,15 +208,6 @@ impl Program {
             Error::new(ErrorKind::Argument, format!("the plan has no input {name}"))
         })?;
         Ok((&self.plan.inputs[index], &self.inputs[index]))
-    }
-}
-
-impl Step {
-    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
-        let [x, y, z] = self.groups;
-        pass.set_pipeline(&self.kernel.pipeline);
-        pass.set_bind_group(0, &self.bindings, &[]);
-        pass.dispatch_workgroups(x, y, z);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Results back on the host.
+//! Outputs of a program, read back to the host.
 
 use super::completion::completion;
 use super::{Gpu, Program};
@@ -12,7 +12,18 @@ impl Program {
     /// `Argument` if there is no such output; `Device` if the GPU failed.
     pub async fn read(&self, name: &str) -> Result<Vec<f32>> {
         let (port, _) = self.output(name)?;
-        Ok(unpad(&self.read_padded(name).await?, port.tensor.shape))
+        self.read_items(name, 0, port.tensor.shape.batch()).await
+    }
+
+    /// Reads `count` items of an output from item `first` of its outermost axis on, as f32, row-major
+    /// without padding. Only their bytes leave the GPU.
+    ///
+    /// # Errors
+    /// `Argument` if there is no such output or it has fewer items; `Device` if the GPU failed.
+    pub async fn read_items(&self, name: &str, first: usize, count: usize) -> Result<Vec<f32>> {
+        let (port, _) = self.output(name)?;
+        let shape = port.tensor.shape;
+        Ok(unpad(&self.read_padded(name, first, count).await?, shape))
     }
 
     /// Reads the padding of an output's rows as f32: zeros, if its kernel is right. For checks.
@@ -21,7 +32,8 @@ impl Program {
     /// As [`Program::read`].
     pub async fn read_padding(&self, name: &str) -> Result<Vec<f32>> {
         let (port, _) = self.output(name)?;
-        Ok(padding(&self.read_padded(name).await?, port.tensor.shape))
+        let shape = port.tensor.shape;
+        Ok(padding(&self.read_padded(name, 0, shape.batch()).await?, shape))
     }
 
     /// Fills an output with NaN (integers with their largest value), so that what the next run
@@ -36,11 +48,11 @@ impl Program {
         Ok(())
     }
 
-    /// An output as f32, with the padding.
-    async fn read_padded(&self, name: &str) -> Result<Vec<f32>> {
+    /// Items of an output as f32, with the padding.
+    async fn read_padded(&self, name: &str, first: usize, count: usize) -> Result<Vec<f32>> {
         let (port, _) = self.output(name)?;
         let dtype = port.tensor.dtype;
-        let bytes = self.read_bytes(name).await?;
+        let bytes = self.read_bytes(name, first, count).await?;
         Ok(match (dtype, self.plan().target.storage) {
             (DType::Real, Storage::F16 | Storage::Packed) => {
                 bytemuck::pod_collect_to_vec::<u8, half::f16>(&bytes)
@@ -62,14 +74,25 @@ impl Program {
     pub async fn read_u32(&self, name: &str) -> Result<Vec<u32>> {
         let (port, _) = self.output(name)?;
         let shape = port.tensor.shape;
-        let bytes = self.read_bytes(name).await?;
+        let bytes = self.read_bytes(name, 0, shape.batch()).await?;
         Ok(unpad(&bytemuck::pod_collect_to_vec::<u8, u32>(&bytes), shape))
     }
 
-    async fn read_bytes(&self, name: &str) -> Result<Vec<u8>> {
+    async fn read_bytes(&self, name: &str, first: usize, count: usize) -> Result<Vec<u8>> {
         let gpu = self.gpu();
         let (port, buffer) = self.output(name)?;
-        let size = port.tensor.bytes(self.plan().target.storage).next_multiple_of(4);
+        let items = port.tensor.shape.batch();
+        if first.checked_add(count).is_none_or(|end| end > items) {
+            let message =
+                format!("output {name}: expected {count} items from {first} on, got {items} items");
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        // Rows are whole quads, so items begin and end at a multiple of four bytes.
+        let item_bytes = port.tensor.bytes(self.plan().target.storage) / items.max(1) as u64;
+        let (offset, size) = (item_bytes * first as u64, item_bytes * count as u64);
+        if size == 0 {
+            return Ok(Vec::new());
+        }
         let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("readback"),
             size,
@@ -77,8 +100,8 @@ impl Program {
             mapped_at_creation: false,
         });
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
-        gpu.queue.submit([encoder.finish()]);
+        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, size);
+        gpu.submit(format_args!("readback of {name}"), encoder.finish());
         gpu.mapped(&staging, name).await
     }
 }

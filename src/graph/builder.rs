@@ -1,8 +1,9 @@
 //! Builds a [`Graph`]: checks shapes as nodes are added and keeps the first error.
 
-use super::{Graph, Node, NodeId, Source, Tensor};
+use super::{Carry, Graph, Node, NodeId, Source, Tensor};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::Op;
+use crate::logging;
 use crate::shape::TensorType;
 use crate::weights::Packing;
 use std::cell::RefCell;
@@ -41,6 +42,14 @@ impl Builder {
     /// Names a result.
     pub fn output(&self, name: &str, tensor: Tensor) {
         self.state.borrow_mut().graph.outputs.push((name.into(), tensor.id));
+    }
+
+    /// Copies items of an output, from `first_item` of its outermost axis on, over an input at the end
+    /// of every run: the state that a run hands to the next. [`Plan::new`](super::Plan::new) checks
+    /// that names and sizes fit.
+    pub fn carry(&self, output: &str, first_item: usize, input: &str) {
+        let carry = Carry { output: output.into(), first_item, input: input.into() };
+        self.state.borrow_mut().graph.carries.push(carry);
     }
 
     /// Adds an operation.
@@ -91,6 +100,8 @@ impl Builder {
         if taps {
             state.graph.outputs.append(&mut state.taps);
         }
+        let (nodes, outputs) = (state.graph.nodes.len(), state.graph.outputs.len());
+        log::debug!(target: logging::GRAPH, "graph finished: {nodes} nodes, {outputs} outputs");
         Ok(state.graph)
     }
 

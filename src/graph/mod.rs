@@ -4,6 +4,7 @@
 //! [`passes`] rewrite it; [`Plan::new`] turns it into dispatches and buffers.
 
 mod builder;
+mod carry;
 pub mod passes;
 mod plan;
 mod report;
@@ -12,7 +13,8 @@ mod slots;
 mod tensor;
 
 pub use builder::Builder;
-pub use plan::{Dispatch, Operand, Place, Plan, Port, WeightUse};
+pub use carry::Carry;
+pub use plan::{Command, Copy, Dispatch, Operand, Place, Plan, Port, WeightUse};
 pub use scope::{Scope, WeightIndex};
 pub use tensor::{AttentionShape, Tensor};
 
@@ -76,6 +78,8 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// The wanted results by name.
     pub outputs: Vec<(String, NodeId)>,
+    /// The copies of outputs over inputs that end a run. By name, since passes renumber nodes.
+    pub carries: Vec<Carry>,
 }
 
 impl Graph {

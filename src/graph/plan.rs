@@ -1,9 +1,10 @@
-//! A graph made ready to run: dispatches in order, buffers by lifetime, parameters packed.
+//! A graph made ready to run: commands in order, buffers by lifetime, parameters packed.
 
 use super::slots::{Lifetime, assign};
 use super::{Graph, NodeId, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::{Launch, Shader, Target};
+use crate::logging;
 use crate::shape::TensorType;
 use crate::weights::Packing;
 
@@ -12,8 +13,8 @@ use crate::weights::Packing;
 pub struct Plan {
     /// What it was made for.
     pub target: Target,
-    /// The dispatches, in order.
-    pub dispatches: Vec<Dispatch>,
+    /// The dispatches and copies, in order.
+    pub commands: Vec<Command>,
     /// Tensors the caller writes. Each has a buffer of its own.
     pub inputs: Vec<Port>,
     /// Tensors the caller reads. Each has a buffer of its own.
@@ -24,6 +25,34 @@ pub struct Plan {
     pub slots: Vec<u64>,
     /// The parameters of all dispatches, each at an aligned offset.
     pub params: Vec<u8>,
+}
+
+/// One piece of work for the GPU.
+// A plan has hundreds of dispatches and two copies: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Runs a kernel.
+    Dispatch(Dispatch),
+    /// Copies between buffers.
+    Copy(Copy),
+}
+
+/// A copy from one buffer to the start of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// The buffer that is read.
+    pub from: Place,
+    /// Where in it the copy begins, in bytes.
+    pub offset: u64,
+    /// The buffer that is written.
+    pub to: Place,
+    /// How many bytes.
+    pub bytes: u64,
+    /// The item of the source's outermost axis at `offset`.
+    pub first_item: usize,
+    /// The tensor that is written.
+    pub tensor: TensorType,
 }
 
 /// One kernel on its buffers.
@@ -94,12 +123,12 @@ impl Plan {
     ///
     /// # Errors
     /// `Memory` if a tensor is larger than one binding of the target may be; `Shape` if an output
-    /// is not the result of an operation.
+    /// is not the result of an operation, or a [`Carry`](super::Carry) does not fit.
     pub fn new(graph: &Graph, target: &Target) -> Result<Plan> {
         let roots = roots(graph);
         let mut plan = Plan {
             target: target.clone(),
-            dispatches: Vec::new(),
+            commands: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             weights: Vec::new(),
@@ -127,7 +156,7 @@ impl Plan {
                 plan.params.len().next_multiple_of(target.uniform_alignment_bytes as usize),
                 0,
             );
-            plan.dispatches.push(Dispatch {
+            plan.commands.push(Command::Dispatch(Dispatch {
                 path: node.path.clone(),
                 shader: op.kernel().shader(),
                 launch,
@@ -140,9 +169,32 @@ impl Plan {
                 bytes: bindings.iter().flatten().map(|operand| operand.bytes).sum(),
                 operands: bindings,
                 output: node.tensor,
-            });
+            }));
         }
+        let (dispatches, copies) = (plan.commands.len(), plan.copies(&graph.carries)?);
+        plan.commands.extend(copies.into_iter().map(Command::Copy));
+        let (copies, bytes) = (plan.commands.len() - dispatches, plan.activation_bytes());
+        log::debug!(
+            target: logging::PLAN,
+            "plan made: {dispatches} dispatches, {copies} copies, {bytes} bytes of activations"
+        );
         Ok(plan)
+    }
+
+    /// The dispatches, in order.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> + Clone {
+        self.commands.iter().filter_map(|command| match command {
+            Command::Dispatch(dispatch) => Some(dispatch),
+            Command::Copy(_) => None,
+        })
+    }
+
+    /// The dispatches, in order, to alter them: for checks that a wrong kernel is noticed.
+    pub fn dispatches_mut(&mut self) -> impl Iterator<Item = &mut Dispatch> {
+        self.commands.iter_mut().filter_map(|command| match command {
+            Command::Dispatch(dispatch) => Some(dispatch),
+            Command::Copy(_) => None,
+        })
     }
 
     /// The position of an input.
@@ -157,7 +209,16 @@ impl Plan {
 
     /// Floating-point operations of all dispatches.
     pub fn flops(&self) -> u64 {
-        self.dispatches.iter().map(|dispatch| dispatch.launch.flops).sum()
+        self.dispatches().map(|dispatch| dispatch.launch.flops).sum()
+    }
+
+    /// Bytes that all commands read and write when each operand is read once.
+    pub fn moved_bytes(&self) -> u64 {
+        let moved = self.commands.iter().map(|command| match command {
+            Command::Dispatch(dispatch) => dispatch.bytes,
+            Command::Copy(copy) => 2 * copy.bytes,
+        });
+        moved.sum()
     }
 
     /// Bytes of GPU memory beside the weights: slots, inputs, outputs and parameters.

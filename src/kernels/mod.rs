@@ -7,6 +7,7 @@
 pub mod activation;
 pub mod attention;
 pub mod binary;
+pub mod blend;
 pub mod concat;
 pub mod conv2d;
 pub mod depthwise;
@@ -113,6 +114,7 @@ operations! {
     Activation: activation,
     Attention: attention,
     Binary: binary,
+    Blend: blend,
     Concat: concat,
     Conv2d: conv2d,
     Depthwise: depthwise,

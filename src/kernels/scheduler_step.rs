@@ -23,7 +23,7 @@ pub const SLOTS: usize = 4;
 pub const PREDICTED: usize = 1 + SLOTS;
 
 /// Positions in the operand `step`, F32 `[32]`: one step of a sampler as numbers, also read by
-/// `row` and `model_input`. What is not named is zero.
+/// `row`, `model_input` and `blend`. What is not named is zero.
 pub mod slot {
     /// Which row of the tables that hold one row per step; a whole number.
     pub const ROW: usize = 0;
@@ -49,6 +49,10 @@ pub mod slot {
     pub const KEEP: usize = 14;
     /// What a ControlNet's results are multiplied by.
     pub const CONTROL: usize = 18;
+    /// What is left of a kept picture in the noised one of the next step; 1 after the last step.
+    pub const NEXT_SIGNAL: usize = 19;
+    /// How much noise is in the noised picture of the next step; 0 after the last step.
+    pub const NEXT_LEVEL: usize = 20;
     /// How many numbers there are.
     pub const LEN: usize = 32;
 }

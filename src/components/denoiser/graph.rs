@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::graph::passes::{Phases, fuse, split_phases};
 use crate::graph::{Builder, Scope, WeightIndex};
+use crate::kernels::blend::Blend;
 use crate::kernels::model_input::ModelInput;
 use crate::kernels::scheduler_step::{SLOTS, SchedulerStep, slot};
 use crate::models::network::{DenoiserInputs, DenoiserShape, Network};
@@ -15,7 +16,11 @@ pub(super) const PER_STEP: [&str; 4] = ["sample", "history", "noise", "step"];
 ///
 /// Inputs of a step are `sample` `[1, h, w, C]`, `history` `[4, h, w, C]`, `noise` and the scalars
 /// `step`; the network declares all others. The result `state` is the next sample, the history and
-/// the predicted picture, one after the other.
+/// the predicted picture, one after the other; the first two are carried over to the next step.
+///
+/// Where a part of a picture is kept (inpainting with a network that was not trained for it), the
+/// next sample is `blended` instead: `image` `[1, h, w, C]` with `image_noise` at the next step's
+/// noise level where `mask` `[1, h, w, 1]` is 0.
 pub(super) fn phases(
     network: &dyn Network,
     weights: &dyn WeightIndex,
@@ -36,6 +41,19 @@ pub(super) fn phases(
     let inputs = DenoiserInputs { builder: &builder, shape, sample: scaled, step };
     let output = network.predict(&m, &inputs);
     let operands = [sample, history, output, noise, step].map(Some);
-    builder.output("state", builder.apply(SchedulerStep { copies }, &operands));
+    let state = builder.apply(SchedulerStep { copies }, &operands);
+    builder.output("state", state);
+    builder.carry("state", 1, "history");
+    match shape.keeps_picture {
+        false => builder.carry("state", 0, "sample"),
+        true => {
+            let image = builder.input("image", latents(1));
+            let noise = builder.input("image_noise", latents(1));
+            let mask = TensorType::f32([1, shape.height, shape.width, 1]);
+            let operands = [state, image, noise, builder.input("mask", mask), step].map(Some);
+            builder.output("blended", builder.apply(Blend, &operands));
+            builder.carry("blended", 0, "sample");
+        }
+    }
     Ok(split_phases(fuse(builder.finish()?), &PER_STEP))
 }

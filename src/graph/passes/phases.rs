@@ -14,12 +14,16 @@ pub struct Phases {
     pub step: Graph,
 }
 
-/// Splits a graph at the boundary of what depends on the inputs named in `per_step`.
+/// Splits a graph at the boundary of what depends on the inputs named in `per_step`, and on those that
+/// an output is carried over to. Carries go with the phase that has their output.
 pub fn split_phases(graph: Graph, per_step: &[&str]) -> Phases {
     let mut varies = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {
         varies[id] = match &node.source {
-            Source::Input(name) => per_step.contains(&name.as_str()),
+            Source::Input(name) => {
+                let carried = graph.carries.iter().any(|carry| carry.input == *name);
+                carried || per_step.contains(&name.as_str())
+            }
             source => source.operands().any(|operand| varies[operand]),
         };
     }
@@ -44,6 +48,10 @@ pub fn split_phases(graph: Graph, per_step: &[&str]) -> Phases {
         }
         step.nodes[id].source = Source::Input(name);
     }
+    for phase in [&mut prepare, &mut step] {
+        let outputs = &phase.outputs;
+        phase.carries.retain(|carry| outputs.iter().any(|(name, _)| *name == carry.output));
+    }
     Phases { prepare: prune(prepare), step: prune(step) }
 }
 
@@ -61,7 +69,10 @@ mod tests {
         let keys = text.silu();
         builder.output("keys", keys);
         builder.output("state", sample + keys.silu() + keys);
-        let phases = split_phases(builder.finish()?, &["sample"]);
+        builder.carry("state", 0, "sample");
+        // What is carried varies, named or not.
+        let phases = split_phases(builder.finish()?, &[]);
+        assert_eq!((phases.prepare.carries.len(), phases.step.carries.len()), (0, 1));
         let names = |graph: &Graph| -> Vec<String> {
             graph.outputs.iter().map(|(name, _)| name.clone()).collect()
         };

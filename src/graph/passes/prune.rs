@@ -40,6 +40,7 @@ fn keep(graph: Graph, marks: &[bool]) -> Graph {
         position[id] = kept.nodes.len();
         kept.nodes.push(node);
     }
+    kept.carries = graph.carries;
     kept.outputs = graph.outputs.into_iter().map(|(name, id)| (name, position[id])).collect();
     kept
 }
