@@ -5,6 +5,7 @@ mod common;
 use croquis::ErrorKind;
 use croquis::gpu::{Gpu, GpuWeights, Program};
 use croquis::graph::{Builder, Plan};
+use croquis::kernels::Shader;
 use croquis::kernels::blend::Blend;
 use croquis::kernels::scheduler_step::slot;
 use croquis::shape::TensorType;
@@ -150,5 +151,31 @@ fn a_binary_mask_takes_one_side_exactly() {
                 assert!((got - expected).abs() <= tolerance, "{name}: {i}: {got}, {expected}");
             }
         }
+    }
+}
+
+#[test]
+fn a_kernel_that_does_not_compile_is_named() {
+    for gpu in common::gpus() {
+        let builder = Builder::new();
+        let x = builder.input("x", TensorType::real([1, 8]));
+        builder.output("y", x.silu() + x);
+        let right = Plan::new(&builder.finish().unwrap(), gpu.target()).unwrap();
+        let mut wrong = right.clone();
+        for dispatch in wrong.dispatches_mut().filter(|d| d.shader.name == "activation") {
+            let source = dispatch.shader.source.replace("out[i] = ", "out[i] == ");
+            let source = Box::leak(source.into_boxed_str());
+            dispatch.shader = Box::leak(Box::new(Shader { source, ..*dispatch.shader }));
+        }
+        // Refused every time, and the right one is not mistaken for it afterwards.
+        for _ in 0..2 {
+            let weights = GpuWeights::default();
+            let error = gpu.block_on(Program::new(gpu, wrong.clone(), &weights, &[])).err();
+            let error = error.expect("the kernel is refused");
+            assert_eq!(error.kind(), ErrorKind::Device);
+            let message = error.to_string();
+            assert!(message.contains("refused the plan: kernel activation: "), "{message}");
+        }
+        gpu.block_on(Program::new(gpu, right, &GpuWeights::default(), &[])).unwrap();
     }
 }

@@ -4,6 +4,7 @@
 //! a failure, 2 for a wrong use.
 
 mod additions;
+mod caches;
 mod devices;
 mod doctor;
 mod hub;

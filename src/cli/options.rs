@@ -187,7 +187,8 @@ impl GpuOptions {
     pub fn open(&self) -> Result<Gpu> {
         let storage = self.storage.storage();
         let device = self.device.clone();
-        let options = DeviceOptions { device, storage, ..Default::default() };
+        let pipeline_cache = super::caches::pipelines();
+        let options = DeviceOptions { device, storage, pipeline_cache, ..Default::default() };
         let gpu = Gpu::open_blocking(&options)?;
         say(format!("device {}, storage {}", gpu.summary(), gpu.target().storage));
         Ok(gpu)

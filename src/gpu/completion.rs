@@ -1,69 +1,42 @@
-//! Waiting for the GPU without blocking an async caller, and blocking where that is wanted.
+//! Waiting for callbacks of the GPU: as futures, and blocking where that is wanted.
 
 use crate::error::{Error, ErrorKind, Result};
+use futures_channel::oneshot;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-/// Resolves when a callback of the device has delivered its value, or fails when the device is lost.
+/// A future of the value that a callback of the device delivers; fails when the device is lost.
 ///
 /// Natively nobody calls back unless the device is polled, so the future polls it whenever it is
 /// polled itself; under [`block_on`] the thread sleeps in the driver between two polls.
 pub(super) struct Completion<T> {
-    shared: Arc<Mutex<Shared<T>>>,
+    value: oneshot::Receiver<T>,
     device: wgpu::Device,
 }
 
-struct Shared<T> {
-    value: Option<T>,
-    waker: Option<Waker>,
-}
-
-/// The other end of a [`Completion`].
-pub(super) struct Sender<T>(Arc<Mutex<Shared<T>>>);
-
-pub(super) fn completion<T>(device: &wgpu::Device) -> (Sender<T>, Completion<T>) {
-    let shared = Arc::new(Mutex::new(Shared { value: None, waker: None }));
-    (Sender(shared.clone()), Completion { shared, device: device.clone() })
-}
-
-impl<T> Sender<T> {
-    pub(super) fn send(self, value: T) {
-        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.value = Some(value);
-        if let Some(waker) = shared.waker.take() {
-            waker.wake();
-        }
-    }
-}
-
-impl<T> Completion<T> {
-    fn take(&self, waker: &Waker) -> Option<T> {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.waker = Some(waker.clone());
-        shared.value.take()
-    }
+/// A channel from a callback of the device to a future.
+pub(super) fn completion<T>(device: &wgpu::Device) -> (oneshot::Sender<T>, Completion<T>) {
+    let (sender, value) = oneshot::channel();
+    (sender, Completion { value, device: device.clone() })
 }
 
 impl<T> Future for Completion<T> {
     type Output = Result<T>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
-        if let Some(value) = self.take(context.waker()) {
-            return Poll::Ready(Ok(value));
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let lost = || Error::new(ErrorKind::Device, "the connection to the GPU was lost");
+        if let Poll::Ready(value) = Pin::new(&mut self.value).poll(context) {
+            return Poll::Ready(value.map_err(|_| lost()));
         }
         if cfg!(target_arch = "wasm32") {
             return Poll::Pending;
         }
         let alive = poll_device(&self.device, wgpu::PollType::Poll);
-        match self.take(context.waker()) {
-            Some(value) => Poll::Ready(Ok(value)),
-            None if !alive => Poll::Ready(Err(Error::new(
-                ErrorKind::Device,
-                "the connection to the GPU was lost",
-            ))),
-            None => {
+        match Pin::new(&mut self.value).poll(context) {
+            Poll::Ready(value) => Poll::Ready(value.map_err(|_| lost())),
+            Poll::Pending if !alive => Poll::Ready(Err(lost())),
+            Poll::Pending => {
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -71,7 +44,7 @@ impl<T> Future for Completion<T> {
     }
 }
 
-/// Lets the device work on its callbacks; whether it still can. wgpu panics in `poll` when a
+/// Lets the device call back what is due; returns whether it still can. wgpu panics in `poll` when a
 /// device is lost, and then calls nobody back.
 fn poll_device(device: &wgpu::Device, poll: wgpu::PollType) -> bool {
     // A timeout is an error of `poll`, and none here.
@@ -83,7 +56,7 @@ fn poll_device(device: &wgpu::Device, poll: wgpu::PollType) -> bool {
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn block_on<F: Future>(device: Option<&wgpu::Device>, future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
+    let mut context = Context::from_waker(std::task::Waker::noop());
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;

@@ -8,7 +8,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::{DeviceClass, Target};
 use crate::logging;
 use crate::shape::Storage;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{Features, Limits};
 
@@ -22,6 +23,10 @@ pub struct DeviceOptions {
     pub storage: Option<Storage>,
     /// The limits to stay within.
     pub limits: LimitProfile,
+    /// A folder where compiled kernels are kept between processes, a file per adapter and driver; it
+    /// need not exist yet. `None` touches no files. Only Vulkan has such a cache; elsewhere this is
+    /// ignored.
+    pub pipeline_cache: Option<PathBuf>,
 }
 
 /// The limits that a device is opened with. wgpu enforces them whatever the hardware allows, so
@@ -58,7 +63,7 @@ pub(super) struct Failure {
     /// The first error outside a call.
     first: Arc<Mutex<Option<String>>>,
     /// Whether an allocation was refused since this was last asked for.
-    out_of_memory: Arc<AtomicBool>,
+    pub(super) out_of_memory: Arc<AtomicBool>,
 }
 
 impl Failure {
@@ -91,6 +96,10 @@ impl Gpu {
             LimitProfile::Adapter => Features::SHADER_F16 | Features::TIMESTAMP_QUERY,
             LimitProfile::WebGpu | LimitProfile::Adreno => Features::empty(),
         };
+        let cached = match options.pipeline_cache {
+            Some(_) => Features::PIPELINE_CACHE,
+            None => Features::empty(),
+        };
         let limits = match options.limits {
             LimitProfile::Adapter => adapter.limits(),
             LimitProfile::WebGpu => Limits::default(),
@@ -106,7 +115,7 @@ impl Gpu {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("croquis"),
-            required_features: adapter.features() & wanted,
+            required_features: adapter.features() & (wanted | cached),
             required_limits: limits,
             // Weights are many buffers of all sizes: blocks for them in steps of 8 to 64 MiB, not
             // of 128 to 256.
@@ -133,6 +142,10 @@ impl Gpu {
                 failure.report(format!("device lost: {message}"));
             }
         });
+        if let Some(folder) = &options.pipeline_cache {
+            let cache = gpu.pipeline_cache(folder).await;
+            gpu.pipelines = Arc::new(Pipelines::new(cache));
+        }
         Ok(gpu)
     }
 
@@ -180,11 +193,10 @@ impl Gpu {
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         let target = target(summary.class, &device.limits(), storage);
-        let pipelines = Arc::new(Pipelines::new(&device));
         Ok(Gpu {
             device,
             queue,
-            pipelines,
+            pipelines: Arc::default(),
             failure: Failure::default(),
             summary,
             target,
@@ -228,40 +240,6 @@ impl Gpu {
         Gpu { target: Target { class, ..self.target.clone() }, ..self.clone() }
     }
 
-    /// Makes calls to wgpu and turns what it reports of them into an error: `Memory`, or `Device`
-    /// beginning with `what`.
-    pub(super) async fn guarded<T>(&self, what: &str, calls: impl FnOnce() -> T) -> Result<T> {
-        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let value = calls();
-        // Both scopes end here; only their answers are waited for.
-        let (memory, validation) = (memory.pop(), validation.pop());
-        if memory.await.is_some() || self.beyond_test_capacity() {
-            self.failure.out_of_memory.store(true, Ordering::Relaxed);
-            let message = format!("{} is out of memory", self.summary.name);
-            return Err(Error::new(ErrorKind::Memory, message));
-        }
-        match validation.await {
-            Some(error) => Err(Error::new(ErrorKind::Device, what).with_source(error.to_string())),
-            None => Ok(value),
-        }
-    }
-
-    /// Whether the device refused an allocation since this was last asked.
-    pub(crate) fn take_out_of_memory(&self) -> bool {
-        self.failure.out_of_memory.swap(false, Ordering::Relaxed)
-    }
-
-    /// Whether more is allocated than the device has in a test of what happens then.
-    fn beyond_test_capacity(&self) -> bool {
-        #[cfg(test)]
-        if let Some(capacity) = self.capacity {
-            let report = self.device.generate_allocator_report();
-            return report.is_none_or(|report| report.total_allocated_bytes > capacity);
-        }
-        false
-    }
-
     /// Submits a command buffer; `what` is in it, for the log.
     pub(super) fn submit(&self, what: impl std::fmt::Display, commands: wgpu::CommandBuffer) {
         log::trace!(target: logging::SUBMIT, "submitted: {what}");
@@ -274,7 +252,10 @@ impl Gpu {
     /// `Device` if the device reported a failure.
     pub async fn finished(&self) -> Result<()> {
         let (sender, done) = completion(&self.device);
-        self.queue.on_submitted_work_done(move || sender.send(()));
+        // Whoever waits may have given up.
+        self.queue.on_submitted_work_done(move || {
+            let _ = sender.send(());
+        });
         done.await?;
         self.failure.check()
     }

@@ -1,6 +1,7 @@
 //! A plan on a device: pipelines, buffers and bind groups, made once and run as often as wanted.
 
 use super::commands::{BoundCommand, BoundCopy, BoundDispatch};
+use super::compile::CompiledKernel;
 use super::{Gpu, GpuWeights};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Command, Copy, Dispatch, Operand, Place, Plan, Port};
@@ -46,7 +47,9 @@ pub struct Link<'p> {
 
 impl Program {
     /// Compiles the kernels, allocates the buffers and binds them. `links` are inputs that other
-    /// programs compute. The plan may be shared with whoever keeps it.
+    /// programs compute. The plan may be shared with whoever keeps it. Kernels that the device has not
+    /// compiled before are compiled on several threads at once, which end before this resolves;
+    /// WebAssembly has none, and compiles them one after another.
     ///
     /// # Errors
     /// `Memory` if the GPU lacks it; `Device` if it refuses a kernel; `Weights` if one was not
@@ -59,12 +62,14 @@ impl Program {
     ) -> Result<Program> {
         let what = format!("{} refused the plan", gpu.summary().name);
         let plan = plan.into();
-        gpu.guarded(&what, || Program::build(gpu, plan, weights, links)).await?
+        let kernels = gpu.compile(&plan).await?;
+        gpu.guarded(&what, || Program::build(gpu, plan, kernels, weights, links)).await?
     }
 
     fn build(
         gpu: &Gpu,
         plan: Arc<Plan>,
+        kernels: Vec<Arc<CompiledKernel>>,
         weights: &GpuWeights,
         links: &[Link<'_>],
     ) -> Result<Program> {
@@ -108,8 +113,7 @@ impl Program {
                 }
             })
         };
-        let bind = |dispatch: &Dispatch| -> Result<BoundDispatch> {
-            let kernel = gpu.pipelines.get(dispatch, storage);
+        let bind = |dispatch: &Dispatch, kernel: Arc<CompiledKernel>| -> Result<BoundDispatch> {
             let mut entries =
                 vec![entry(0, &params, dispatch.params_offset, dispatch.launch.params.len())];
             for (index, operand) in dispatch.operands.iter().enumerate() {
@@ -127,9 +131,15 @@ impl Program {
             let (groups, flops) = (dispatch.launch.groups, dispatch.launch.flops);
             Ok(BoundDispatch { kernel, bindings, groups, flops })
         };
+        let mut kernels = kernels.into_iter();
         let bound = |command: &Command| {
             Ok(match command {
-                Command::Dispatch(dispatch) => BoundCommand::Dispatch(bind(dispatch)?),
+                Command::Dispatch(dispatch) => {
+                    let Some(kernel) = kernels.next() else {
+                        unreachable!("every dispatch was compiled")
+                    };
+                    BoundCommand::Dispatch(bind(dispatch, kernel)?)
+                }
                 Command::Copy(Copy { from, offset, to, bytes, .. }) => {
                     let (from, to) = (buffer(*from)?.clone(), buffer(*to)?.clone());
                     BoundCommand::Copy(BoundCopy { from, offset: *offset, to, bytes: *bytes })

@@ -111,7 +111,10 @@ impl Gpu {
     /// `what` names them in messages.
     pub(super) async fn mapped(&self, staging: &wgpu::Buffer, what: &str) -> Result<Vec<u8>> {
         let (sender, mapped) = completion(&self.device);
-        staging.map_async(wgpu::MapMode::Read, .., move |result| sender.send(result));
+        // Whoever waits may have given up.
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            let _ = sender.send(result);
+        });
         let failed = |error: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Device, format!("reading {what} from the GPU failed: {error}"))
         };

@@ -51,6 +51,8 @@ fn croquis<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Outcome {
 fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_croquis"));
     command.current_dir(env!("CARGO_TARGET_TMPDIR"));
+    // Not among the files of the user.
+    command.env("CROQUIS_PIPELINE_CACHE", "pipelines");
     command
 }
 

@@ -34,7 +34,12 @@ pub fn adapters() -> Vec<usize> {
 /// An adapter with other limits than its own.
 pub fn limited(adapter: usize, storage: Storage, limits: LimitProfile) -> Result<Gpu> {
     let device = Some(adapter.to_string());
-    Gpu::open_blocking(&DeviceOptions { device, storage: Some(storage), limits })
+    Gpu::open_blocking(&DeviceOptions {
+        device,
+        storage: Some(storage),
+        limits,
+        ..Default::default()
+    })
 }
 
 /// The name of the device and its storage type, for messages.

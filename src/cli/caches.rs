@@ -1,0 +1,53 @@
+//! Where the command keeps what it can make again.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The folder of compiled kernels: the environment's `CROQUIS_PIPELINE_CACHE`, else in the user's folder for
+/// caches. `None` where the variable is empty, or the user has no such folder.
+pub fn pipelines() -> Option<PathBuf> {
+    pipelines_from(std::env::home_dir(), |name| std::env::var_os(name))
+}
+
+fn pipelines_from(
+    home: Option<PathBuf>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
+    if let Some(folder) = variable("CROQUIS_PIPELINE_CACHE") {
+        return Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty());
+    }
+    let set = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = if cfg!(windows) {
+        set("LOCALAPPDATA")
+    } else if cfg!(target_vendor = "apple") {
+        home.map(|home| home.join("Library/Caches"))
+    } else {
+        // The XDG Base Directory Specification, which ignores relative paths.
+        set("XDG_CACHE_HOME").or_else(|| Some(home?.join(".cache")))
+    };
+    Some(caches?.join("croquis").join("pipelines"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_folder_of_pipelines_can_be_moved_and_switched_off() {
+        let folder = |home: Option<&str>, set: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+            };
+            pipelines_from(home.map(PathBuf::from), variable)
+        };
+        let path = |path: &str| Some(PathBuf::from(path));
+        let xdg = ("XDG_CACHE_HOME", "/caches");
+        assert_eq!(folder(Some("/me"), &[xdg]), path("/caches/croquis/pipelines"));
+        assert_eq!(folder(Some("/me"), &[]), path("/me/.cache/croquis/pipelines"));
+        assert_eq!(folder(None, &[("XDG_CACHE_HOME", "relative")]), None);
+        let own = |value| ("CROQUIS_PIPELINE_CACHE", value);
+        assert_eq!(folder(Some("/me"), &[xdg, own("here")]), path("here"));
+        assert_eq!(folder(Some("/me"), &[xdg, own("")]), None);
+    }
+}
