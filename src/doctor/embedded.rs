@@ -1,8 +1,9 @@
 //! The embedded model against its golden values, which diffusers made in f32.
 
 use super::{Check, Measure, by_storage, relative_l2};
-use crate::diffusion::{Diffusion, ModelFiles, Request};
+use crate::diffusion::{Diffusion, Request};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::ModelFiles;
 use crate::gpu::Gpu;
 use crate::picture::Picture;
 use crate::schedulers::{SchedulerConfig, SchedulerKind};

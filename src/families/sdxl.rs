@@ -1,7 +1,6 @@
 //! Stable Diffusion XL (Podell et al., arXiv 2307.01952), SDXL-Turbo and SSD-1B: CLIP-L and
 //! OpenCLIP-bigG, text embeddings of width 2048, pooled text and picture sizes as further inputs.
 
-use super::evidence::Evidence;
 use super::stable_diffusion::{CLASS_NAME, END_OF_TEXT, network, tokenizer};
 use super::{
     EncoderPlan, Family, HeadRule, LatentSpace, Published, Task, TextPlan, TokenizerPlan, Training,
@@ -13,7 +12,7 @@ use crate::models::clip_network::ClipNetwork;
 pub static FAMILY: Family = Family {
     name: "Stable Diffusion XL",
     class_name: CLASS_NAME,
-    recognises: Evidence::has_added_embedding,
+    recognises: |unet| unet.has_added_embedding(),
     network,
     text: TextPlan {
         encoders: &[

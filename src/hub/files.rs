@@ -1,7 +1,7 @@
 //! Selects the files of a repository that a model needs.
 
 use super::repository::is_plain;
-use crate::checkpoint::folder::Index;
+use crate::files::shards::Index;
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 

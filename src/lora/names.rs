@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::key::Module;
-use crate::checkpoint::blocks::RESNET;
+use crate::files::checkpoint::blocks::RESNET;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A component's weights, by every name that a LoRA file may use for their layers.

@@ -165,7 +165,7 @@ impl Codec {
     }
 
     /// The picture of latents `[h, w, L]`.
-    pub(super) async fn decode(
+    pub async fn decode(
         &mut self,
         gpu: &Gpu,
         latents: &[f32],
@@ -196,7 +196,7 @@ impl Codec {
     }
 
     /// The decoded image of latents before rounding to bytes: `[H, W, 3]` in about [-1, 1].
-    pub(super) async fn decode_raw(
+    pub async fn decode_raw(
         &mut self,
         gpu: &Gpu,
         latents: &[f32],
@@ -212,7 +212,7 @@ impl Codec {
 
     /// Latents `[h, w, L]` of a picture `[H, W, 3]` in [-1, 1], scaled for the UNet: mean +
     /// deviation · `noise`. The size is the latents'.
-    pub(super) async fn encode(
+    pub async fn encode(
         &mut self,
         gpu: &Gpu,
         pixels: &[f32],
