@@ -6,7 +6,8 @@ mod common;
 
 use common::{Options, median};
 use croquis::Result;
-use croquis::diffusion::{Diffusion, ModelFiles, Request};
+use croquis::diffusion::{Diffusion, Request};
+use croquis::files::ModelFiles;
 use std::ops::ControlFlow;
 
 /// Pictures after the first.

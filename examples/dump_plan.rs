@@ -2,10 +2,12 @@
 //! `cargo run --example dump_plan [MODEL_FOLDER] [PIXELS]` lists every dispatch of every phase with
 //! its cost, and the total memory, for a GPU with WebGPU's default limits.
 
-use croquis::diffusion::{Model, ModelFiles, Request};
+use croquis::diffusion::{Model, Request};
+use croquis::files::ModelFiles;
 use croquis::graph::Plan;
 use croquis::kernels::Target;
 use croquis::shape::Storage;
+use std::sync::Arc;
 
 fn main() -> croquis::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -25,7 +27,7 @@ fn main() -> croquis::Result<()> {
         println!("== {name}\n{plan}");
     }
     let steps = model.defaults().steps;
-    let flops = |(name, plan): &(&str, Plan)| {
+    let flops = |(name, plan): &(&str, Arc<Plan>)| {
         let times = if *name == "step" { steps } else { 1 };
         plan.flops() * times as u64
     };

@@ -1,7 +1,8 @@
 //! Runs croquis on the application's own wgpu device and queue, next to its other GPU work:
 //! `cargo run --release --example embed "a blue heart"` writes embed.png.
 
-use croquis::diffusion::{Diffusion, ModelFiles, Request};
+use croquis::diffusion::{Diffusion, Request};
+use croquis::files::ModelFiles;
 use croquis::gpu::{Gpu, wgpu};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -14,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! A model of your own: [`ModelFiles::open`](diffusion::ModelFiles::open) and
+//! A model of your own: [`ModelFiles::open`](files::ModelFiles::open) and
 //! [`Diffusion::open`](diffusion::Diffusion::open). A device of your own:
 //! [`Gpu::from_device`](gpu::Gpu::from_device). Step by step, with previews:
 //! [`Diffusion::start`](diffusion::Diffusion::start). LoRAs, ControlNets, new words, other
@@ -25,7 +25,7 @@
 //! From the top down; each uses only those below it, and only [`gpu`] names wgpu.
 //!
 //! - [`diffusion`]: from a [`Request`](diffusion::Request) to a [`Picture`](picture::Picture).
-//! - [`checkpoint`]: single files of other programs as the parts of a diffusers folder.
+//! - [`files`]: model files of every form, as the parts of a diffusers folder.
 //! - [`doctor`]: the self-check of a device.
 //! - [`hub`]: models by their names on the Hugging Face Hub.
 //! - [`gpu`]: devices, weights in their memory, plans ready to run.
@@ -54,7 +54,7 @@
 // What a caller can do wrong is an error, never a panic.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo))]
 
-mod components;
+pub mod components;
 pub mod diffusion;
 pub mod doctor;
 pub mod error;

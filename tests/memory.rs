@@ -4,7 +4,8 @@
 mod common;
 
 use croquis::ErrorKind;
-use croquis::diffusion::{Diffusion, Generated, Model, ModelFiles, Request, Tiling};
+use croquis::diffusion::{Diffusion, Generated, Model, Request, Tiling};
+use croquis::files::ModelFiles;
 use croquis::gpu::{Gpu, wgpu};
 use croquis::kernels::Target;
 use croquis::picture::Picture;

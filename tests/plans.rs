@@ -1,7 +1,8 @@
 //! Plans without a GPU: costs of Stable Diffusion 1.5 at full size, and a snapshot of the embedded
 //! model's step. `UPDATE_SNAPSHOTS=1 cargo test --test plans` rewrites the snapshot.
 
-use croquis::diffusion::{Model, ModelFiles, Request};
+use croquis::diffusion::{Model, Request};
+use croquis::files::ModelFiles;
 use croquis::graph::passes::{Phases, fuse, split_phases};
 use croquis::graph::{Builder, Graph, Place, Plan, Scope, WeightIndex};
 use croquis::kernels::model_input::ModelInput;

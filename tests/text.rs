@@ -4,13 +4,17 @@
 mod common;
 
 use croquis::ErrorKind;
-use croquis::diffusion::{ModelFiles, TextEmbeddings, TextEncoder, TextOptions, TextualInversion};
+use croquis::components::{TextEmbeddings, TextEncoder, TextOptions, TextualInversion};
+use croquis::families::{Family, sd1, sd2, sdxl};
+use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
-use croquis::graph::{Graph, Source};
+use croquis::graph::Plan;
+use croquis::kernels::Target;
 use croquis::shape::Storage;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(Deserialize)]
 struct Golden {
@@ -35,6 +39,15 @@ struct Case {
     /// Textual inversion files.
     #[serde(default)]
     words: Vec<String>,
+}
+
+/// The family of a model by its name in the golden file.
+fn family(model: &str) -> &'static Family {
+    match model {
+        "xl" => &sdxl::FAMILY,
+        "sd2" => &sd2::FAMILY,
+        _ => &sd1::FAMILY,
+    }
 }
 
 fn path(name: &str) -> PathBuf {
@@ -112,15 +125,18 @@ fn compare(
 }
 
 fn run(gpu: &Gpu, case: &Case) -> TextEmbeddings {
-    let mut encoder = TextEncoder::open(&files(&case.model, case.eos, case.zeros)).unwrap();
+    let mut encoder =
+        TextEncoder::open(&family(&case.model).text, &files(&case.model, case.eos, case.zeros))
+            .unwrap();
     for word in &case.words {
         let file = path(&format!("text-tiny/{word}.safetensors"));
         encoder.add_embedding(&TextualInversion::open(file).unwrap()).unwrap();
     }
     let texts: Vec<_> = case.texts.iter().map(String::as_str).collect();
     let options = TextOptions { skip: case.skip, plain: case.plain, negative: case.negative };
-    let tokens = encoder.tokens(&texts, options).unwrap();
-    let got = gpu.block_on(encoder.encode(gpu, &texts, options)).unwrap();
+    let read = encoder.read(&texts, options).unwrap();
+    let tokens = read.tokens;
+    let got = gpu.block_on(encoder.encode(gpu, &read)).unwrap();
     assert_eq!(got.values.len(), texts.len() * tokens * encoder.width(), "{}", case.name);
     let pooled = encoder.pooled_width().map(|width| width * texts.len());
     assert_eq!(got.pooled.as_ref().map(Vec::len), pooled, "{}", case.name);
@@ -179,8 +195,8 @@ fn words_that_do_not_fit_are_refused() {
     let open = |name: &str| {
         TextualInversion::open(path(&format!("text-tiny/{name}.safetensors"))).unwrap()
     };
-    let mut sd = TextEncoder::open(&files("sd", None, None)).unwrap();
-    let mut xl = TextEncoder::open(&files("xl", None, None)).unwrap();
+    let mut sd = TextEncoder::open(&family("sd").text, &files("sd", None, None)).unwrap();
+    let mut xl = TextEncoder::open(&family("xl").text, &files("xl", None, None)).unwrap();
     let (style, pair) = (open("My-Style"), open("pair-xl"));
     assert_eq!((style.placeholder(), style.rows()), ("My-Style", 3));
     assert_eq!((open("word").placeholder(), open("word").rows()), ("<Cat-Toy>", 1));
@@ -234,7 +250,7 @@ fn words_that_do_not_fit_are_refused() {
 #[test]
 fn the_last_word_of_a_name_counts() {
     let gpu = &common::gpus()[0];
-    let mut encoder = TextEncoder::open(&files("sd", None, None)).unwrap();
+    let mut encoder = TextEncoder::open(&family("sd").text, &files("sd", None, None)).unwrap();
     let options = TextOptions::default();
     let mut encode = |word: Option<&str>| {
         if let Some(word) = word {
@@ -242,19 +258,26 @@ fn the_last_word_of_a_name_counts() {
                 TextualInversion::open(path(&format!("text-tiny/{word}.safetensors"))).unwrap();
             encoder.add_embedding(&word.with_placeholder("Red").unwrap()).unwrap();
         }
-        gpu.block_on(encoder.encode(gpu, &["a red cat"], options)).unwrap().values
+        let texts = encoder.read(&["a red cat"], options).unwrap();
+        gpu.block_on(encoder.encode(gpu, &texts)).unwrap().values
     };
     let (none, first, second) = (encode(None), encode(Some("My-Style")), encode(Some("word")));
     assert!(none != first && first != second && none != second);
 }
 
+/// The plans that encode a text with `skip` layers skipped.
+fn plans(encoder: &TextEncoder, skip: usize) -> croquis::Result<Vec<(&'static str, Arc<Plan>)>> {
+    let texts = encoder.read(&["a"], TextOptions { skip, ..Default::default() })?;
+    encoder.plans(&texts, &Target::webgpu(Storage::F32))
+}
+
 #[test]
 fn layers_that_are_not_there_cannot_be_left_out() {
     for (model, layers) in [("sd", 4), ("xl", 3)] {
-        let encoder = TextEncoder::open(&files(model, None, None)).unwrap();
-        let graphs = |skip| encoder.graphs(&["a"], TextOptions { skip, ..Default::default() });
-        assert!(graphs(layers - 1).is_ok());
-        let (kind, message) = refused(graphs(layers));
+        let encoder = TextEncoder::open(&family(model).text, &files(model, None, None)).unwrap();
+        let plans = |skip| plans(&encoder, skip);
+        assert!(plans(layers - 1).is_ok());
+        let (kind, message) = refused(plans(layers));
         assert_eq!(kind, ErrorKind::Argument);
         assert!(
             message.contains("clip skip: expected to skip fewer than the 4 layers"),
@@ -266,14 +289,10 @@ fn layers_that_are_not_there_cannot_be_left_out() {
 #[test]
 fn weights_without_influence_stay_off_the_gpu() {
     let weights = |model: &str, skip, prefix: &str| {
-        let encoder = TextEncoder::open(&files(model, None, None)).unwrap();
-        let graphs = encoder.graphs(&["a"], TextOptions { skip, ..Default::default() }).unwrap();
-        let needed = |graph: &Graph| {
-            graph.nodes.iter().any(|node| {
-                matches!(&node.source, Source::Weight { name, .. } if name.starts_with(prefix))
-            })
-        };
-        graphs.iter().map(|(_, graph)| needed(graph)).collect::<Vec<_>>()
+        let encoder = TextEncoder::open(&family(model).text, &files(model, None, None)).unwrap();
+        let needed = |plan: &Plan| plan.weights.iter().any(|w| w.name.starts_with(prefix));
+        let plans = plans(&encoder, skip).unwrap();
+        plans.iter().map(|(_, plan)| needed(plan)).collect::<Vec<_>>()
     };
     assert_eq!(weights("sd", 0, "encoder.layers.3."), [true]);
     assert_eq!(weights("sd", 1, "encoder.layers.3."), [false]);
@@ -293,8 +312,11 @@ fn long_prompts_are_noted_and_the_second_tokenizer_may_be_missing() {
     let case = golden.cases.iter().find(|case| case.name == "xl.long").unwrap();
     let texts: Vec<_> = case.texts.iter().map(String::as_str).collect();
     let gpu = &common::gpus()[0];
-    let mut encoder = TextEncoder::open(&files_but("xl", None, None, "tokenizer_2/")).unwrap();
-    let got = gpu.block_on(encoder.encode(gpu, &texts, TextOptions::default())).unwrap();
+    let mut encoder =
+        TextEncoder::open(&family("xl").text, &files_but("xl", None, None, "tokenizer_2/"))
+            .unwrap();
+    let texts = encoder.read(&texts, TextOptions::default()).unwrap();
+    let got = gpu.block_on(encoder.encode(gpu, &texts)).unwrap();
     let problems = compare(&file, "xl.long", &got, 1e-2);
     assert!(problems.is_empty(), "{problems:?}");
     assert_eq!(got.notes.len(), 1, "{:?}", got.notes);
@@ -304,9 +326,12 @@ fn long_prompts_are_noted_and_the_second_tokenizer_may_be_missing() {
 #[test]
 fn the_second_encoder_alone() {
     let refiner = files_but("xl", None, None, "text_encoder/");
-    let encoder = TextEncoder::open(&refiner).unwrap();
+    let encoder = TextEncoder::open(&family("xl").text, &refiner).unwrap();
     assert_eq!((encoder.width(), encoder.pooled_width()), (40, Some(36)));
-    let (kind, message) = refused(TextEncoder::open(&files_but("sd", None, None, "text_encoder/")));
+    let (kind, message) = refused(TextEncoder::open(
+        &family("sd").text,
+        &files_but("sd", None, None, "text_encoder/"),
+    ));
     assert!(
         kind == ErrorKind::NotFound && message.contains("text_encoder/config.json"),
         "{message}"

@@ -1,8 +1,8 @@
 //! The reference of `tests/golden/full_size.py`: a model, its inputs and outputs, and their
 //! description.
 
-use croquis::diffusion::ModelFiles;
 use croquis::error::{Error, ErrorKind, Result};
+use croquis::files::ModelFiles;
 use croquis::weights::Weights;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

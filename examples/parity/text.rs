@@ -4,7 +4,9 @@ use crate::common::relative_l2;
 use crate::reference::Reference;
 use crate::report::Report;
 use croquis::Result;
-use croquis::diffusion::{ModelFiles, TextEmbeddings, TextEncoder, TextOptions};
+use croquis::components::{TextEmbeddings, TextEncoder, TextOptions};
+use croquis::families::{sd1, sdxl};
+use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
 use croquis::weights::Source;
 use std::path::Path;
@@ -39,7 +41,11 @@ pub fn text_encoders(gpu: &Gpu, reference: &Reference, report: &mut Report) -> R
 
 fn encode(gpu: &Gpu, files: &ModelFiles, prompts: &[String]) -> Result<TextEmbeddings> {
     let prompts: Vec<_> = prompts.iter().map(String::as_str).collect();
-    gpu.block_on(TextEncoder::open(files)?.encode(gpu, &prompts, TextOptions::default()))
+    let two = files.read("text_encoder_2/config.json")?.is_some();
+    let family = if two { &sdxl::FAMILY } else { &sd1::FAMILY };
+    let mut encoder = TextEncoder::open(&family.text, files)?;
+    let texts = encoder.read(&prompts, TextOptions::default())?;
+    gpu.block_on(encoder.encode(gpu, &texts))
 }
 
 /// The model's files with one bias negated: the sign bit of each f16 value is flipped.

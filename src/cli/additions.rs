@@ -2,7 +2,8 @@
 //! autoencoders.
 
 use super::terminal::say;
-use croquis::diffusion::{Autoencoder, ControlNet, Model, ModelFiles, TextualInversion};
+use croquis::diffusion::{Autoencoder, ControlNet, Model, TextualInversion};
+use croquis::files::ModelFiles;
 use croquis::lora::Lora;
 use croquis::{Error, Result};
 use std::path::PathBuf;

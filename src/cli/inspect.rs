@@ -2,7 +2,7 @@
 
 use super::terminal::{print, print_json};
 use croquis::Result;
-use croquis::diffusion::{ComponentSummary, ModelFiles, Summary};
+use croquis::files::{ComponentSummary, ModelFiles, Summary};
 use croquis::shape::Storage;
 use serde_json::{Value, json};
 use std::path::PathBuf;

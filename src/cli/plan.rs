@@ -7,6 +7,7 @@ use croquis::graph::Plan;
 use croquis::kernels::Target;
 use croquis::shape::Storage;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The arguments of `croquis plan`.
 #[derive(clap::Args)]
@@ -54,7 +55,7 @@ fn target(arguments: &Arguments) -> Result<Target> {
 }
 
 /// A table of the phases, and the total cost of one picture.
-fn summary(plans: &[(&'static str, Plan)]) -> String {
+fn summary(plans: &[(&'static str, Arc<Plan>)]) -> String {
     let steps = plans.iter().find_map(|(_, plan)| {
         let timesteps = plan.input("timesteps")?;
         Some(plan.inputs[timesteps].tensor.shape.len())

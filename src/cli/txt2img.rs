@@ -94,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(latents) = latents {
         latents.apply(&model, &mut request)?;
     }
-    model.latent_shape(&request)?; // impossible requests fail before a device is opened
+    model.check(&request)?; // impossible requests fail before a device is opened
 
     let gpu = arguments.gpu.open()?;
     let mut diffusion = Diffusion::new(&gpu, model);

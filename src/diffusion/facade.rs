@@ -316,7 +316,7 @@ impl Diffusion {
 #[cfg(test)]
 mod tests {
     use super::*;
-        use crate::gpu::DeviceOptions;
+    use crate::gpu::DeviceOptions;
 
     /// A device that refuses to allocate more than `capacity` and whose size is not known.
     fn small(capacity: u64) -> Diffusion {

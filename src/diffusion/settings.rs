@@ -78,7 +78,8 @@ impl Settings {
             return Err(Error::new(ErrorKind::Argument, message));
         }
         let spaced = request.spacing.map(|spacing| model.scheduler.with_spacing(spacing));
-        let mut schedule = spaced.as_ref().unwrap_or(&model.scheduler).schedule_from(kind, steps)?;
+        let mut schedule =
+            spaced.as_ref().unwrap_or(&model.scheduler).schedule_from(kind, steps)?;
         if let Some(image) = &request.image {
             schedule = schedule.starting_at(image.strength)?;
         }
@@ -143,19 +144,14 @@ fn check_pictures(model: &Model, request: &Request) -> Result<()> {
         );
     }
     if !(control.scale.is_finite() && control.start.is_finite() && control.end.is_finite()) {
-        return fail(
-            ErrorKind::Argument,
-            "control scale, start and end must be finite numbers",
-        );
+        return fail(ErrorKind::Argument, "control scale, start and end must be finite numbers");
     }
     let (width, height) = (control.picture.width(), control.picture.height());
-    let image =
-        request.image.as_ref().map(|image| (image.picture.width(), image.picture.height()));
+    let image = request.image.as_ref().map(|image| (image.picture.width(), image.picture.height()));
     let wanted = image.or(request.width.zip(request.height));
     if let Some((w, h)) = wanted.filter(|wanted| *wanted != (width, height)) {
-        let message = format!(
-            "control picture: expected the result's {w}x{h} pixels, got {width}x{height}"
-        );
+        let message =
+            format!("control picture: expected the result's {w}x{h} pixels, got {width}x{height}");
         return Err(Error::new(ErrorKind::Argument, message));
     }
     Ok(())

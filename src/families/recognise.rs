@@ -51,7 +51,11 @@ const FOREIGN: [(&str, &str); 29] = [
 ///
 /// # Errors
 /// `Unsupported` if no family has the class.
-pub fn recognise(file: &str, class_name: &str, weights: &dyn WeightIndex) -> Result<&'static Family> {
+pub fn recognise(
+    file: &str,
+    class_name: &str,
+    weights: &dyn WeightIndex,
+) -> Result<&'static Family> {
     let evidence = Evidence(weights);
     let found = ALL.iter().find(|f| f.class_name == class_name && (f.recognises)(&evidence));
     found.copied().ok_or_else(|| {

@@ -45,10 +45,7 @@ impl ModelFiles {
             if family != expected {
                 let message = format!(
                     "{}: expected a UNet of {}, as in {}, got one of {}",
-                    other.name,
-                    expected.name,
-                    self.name,
-                    family.name
+                    other.name, expected.name, self.name, family.name
                 );
                 return Err(Error::new(ErrorKind::Weights, message));
             }

@@ -1,8 +1,8 @@
 //! Selects the files of a repository that a model needs.
 
 use super::repository::is_plain;
-use crate::files::shards::Index;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::shards::Index;
 use serde_json::{Map, Value};
 
 /// The list of a model's components.

@@ -7,7 +7,8 @@
 //! `org/name/file.safetensors`.
 //!
 //! ```no_run
-//! use croquis::diffusion::{Diffusion, ModelFiles};
+//! use croquis::diffusion::Diffusion;
+//! use croquis::files::ModelFiles;
 //! use croquis::hub::{HubOptions, Repository, locate};
 //!
 //! # fn main() -> croquis::Result<()> {

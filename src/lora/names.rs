@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::key::Module;
-use crate::files::checkpoint::blocks::RESNET;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::checkpoint::blocks::RESNET;
 
 /// A component's weights, by every name that a LoRA file may use for their layers.
 pub(super) struct LayerAliases<'a> {

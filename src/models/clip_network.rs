@@ -54,7 +54,12 @@ impl TextNetwork for ClipNetwork {
         self.config.pooled_position(ids)
     }
 
-    fn embed(&self, weights: &Weights, ids: &[u32], vectors: &[(usize, &[f32])]) -> Result<Vec<f32>> {
+    fn embed(
+        &self,
+        weights: &Weights,
+        ids: &[u32],
+        vectors: &[(usize, &[f32])],
+    ) -> Result<Vec<f32>> {
         embed_with_vectors(weights, ids, vectors)
     }
 

@@ -154,7 +154,12 @@ pub trait TextNetwork: Send + Sync {
     /// # Errors
     /// `Weights` if a table is missing or has fewer rows than the ids need, or a vector is of
     /// another width.
-    fn embed(&self, weights: &Weights, ids: &[u32], vectors: &[(usize, &[f32])]) -> Result<Vec<f32>>;
+    fn embed(
+        &self,
+        weights: &Weights,
+        ids: &[u32],
+        vectors: &[(usize, &[f32])],
+    ) -> Result<Vec<f32>>;
 
     /// The encoder from embeddings `[B, T, D]`, with `skip` more of the last layers left out than
     /// the model itself leaves out.

@@ -2,7 +2,8 @@
 //! more memory than the file explains.
 
 use crate::{Shapes, divided, header, list};
-use croquis::diffusion::{ControlNet, Model, ModelFiles};
+use croquis::diffusion::{ControlNet, Model};
+use croquis::files::ModelFiles;
 use croquis::weights::Source;
 use std::time::{Duration, Instant};
 

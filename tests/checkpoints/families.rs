@@ -2,7 +2,8 @@
 
 use crate::{Shapes, list, shrunk, zeros};
 use croquis::ErrorKind;
-use croquis::checkpoint::{Checkpoint, Prediction};
+use croquis::families::Prediction;
+use croquis::files::checkpoint::Checkpoint;
 use croquis::weights::Weights;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! diffusers folders with shards and variants.
 
 use crate::{Shapes, fresh, zeros};
-use croquis::checkpoint::folder::Folder;
+use croquis::files::shards::Folder;
 use croquis::weights::Weights;
 use croquis::{ErrorKind, Result};
 use serde_json::json;
@@ -141,7 +141,7 @@ fn a_folder_on_the_disk() {
         fs::write(folder.join("unet").join(file), bytes).expect("a file");
     }
     fs::remove_file(folder.join("unet").join(SECOND)).expect("a file");
-    let files = croquis::diffusion::ModelFiles::open(&folder).expect("a folder");
+    let files = croquis::files::ModelFiles::open(&folder).expect("a folder");
     let error = croquis::diffusion::Model::open(&files).err().expect("a missing shard");
     assert!(error.to_string().contains(SECOND), "{error}");
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");

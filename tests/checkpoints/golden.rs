@@ -2,8 +2,9 @@
 //! configurations, quantised copies, and a whole run.
 
 use crate::common;
-use croquis::checkpoint::Checkpoint;
-use croquis::diffusion::{Diffusion, Model, ModelFiles, Request};
+use croquis::diffusion::{Diffusion, Model, Request};
+use croquis::files::ModelFiles;
+use croquis::files::checkpoint::Checkpoint;
 use croquis::gpu::Gpu;
 use croquis::shape::Storage;
 use croquis::weights::Weights;

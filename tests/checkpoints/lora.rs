@@ -2,7 +2,7 @@
 //! those of diffusers.
 
 use crate::parts::{original, project};
-use croquis::checkpoint::UnetLayout;
+use croquis::files::checkpoint::UnetLayout;
 use croquis::lora::{Lora, Patches};
 use croquis::random::Generator;
 use croquis::weights::Weights;

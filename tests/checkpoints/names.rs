@@ -1,8 +1,9 @@
 //! The tensors of the published models, by name and shape.
 
 use crate::{Shapes, fresh, list, sparse};
-use croquis::checkpoint::blocks::RESNET;
-use croquis::checkpoint::{Checkpoint, Family, Task, UnetLayout};
+use croquis::families::{Task, sd1, sd2, sdxl};
+use croquis::files::checkpoint::blocks::RESNET;
+use croquis::files::checkpoint::{Checkpoint, UnetLayout};
 use croquis::weights::Weights;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -56,10 +57,10 @@ fn checkpoint(file: &str, shapes: &Shapes) -> Checkpoint {
 #[test]
 fn every_tensor_of_the_original_layout_is_one_of_diffusers() {
     for (model, family, task) in [
-        ("sd15", Family::Sd1, Task::TextToImage),
-        ("sd15-inpainting", Family::Sd1, Task::Inpainting),
-        ("sd21", Family::Sd2, Task::TextToImage),
-        ("sdxl", Family::Sdxl, Task::TextToImage),
+        ("sd15", &sd1::FAMILY, Task::TextToImage),
+        ("sd15-inpainting", &sd1::FAMILY, Task::Inpainting),
+        ("sd21", &sd2::FAMILY, Task::TextToImage),
+        ("sdxl", &sdxl::FAMILY, Task::TextToImage),
     ] {
         let found = checkpoint(model, &list(&format!("ldm-{model}")));
         let wrong = differences(&found, &list(&format!("diffusers-{model}")));

@@ -3,9 +3,11 @@
 use crate::golden::{error_of_run, files, path};
 use crate::{common, fresh};
 use croquis::ErrorKind;
-use croquis::checkpoint::blocks::RESNET;
-use croquis::checkpoint::{Checkpoint, Prediction, UnetLayout};
-use croquis::diffusion::{Autoencoder, Control, ControlNet, Diffusion, Model, ModelFiles, Request};
+use croquis::diffusion::{Autoencoder, Control, ControlNet, Diffusion, Model, Request};
+use croquis::families::Prediction;
+use croquis::files::ModelFiles;
+use croquis::files::checkpoint::blocks::RESNET;
+use croquis::files::checkpoint::{Checkpoint, UnetLayout};
 use croquis::picture::Picture;
 use croquis::shape::Storage;
 use croquis::weights::Weights;

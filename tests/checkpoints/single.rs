@@ -2,8 +2,9 @@
 
 use crate::{Shapes, fresh, list, shrunk, zeros};
 use croquis::ErrorKind;
-use croquis::checkpoint::Prediction;
-use croquis::diffusion::{Model, ModelFiles};
+use croquis::diffusion::Model;
+use croquis::families::Prediction;
+use croquis::files::ModelFiles;
 use croquis::weights::Source;
 use std::fs;
 

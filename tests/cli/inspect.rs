@@ -1,7 +1,8 @@
 //! `inspect`: folders, single files, quantised files and single components.
 
 use super::{croquis, fresh, text};
-use croquis::diffusion::{Model, ModelFiles, Request};
+use croquis::diffusion::{Model, Request};
+use croquis::files::ModelFiles;
 use croquis::kernels::Target;
 use croquis::picture::Picture;
 use croquis::shape::Storage;

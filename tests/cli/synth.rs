@@ -1,7 +1,8 @@
 //! Model folders with random weights.
 
 use super::{croquis, fresh, text};
-use croquis::diffusion::{Model, ModelFiles, Request};
+use croquis::diffusion::{Model, Request};
+use croquis::files::ModelFiles;
 use croquis::kernels::Target;
 use croquis::shape::Storage;
 use std::fs;

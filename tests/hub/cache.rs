@@ -2,7 +2,8 @@
 
 use super::{FILES, empty_cache, golden, repository};
 use croquis::ErrorKind;
-use croquis::diffusion::{Model, ModelFiles};
+use croquis::diffusion::Model;
+use croquis::files::ModelFiles;
 use croquis::hub::{HubOptions, locate};
 use std::fs;
 use std::path::{Path, PathBuf};

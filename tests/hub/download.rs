@@ -3,7 +3,8 @@
 use super::server::{COMMIT, Server};
 use super::{FILES, empty_cache, golden, repository};
 use croquis::ErrorKind;
-use croquis::diffusion::{Model, ModelFiles};
+use croquis::diffusion::Model;
+use croquis::files::ModelFiles;
 use croquis::hub::{HubOptions, fetch};
 use std::fs;
 use std::ops::ControlFlow;

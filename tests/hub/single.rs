@@ -4,7 +4,7 @@ use super::download::{hub, quiet_of};
 use super::failures::{assert_says, failure};
 use super::repository;
 use croquis::ErrorKind;
-use croquis::diffusion::ModelFiles;
+use croquis::files::ModelFiles;
 use croquis::hub::locate;
 use std::path::Path;
 

@@ -3,7 +3,8 @@
 
 use crate::{common, path};
 use croquis::ErrorKind;
-use croquis::diffusion::{ControlNet, Diffusion, ModelFiles, Request};
+use croquis::diffusion::{ControlNet, Diffusion, Request};
+use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
 use croquis::lora::Lora;
 use croquis::shape::Storage;

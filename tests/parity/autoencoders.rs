@@ -3,7 +3,8 @@
 
 use crate::blocks::{assert_complete, check_everywhere, run};
 use crate::{bytes, common, path, to_bytes};
-use croquis::diffusion::{Autoencoder, Diffusion, ModelFiles, Request};
+use croquis::diffusion::{Autoencoder, Diffusion, Request};
+use croquis::files::ModelFiles;
 use croquis::graph::passes::fuse;
 use croquis::graph::{Builder, Scope, Tensor};
 use croquis::models::autoencoder::{self, AutoencoderConfig};

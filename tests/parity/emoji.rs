@@ -1,7 +1,8 @@
 //! The embedded model against its golden files, which come with its weights.
 
 use crate::{bytes, common, json, to_bytes};
-use croquis::diffusion::{Diffusion, ModelFiles, Request};
+use croquis::diffusion::{Diffusion, Request};
+use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
 use croquis::shape::Storage;
 use safetensors::SafeTensors;

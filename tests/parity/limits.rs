@@ -1,7 +1,8 @@
 //! The whole pipeline within the limits of other devices than this machine's.
 
 use crate::{bytes, common, emoji};
-use croquis::diffusion::{Diffusion, Model, ModelFiles, Request, Tiling};
+use croquis::diffusion::{Diffusion, Model, Request, Tiling};
+use croquis::files::ModelFiles;
 use croquis::gpu::LimitProfile;
 use croquis::kernels::{DeviceClass, Target};
 use croquis::shape::Storage;

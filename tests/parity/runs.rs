@@ -2,8 +2,9 @@
 
 use crate::{bytes, common, json, path, to_bytes};
 use croquis::diffusion::{
-    Control, ControlNet, Diffusion, Framing, Mask, ModelFiles, Request, to_channels_first,
+    Control, ControlNet, Diffusion, Framing, Mask, Request, to_channels_first,
 };
+use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
 use croquis::picture::Picture;
 use croquis::schedulers::SchedulerKind;

@@ -4,7 +4,7 @@
 use crate::blocks::{check_everywhere, run};
 use crate::unets::{CONTEXT, Inputs, UnetCase};
 use crate::{bytes, common, json, path};
-use croquis::checkpoint::Checkpoint;
+use croquis::files::checkpoint::Checkpoint;
 use croquis::graph::passes::fuse;
 use croquis::graph::{Builder, Scope};
 use croquis::models::autoencoder::{AutoencoderConfig, decode, encode};

@@ -1,7 +1,8 @@
 //! Tiled decoding and encoding against the untiled results.
 
 use crate::{bytes, common, path, to_bytes};
-use croquis::diffusion::{Diffusion, ModelFiles, Request, Tiling};
+use croquis::diffusion::{Diffusion, Request, Tiling};
+use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
 use croquis::picture::Picture;
 use croquis::shape::Storage;

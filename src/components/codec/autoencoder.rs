@@ -1,6 +1,5 @@
 //! An autoencoder as it was read: which network it is, and the arithmetic around it.
 
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{Checkpoint, refuse_pickle};
 use crate::graph::passes::fuse;

@@ -48,7 +48,9 @@ pub struct Codec {
 
 /// A result, and a note for the user about how it was made.
 pub struct Coded<T> {
+    /// The result.
     pub value: T,
+    /// The note, if there is one.
     pub note: Option<String>,
 }
 
@@ -287,7 +289,9 @@ impl Codec {
 
     fn target(&self, target: &Target) -> Target {
         let upcast = match &self.network {
-            Network::Variational(config) => self.latents.decoder_overflows_f16 && config.force_upcast,
+            Network::Variational(config) => {
+                self.latents.decoder_overflows_f16 && config.force_upcast
+            }
             Network::Tiny(_) => false,
         };
         let storage = if upcast { Storage::F32 } else { target.storage };
@@ -343,7 +347,8 @@ mod tests {
 
     #[test]
     fn configurations_that_cannot_be_used_are_refused_by_key() {
-        let weights = codec(r#"{"block_out_channels": [8]}"#, &sd1::FAMILY.latents).component.weights;
+        let weights =
+            codec(r#"{"block_out_channels": [8]}"#, &sd1::FAMILY.latents).component.weights;
         let table = [
             (r#"{"_class_name": "VQModel"}"#, "_class_name"),
             (r#"{"block_out_channels": [8], "latents_mean": [1.0]}"#, "latents_mean"),

@@ -1,7 +1,7 @@
 //! ControlNet: a second network that steers the UNet by a picture (Zhang et al., arXiv 2302.05543).
 
-use crate::files::ModelFiles;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::ModelFiles;
 use crate::models::unet::{Outline, UnetConfig};
 use crate::models::{ClassName, parse_config};
 use crate::picture::Picture;

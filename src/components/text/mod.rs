@@ -156,7 +156,13 @@ impl TextEncoder {
         };
         let chunks = self.encoders.iter().map(read).collect::<Result<Vec<_>>>()?;
         let capacity = self.encoders.first().map_or(0, |encoder| encoder.tokenizer.capacity());
-        Ok(Texts::new(texts, chunks, options, self.zeros_for_empty, [self.chunk_length(), capacity]))
+        Ok(Texts::new(
+            texts,
+            chunks,
+            options,
+            self.zeros_for_empty,
+            [self.chunk_length(), capacity],
+        ))
     }
 
     /// Width of the pooled embeddings, where the model has them.
@@ -210,11 +216,7 @@ impl TextEncoder {
     /// # Errors
     /// `Weights` or `Shape` if weights and configuration do not fit; `Argument` if no layer is
     /// left; `Memory` if the target's limits do not allow it.
-    pub fn plans(
-        &self,
-        texts: &Texts,
-        target: &Target,
-    ) -> Result<Vec<(&'static str, Arc<Plan>)>> {
+    pub fn plans(&self, texts: &Texts, target: &Target) -> Result<Vec<(&'static str, Arc<Plan>)>> {
         let mut plans = Vec::new();
         for encoder in &self.encoders {
             for (rows, skip) in &texts.groups {

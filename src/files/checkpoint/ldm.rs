@@ -147,7 +147,9 @@ impl Names {
                 whole(rename(&CONTROLNET, inside).or_else(|| unet(&self.controlnet, inside)))
             }
             "vae" => whole(self.vae(inside)),
-            _ if component == "text_encoder" && self.left_out(inside) => return Destination::Ignored,
+            _ if component == "text_encoder" && self.left_out(inside) => {
+                return Destination::Ignored;
+            }
             _ => text(inside, shape),
         };
         names.map_or(Destination::Unknown, |names| Destination::Component(component, names))

@@ -156,7 +156,8 @@ fn texts(
 /// `Unsupported` if the family has no single files.
 fn published(family: &Family) -> Result<&Published> {
     family.published.as_ref().ok_or_else(|| {
-        let message = format!("expected a diffusers folder: no single files of {} are known", family.name);
+        let message =
+            format!("expected a diffusers folder: no single files of {} are known", family.name);
         Error::new(ErrorKind::Unsupported, message)
     })
 }
