@@ -1,6 +1,7 @@
 //! State that a graph hands from one run to the next: outputs copied over inputs.
 
-use super::plan::{Copy, Place, Plan};
+use super::command::Copy;
+use super::plan::{Place, Plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::{Shape, TensorType};
 
@@ -41,7 +42,7 @@ impl Plan {
         let input = input.ok_or_else(|| refused(carry, "nothing in the plan reads that input"))?;
         let (from, to) = (self.outputs[output].tensor, self.inputs[input].tensor);
         let items = from.shape.batch();
-        let after = carry.first_item.checked_add(to.shape.batch()).unwrap_or(usize::MAX);
+        let after = carry.first_item.saturating_add(to.shape.batch());
         if after > items || of_items(from) != of_items(to) {
             let (first, name) = (carry.first_item, &carry.input);
             let message = format!(
@@ -82,8 +83,11 @@ mod tests {
     use crate::kernels::Target;
     use crate::shape::Storage;
 
+    /// Output, first item and input.
+    type Carried = (&'static str, usize, &'static str);
+
     /// A graph whose output `y` has three items of eight values, with carries from it.
-    fn plan(carries: &[(&str, usize, &str)]) -> Result<Plan> {
+    fn plan(carries: &[Carried]) -> Result<Plan> {
         let builder = Builder::new();
         let x = builder.input("x", TensorType::real([3, 8]));
         let one = builder.input("one", TensorType::real([1, 8]));
@@ -111,7 +115,7 @@ mod tests {
 
     #[test]
     fn carries_that_do_not_fit_are_refused_by_name() {
-        let table: [(&[(&str, usize, &str)], &str); 6] = [
+        let table: [(&[Carried], &str); 6] = [
             (&[("w", 0, "x")], "w carried over to x: the plan has no such output"),
             (&[("y", 0, "w")], "y carried over to w: nothing in the plan reads that input"),
             (&[("y", 1, "x")], "x is [3, 8] Real, expected items from 1 on of [3, 8] Real"),
