@@ -41,8 +41,8 @@ impl Plan {
         let input = self.input(&carry.input);
         let input = input.ok_or_else(|| refused(carry, "nothing in the plan reads that input"))?;
         let (from, to) = (self.outputs[output].tensor, self.inputs[input].tensor);
-        let items = from.shape.batch();
-        let after = carry.first_item.saturating_add(to.shape.batch());
+        let items = from.shape.items();
+        let after = carry.first_item.saturating_add(to.shape.items());
         if after > items || of_items(from) != of_items(to) {
             let (first, name) = (carry.first_item, &carry.input);
             let message = format!(
@@ -67,7 +67,9 @@ impl Plan {
 /// The element type and the dimensions of one item.
 fn of_items(tensor: TensorType) -> TensorType {
     let mut dims = tensor.shape.dims().to_vec();
-    dims[0] = 1;
+    if dims.len() > 1 {
+        dims[0] = 1;
+    }
     TensorType { shape: Shape::new(&dims), ..tensor }
 }
 
