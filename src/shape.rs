@@ -50,6 +50,12 @@ impl Shape {
         self.dims[0]
     }
 
+    /// How many items there are along the outermost axis, each of whole rows: a tensor of one dimension
+    /// is one row, and so one item.
+    pub fn items(&self) -> usize {
+        if self.rank == 1 { 1 } else { self.dims[0] }
+    }
+
     /// How many elements there are.
     pub fn len(&self) -> usize {
         self.dims().iter().product()

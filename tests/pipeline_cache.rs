@@ -120,7 +120,7 @@ fn a_damaged_or_foreign_cache_does_no_harm() {
         let mut versions = vec![
             Vec::new(),
             b"garbage".to_vec(),
-            (0..5000u32).map(|i| (i * 7919 >> 3) as u8).collect(),
+            (0..5000u32).map(|i| ((i * 7919) >> 3) as u8).collect(),
             whole[..DATA].to_vec(),
             whole[..whole.len() / 2].to_vec(),
             whole[..whole.len() - 1].to_vec(),

@@ -78,6 +78,16 @@ fn items_are_read_without_the_others() {
             assert!(error.to_string().contains("output sum: expected"), "{error}");
         }
         assert!(gpu.block_on(program.read_items("other", 0, 1)).is_err());
+        // A vector is one item, of whichever length.
+        let builder = Builder::new();
+        let x = builder.input("x", TensorType::real([5]));
+        builder.output("y", x.silu());
+        let graph = builder.finish().unwrap();
+        let program = common::program(gpu, &graph, &GpuWeights::default(), &[]);
+        program.write("x", &[0.0; 5]).unwrap();
+        program.run();
+        assert_eq!(gpu.block_on(program.read("y")).unwrap(), [0.0; 5]);
+        assert_eq!(gpu.block_on(program.read_items("y", 0, 1)).unwrap(), [0.0; 5]);
     }
 }
 

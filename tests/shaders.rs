@@ -45,6 +45,7 @@ fn check(text: &str, shader: &Shader, launch: &Launch, target: &Target) -> Resul
         .validate(&module)
         .map_err(|error| error.emit_to_string(text))?;
     check_interface(&module, shader, launch)?;
+    check_constants(text, launch)?;
     check_limits(&module, launch, target)
 }
 
@@ -96,6 +97,21 @@ fn check_interface(module: &naga::Module, shader: &Shader, launch: &Launch) -> R
         .collect();
     expect("members of Params", expected, got)?;
     expect("bytes of Params", launch.params.len(), *span as usize)
+}
+
+/// Checks that every constant of the header is named below it: a pipeline is compiled for each distinct header, so
+/// one that no kernel reads would compile the same kernel twice.
+fn check_constants(text: &str, launch: &Launch) -> Result<(), String> {
+    let code: String = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n")
+        .collect();
+    let part = |c: char| !(c.is_alphanumeric() || c == '_');
+    for (name, _) in &launch.constants {
+        let named = code.split(part).filter(|word| word == name).count();
+        expect(&format!("constant {name} is read"), true, named > 1)?;
+    }
+    Ok(())
 }
 
 /// Checks workgroup memory and size, buffers, and the number of workgroups.
@@ -226,6 +242,9 @@ fn the_shader_checks_find_violations() {
     // A capability beyond WebGPU's core: f16 where the storage type needs none.
     let half = shader.module(Storage::F16, &launch);
     assert!(check(&half, shader, &launch, &target).is_err());
+    let unread = launch.clone().constant("ROWS", 4u32);
+    let message = check(&shader.module(target.storage, &unread), shader, &unread, &target);
+    assert_eq!(message, Err("constant ROWS is read: expected true, got false".into()));
     launch.groups = [MAX_GROUPS + 1, 1, 1];
     assert!(check(&text, shader, &launch, &target).is_err());
 }

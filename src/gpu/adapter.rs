@@ -1,4 +1,4 @@
-//! Which GPUs there are and which one to take.
+//! Adapters: the GPUs of a machine, and the choice of one.
 
 use super::classify::device_class;
 use crate::error::{Error, ErrorKind, Result};
@@ -6,7 +6,7 @@ use crate::kernels::DeviceClass;
 use std::fmt;
 use wgpu::{Adapter, Backend, Backends, DeviceType, Features, Instance};
 
-/// What the user is told of an adapter.
+/// The description of an adapter, for users.
 #[derive(Clone, Debug)]
 pub struct AdapterSummary {
     /// Its position in the list, best first.
@@ -19,7 +19,7 @@ pub struct AdapterSummary {
     pub backend: String,
     /// `DiscreteGpu`, `IntegratedGpu`, `Cpu`, ….
     pub device_type: String,
-    /// The class of kernels it gets.
+    /// The device class, which decides on the variants of kernels.
     pub class: DeviceClass,
     /// Whether shaders can compute with native 16-bit floats.
     pub shader_f16: bool,
@@ -85,7 +85,8 @@ pub(super) fn summarize(index: usize, adapter: &Adapter) -> AdapterSummary {
     }
 }
 
-/// The adapter that the user named by position or by a part of its name, or the best one.
+/// The adapter that was asked for by position or by a part of its name, or the best one, with its
+/// position.
 pub(super) async fn select(instance: &Instance, wish: Option<&str>) -> Result<(usize, Adapter)> {
     let adapters = ranked(instance).await;
     if adapters.is_empty() {
@@ -103,7 +104,7 @@ pub(super) async fn select(instance: &Instance, wish: Option<&str>) -> Result<(u
     Ok((index, adapter))
 }
 
-/// The position among `names` that a wish means.
+/// The position of the name that was asked for.
 fn choose(names: &[String], wish: Option<&str>) -> Result<usize> {
     let Some(wish) = wish else { return Ok(0) };
     let by_name = |name: &String| name.to_lowercase().contains(&wish.to_lowercase());

@@ -1,4 +1,4 @@
-//! An opened device.
+//! Devices: opening one, its limits and its failures.
 
 use super::adapter::{AdapterSummary, instance, select, summarize};
 use super::classify::{default_storage, device_class, target};
@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{Features, Limits};
 
-/// Which device to open and how.
+/// The options of [`Gpu::open`]: which device, and how.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceOptions {
     /// The position in [`list_adapters`](super::list_adapters) or a part of the name; `None`
@@ -57,10 +57,10 @@ pub struct Gpu {
     pub(crate) capacity: Option<u64>,
 }
 
-/// What the device reported.
+/// The failures that a device reported.
 #[derive(Clone, Default)]
 pub(super) struct Failure {
-    /// The first error outside a call.
+    /// The first error that no error scope caught.
     first: Arc<Mutex<Option<String>>>,
     /// Whether an allocation was refused since this was last asked for.
     pub(super) out_of_memory: Arc<AtomicBool>,
@@ -205,12 +205,12 @@ impl Gpu {
         })
     }
 
-    /// What adapter it is.
+    /// The description of its adapter.
     pub fn summary(&self) -> &AdapterSummary {
         &self.summary
     }
 
-    /// What plans are made for on this device.
+    /// The target that plans for this device are made for.
     pub fn target(&self) -> &Target {
         &self.target
     }

@@ -1,4 +1,4 @@
-//! Errors that wgpu reports of calls, as results of those calls.
+//! Error scopes: what wgpu reports of calls, as their result.
 
 use super::Gpu;
 use crate::error::{Error, ErrorKind, Result};

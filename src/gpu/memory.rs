@@ -1,4 +1,4 @@
-//! How much memory a device has, as far as its driver or the system tells.
+//! The size of a device's memory, as far as its driver or the system tells.
 //!
 //! Vulkan tells the sizes of its heaps; what other processes hold of them is known to an extension
 //! that not every driver has, and is not asked for. Metal and browsers tell nothing through wgpu.
@@ -15,12 +15,12 @@ impl Gpu {
     }
 }
 
-/// What the devices of an adapter have.
+/// Bytes of memory that an adapter's devices have.
 pub(super) fn of_adapter(adapter: &wgpu::Adapter) -> Option<u64> {
     of(&adapter.get_info(), || adapter_heap(adapter))
 }
 
-/// The memory of a kind of device.
+/// Bytes of memory for a type of device, `heap` those of the device's own.
 fn of(info: &AdapterInfo, heap: impl FnOnce() -> Option<u64>) -> Option<u64> {
     match info.device_type {
         // What their drivers call a heap is host memory, in use or not.

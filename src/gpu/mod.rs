@@ -1,7 +1,7 @@
-//! The GPU: the only place that names wgpu.
+//! Execution on a GPU; the only module that names wgpu.
 //!
 //! [`Gpu`] is an opened device, [`GpuWeights`] a component's weights in its memory, [`Program`] a
-//! plan with its pipelines, buffers and bind groups, ready to run as often as wanted.
+//! plan with its pipelines, buffers and bind groups, [`Recording`] one run of it, ready to submit.
 
 mod adapter;
 mod classify;

@@ -1,4 +1,4 @@
-//! A plan on a device: pipelines, buffers and bind groups, made once and run as often as wanted.
+//! Programs: plans on a device, with pipelines, buffers and bind groups that are made once.
 
 use super::commands::{BoundCommand, BoundCopy, BoundDispatch};
 use super::compile::CompiledKernel;
@@ -10,10 +10,10 @@ use crate::shape::{DType, Storage};
 use std::sync::Arc;
 use wgpu::{Buffer, BufferUsages};
 
-/// What is bound where an operand is absent.
+/// The size of the buffer that is bound for operands that are absent.
 const ABSENT_BYTES: u64 = 16;
 
-/// A plan ready to run.
+/// A plan with its pipelines, buffers and bind groups on a device, which runs any number of times.
 pub struct Program {
     gpu: Gpu,
     plan: Arc<Plan>,

@@ -12,7 +12,7 @@ impl Program {
     /// `Argument` if there is no such output; `Device` if the GPU failed.
     pub async fn read(&self, name: &str) -> Result<Vec<f32>> {
         let (port, _) = self.output(name)?;
-        self.read_items(name, 0, port.tensor.shape.batch()).await
+        self.read_items(name, 0, port.tensor.shape.items()).await
     }
 
     /// Reads `count` items of an output from item `first` of its outermost axis on, as f32, row-major
@@ -33,7 +33,7 @@ impl Program {
     pub async fn read_padding(&self, name: &str) -> Result<Vec<f32>> {
         let (port, _) = self.output(name)?;
         let shape = port.tensor.shape;
-        Ok(padding(&self.read_padded(name, 0, shape.batch()).await?, shape))
+        Ok(padding(&self.read_padded(name, 0, shape.items()).await?, shape))
     }
 
     /// Fills an output with NaN (integers with their largest value), so that what the next run
@@ -74,14 +74,14 @@ impl Program {
     pub async fn read_u32(&self, name: &str) -> Result<Vec<u32>> {
         let (port, _) = self.output(name)?;
         let shape = port.tensor.shape;
-        let bytes = self.read_bytes(name, 0, shape.batch()).await?;
+        let bytes = self.read_bytes(name, 0, shape.items()).await?;
         Ok(unpad(&bytemuck::pod_collect_to_vec::<u8, u32>(&bytes), shape))
     }
 
     async fn read_bytes(&self, name: &str, first: usize, count: usize) -> Result<Vec<u8>> {
         let gpu = self.gpu();
         let (port, buffer) = self.output(name)?;
-        let items = port.tensor.shape.batch();
+        let items = port.tensor.shape.items();
         if first.checked_add(count).is_none_or(|end| end > items) {
             let message =
                 format!("output {name}: expected {count} items from {first} on, got {items} items");

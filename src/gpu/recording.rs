@@ -1,4 +1,4 @@
-//! A run of a program as command buffers: recorded while the GPU does something else, then submitted.
+//! Recordings: runs of a program as command buffers, encoded while the GPU does something else.
 
 use super::Program;
 use super::commands::{BoundCommand, encode, pieces};

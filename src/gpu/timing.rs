@@ -1,4 +1,4 @@
-//! How long each dispatch takes on the GPU.
+//! Times of dispatches, by the GPU's own timestamps.
 
 use super::Program;
 use super::commands::BoundCommand;
@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct DispatchTime {
     /// The position in [`Plan::commands`](crate::graph::Plan::commands).
     pub index: usize,
-    /// Time on the GPU.
+    /// The time between its two timestamps.
     pub time: Duration,
 }
 

@@ -1,6 +1,7 @@
 //! State that a graph hands from one run to the next: outputs copied over inputs.
 
-use super::plan::{Copy, Place, Plan};
+use super::command::Copy;
+use super::plan::{Place, Plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::{Shape, TensorType};
 
@@ -40,8 +41,8 @@ impl Plan {
         let input = self.input(&carry.input);
         let input = input.ok_or_else(|| refused(carry, "nothing in the plan reads that input"))?;
         let (from, to) = (self.outputs[output].tensor, self.inputs[input].tensor);
-        let items = from.shape.batch();
-        let after = carry.first_item.checked_add(to.shape.batch()).unwrap_or(usize::MAX);
+        let items = from.shape.items();
+        let after = carry.first_item.saturating_add(to.shape.items());
         if after > items || of_items(from) != of_items(to) {
             let (first, name) = (carry.first_item, &carry.input);
             let message = format!(
@@ -66,7 +67,9 @@ impl Plan {
 /// The element type and the dimensions of one item.
 fn of_items(tensor: TensorType) -> TensorType {
     let mut dims = tensor.shape.dims().to_vec();
-    dims[0] = 1;
+    if dims.len() > 1 {
+        dims[0] = 1;
+    }
     TensorType { shape: Shape::new(&dims), ..tensor }
 }
 
@@ -82,8 +85,11 @@ mod tests {
     use crate::kernels::Target;
     use crate::shape::Storage;
 
+    /// Output, first item and input.
+    type Carried = (&'static str, usize, &'static str);
+
     /// A graph whose output `y` has three items of eight values, with carries from it.
-    fn plan(carries: &[(&str, usize, &str)]) -> Result<Plan> {
+    fn plan(carries: &[Carried]) -> Result<Plan> {
         let builder = Builder::new();
         let x = builder.input("x", TensorType::real([3, 8]));
         let one = builder.input("one", TensorType::real([1, 8]));
@@ -111,7 +117,7 @@ mod tests {
 
     #[test]
     fn carries_that_do_not_fit_are_refused_by_name() {
-        let table: [(&[(&str, usize, &str)], &str); 6] = [
+        let table: [(&[Carried], &str); 6] = [
             (&[("w", 0, "x")], "w carried over to x: the plan has no such output"),
             (&[("y", 0, "w")], "y carried over to w: nothing in the plan reads that input"),
             (&[("y", 1, "x")], "x is [3, 8] Real, expected items from 1 on of [3, 8] Real"),

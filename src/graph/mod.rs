@@ -5,6 +5,7 @@
 
 mod builder;
 mod carry;
+mod command;
 pub mod passes;
 mod plan;
 mod report;
@@ -14,7 +15,8 @@ mod tensor;
 
 pub use builder::Builder;
 pub use carry::Carry;
-pub use plan::{Command, Copy, Dispatch, Operand, Place, Plan, Port, WeightUse};
+pub use command::{Command, Copy};
+pub use plan::{Dispatch, Operand, Place, Plan, Port, WeightUse};
 pub use scope::{Scope, WeightIndex};
 pub use tensor::{AttentionShape, Tensor};
 

@@ -1,5 +1,6 @@
 //! A graph made ready to run: commands in order, buffers by lifetime, parameters packed.
 
+use super::command::Command;
 use super::slots::{Lifetime, assign};
 use super::{Graph, NodeId, Source};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,34 +26,6 @@ pub struct Plan {
     pub slots: Vec<u64>,
     /// The parameters of all dispatches, each at an aligned offset.
     pub params: Vec<u8>,
-}
-
-/// One piece of work for the GPU.
-// A plan has hundreds of dispatches and two copies: a box would save nothing.
-#[allow(clippy::large_enum_variant)]
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// Runs a kernel.
-    Dispatch(Dispatch),
-    /// Copies between buffers.
-    Copy(Copy),
-}
-
-/// A copy from one buffer to the start of another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copy {
-    /// The buffer that is read.
-    pub from: Place,
-    /// Where in it the copy begins, in bytes.
-    pub offset: u64,
-    /// The buffer that is written.
-    pub to: Place,
-    /// How many bytes.
-    pub bytes: u64,
-    /// The item of the source's outermost axis at `offset`.
-    pub first_item: usize,
-    /// The tensor that is written.
-    pub tensor: TensorType,
 }
 
 /// One kernel on its buffers.
@@ -181,22 +154,6 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The dispatches, in order.
-    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> + Clone {
-        self.commands.iter().filter_map(|command| match command {
-            Command::Dispatch(dispatch) => Some(dispatch),
-            Command::Copy(_) => None,
-        })
-    }
-
-    /// The dispatches, in order, to alter them: for checks that a wrong kernel is noticed.
-    pub fn dispatches_mut(&mut self) -> impl Iterator<Item = &mut Dispatch> {
-        self.commands.iter_mut().filter_map(|command| match command {
-            Command::Dispatch(dispatch) => Some(dispatch),
-            Command::Copy(_) => None,
-        })
-    }
-
     /// The position of an input.
     pub fn input(&self, name: &str) -> Option<usize> {
         self.inputs.iter().position(|port| port.name == name)
@@ -210,15 +167,6 @@ impl Plan {
     /// Floating-point operations of all dispatches.
     pub fn flops(&self) -> u64 {
         self.dispatches().map(|dispatch| dispatch.launch.flops).sum()
-    }
-
-    /// Bytes that all commands read and write when each operand is read once.
-    pub fn moved_bytes(&self) -> u64 {
-        let moved = self.commands.iter().map(|command| match command {
-            Command::Dispatch(dispatch) => dispatch.bytes,
-            Command::Copy(copy) => 2 * copy.bytes,
-        });
-        moved.sum()
     }
 
     /// Bytes of GPU memory beside the weights: slots, inputs, outputs and parameters.

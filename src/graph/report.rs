@@ -72,7 +72,7 @@ impl fmt::Display for Plan {
 
 impl Plan {
     fn of_copy(&self, copy: &Copy) -> Row<'_> {
-        let items = copy.first_item..copy.first_item + copy.tensor.shape.batch();
+        let items = copy.first_item..copy.first_item + copy.tensor.shape.items();
         Row {
             kernel: "copy",
             result: copy.tensor.shape.to_string(),
