@@ -3,7 +3,7 @@
 use super::compile::Kernel;
 use super::{Gpu, GpuWeights};
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Dispatch, Operand, Place, Plan, Port};
+use crate::graph::{BufferId, Dispatch, Operand, Plan, Port};
 use crate::kernels::DeviceClass;
 use crate::shape::{DType, Storage};
 use std::ops::Range;
@@ -102,17 +102,18 @@ impl Program {
         gpu.queue.write_buffer(&params, 0, &plan.params);
 
         let buffer = |operand: Option<Operand>| -> Result<(&Buffer, u64)> {
-            let Some(Operand { place, bytes }) = operand else {
+            let Some(Operand { buffer, bytes }) = operand else {
                 return Ok((&absent, ABSENT_BYTES));
             };
-            let buffer = match place {
-                Place::Input(index) => &inputs[index],
-                Place::Output(index) => &outputs[index],
-                Place::Slot(index) => &slots[index],
-                Place::Weight(index) => {
-                    let name = &plan.weights[index].name;
-                    weights.buffer(name).ok_or_else(|| {
-                        Error::new(ErrorKind::Weights, format!("{name} was not uploaded"))
+            let buffer = match buffer {
+                BufferId::Input(index) => &inputs[index],
+                BufferId::Output(index) => &outputs[index],
+                BufferId::Slot(index) => &slots[index],
+                BufferId::Weight(index) => {
+                    let weight = &plan.weights[index];
+                    weights.buffer(weight).ok_or_else(|| {
+                        let message = format!("{} was not uploaded", weight.name);
+                        Error::new(ErrorKind::Weights, message)
                     })?
                 }
             };

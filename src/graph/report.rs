@@ -1,30 +1,31 @@
-//! The printed form of a plan.
+//! The listing of a plan, as `croquis plan` prints it.
 
-use super::{Place, Plan};
+use super::{BufferId, Plan};
 use std::fmt;
 
 impl fmt::Display for Plan {
-    /// A table of the dispatches, then totals. Costs are what the plan implies, not measurements.
+    /// Writes a table of the dispatches, then totals. Costs are counted from the plan, not measured.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:>4}  {:<19} {:<18} {:>9} {:>9} {:>9}  {:<14} {:<18} layer",
-            "#", "kernel", "result", "MFLOP", "KB", "live KB", "groups", "buffers"
+            "{:>4}  {:<19} {:<12} {:<18} {:>9} {:>9} {:>9}  {:<14} {:<18} layer",
+            "#", "kernel", "variant", "result", "MFLOP", "KB", "live KB", "groups", "buffers"
         )?;
         for (index, dispatch) in self.dispatches.iter().enumerate() {
             let [x, y, z] = dispatch.launch.groups;
-            let places: Vec<_> =
-                dispatch.operands.iter().map(|o| place(o.map(|o| o.place))).collect();
+            let buffers: Vec<_> =
+                dispatch.operands.iter().map(|o| buffer(o.map(|o| o.buffer))).collect();
             writeln!(
                 f,
-                "{index:>4}  {:<19} {:<18} {:>9.3} {:>9.1} {:>9.1}  {:<14} {:<18} {}",
+                "{index:>4}  {:<19} {:<12} {:<18} {:>9.3} {:>9.1} {:>9.1}  {:<14} {:<18} {}",
                 dispatch.shader.name,
+                dispatch.launch.variant,
                 dispatch.output.shape.to_string(),
                 dispatch.launch.flops as f64 / 1e6,
                 dispatch.bytes as f64 / 1e3,
                 dispatch.live_bytes as f64 / 1e3,
                 format!("{x}x{y}x{z}"),
-                places.join(" "),
+                buffers.join(" "),
                 dispatch.path,
             )?;
         }
@@ -53,12 +54,12 @@ impl fmt::Display for Plan {
     }
 }
 
-fn place(place: Option<Place>) -> String {
-    match place {
+fn buffer(buffer: Option<BufferId>) -> String {
+    match buffer {
         None => "-".into(),
-        Some(Place::Weight(_)) => "w".into(),
-        Some(Place::Input(index)) => format!("i{index}"),
-        Some(Place::Output(index)) => format!("o{index}"),
-        Some(Place::Slot(index)) => format!("s{index}"),
+        Some(BufferId::Weight(_)) => "w".into(),
+        Some(BufferId::Input(index)) => format!("i{index}"),
+        Some(BufferId::Output(index)) => format!("o{index}"),
+        Some(BufferId::Slot(index)) => format!("s{index}"),
     }
 }
