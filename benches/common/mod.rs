@@ -1,4 +1,4 @@
-//! What the benches share: options, the device, medians.
+//! Options, the device and medians, for all benches.
 #![allow(dead_code)] // each bench uses a part
 
 use croquis::gpu::{DeviceOptions, Gpu};
@@ -7,23 +7,25 @@ use std::time::Duration;
 
 const USAGE: &str = "\
 options, after `cargo bench --` or `./x bench --`:
-  FILTER           only what has this word in its kernel's name or shape
+  FILTER           only shapes with this word in the kernel's name or in the shape
+  --variants       every variant of each kernel; the default is marked with a star
   --large          the shapes of Stable Diffusion 1.5 as well: for a GPU
   --device NAME    a part of the device's name, or its position in the list
   --storage TYPE   f16, packed or f32
   --json           one JSON object a line";
 
-/// What was asked for.
+/// The options of the command line.
 #[derive(Default)]
 pub struct Options {
     pub filter: String,
     pub large: bool,
     pub json: bool,
+    pub variants: bool,
     device: DeviceOptions,
 }
 
 impl Options {
-    /// Reads the command line; ends the program where it makes no sense.
+    /// Reads the command line; ends the program with the usage if it has an error.
     pub fn read() -> Options {
         let mut options = Options::default();
         let mut arguments = std::env::args().skip(1);
@@ -33,6 +35,7 @@ impl Options {
                 "--bench" => {} // cargo's own
                 "--large" => options.large = true,
                 "--json" => options.json = true,
+                "--variants" => options.variants = true,
                 "--device" => options.device.device = Some(value()),
                 "--storage" => {
                     let name = value();
@@ -46,7 +49,7 @@ impl Options {
         options
     }
 
-    /// The device; ends the program where there is none.
+    /// The device; ends the program if it cannot be opened.
     pub fn gpu(&self) -> Gpu {
         Gpu::open_blocking(&self.device).unwrap_or_else(|error| {
             eprintln!("{error}");
@@ -63,7 +66,7 @@ fn usage(argument: &str) -> ! {
     std::process::exit(2)
 }
 
-/// The middle of some times.
+/// The median of some times.
 pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]

@@ -100,8 +100,8 @@ fn matmul(rows: usize, inputs: usize, outputs: usize, gate: Option<Function>) ->
     let columns = outputs * (1 + usize::from(gated));
     let case = Case::new(MatMul { epilogue: Epilogue { activation: gate, gated } })
         .operand(TensorType::real([1, rows, inputs]))
-        .operand(TensorType::real([inputs, columns]))
-        .operand(TensorType::real([columns]));
+        .weight([columns, inputs])
+        .weight([columns]);
     Shape { label: format!("{rows}x{inputs}x{columns}{}", if gated { " gated" } else { "" }), case }
 }
 
@@ -111,8 +111,8 @@ fn conv2d(side: usize, inputs: usize, outputs: usize, stride: usize, upsample: b
     let conv = Conv2d { stride, padding: [1; 4], upsample, epilogue: Epilogue::default() };
     let case = Case::new(conv)
         .operand(TensorType::real([1, side, side, inputs]))
-        .operand(TensorType::real([3, 3, inputs, outputs]))
-        .operand(TensorType::real([outputs]));
+        .weight([outputs, inputs, 3, 3])
+        .weight([outputs]);
     let more = match (stride, upsample) {
         (1, None) => String::new(),
         (1, Some(_)) => " upsampled".into(),
@@ -124,7 +124,7 @@ fn conv2d(side: usize, inputs: usize, outputs: usize, stride: usize, upsample: b
 fn depthwise(side: usize, channels: usize) -> Shape {
     let case = Case::new(Depthwise { stride: 1, padding: [1; 4] })
         .operand(TensorType::real([1, side, side, channels]))
-        .operand(TensorType::real([3, 3, channels]));
+        .weight([channels, 1, 3, 3]);
     Shape { label: format!("3x3 {side}x{side}x{channels}"), case }
 }
 
@@ -139,11 +139,10 @@ fn attention(queries: usize, keys: usize, heads: usize, size: usize, causal: boo
 }
 
 fn layer_norm(rows: usize, channels: usize) -> Shape {
-    let vector = TensorType::real([channels]);
     let case = Case::new(LayerNorm { epsilon: 1e-5 })
         .operand(TensorType::real([1, rows, channels]))
-        .operand(vector)
-        .operand(vector);
+        .weight([channels])
+        .weight([channels]);
     Shape { label: format!("{rows}x{channels}"), case }
 }
 
@@ -151,14 +150,13 @@ fn layer_norm(rows: usize, channels: usize) -> Shape {
 fn group_norm(side: usize, channels: usize) -> [Shape; 3] {
     let pixels = side * side;
     let x = TensorType::real([1, side, side, channels]);
-    let vector = TensorType::real([channels]);
     let merge = GroupNormMerge { groups: 32, epsilon: 1e-5, pixels };
     [
         Case::new(GroupNormStats).operand(x),
         Case::new(merge)
             .filled(TensorType::f32([1, tiles(pixels), 2, channels]), Fill::Range(0.0, 2.0))
-            .operand(vector)
-            .operand(vector),
+            .weight([channels])
+            .weight([channels]),
         Case::new(GroupNorm { silu: true }).operand(x).operand(TensorType::f32([1, 2, channels])),
     ]
     .map(|case| Shape { label: format!("{side}x{side}x{channels}"), case })
@@ -181,7 +179,7 @@ fn small<const R: usize>(
     Shape { label: format!("{word} {}", dims.join("x")), case }
 }
 
-/// What surrounds the network in a guided step on square latents.
+/// The kernels around the network in a guided step on square latents.
 fn sampling(side: usize, channels: usize) -> [Shape; 4] {
     let latents = |count: usize| [count, side, side, channels];
     let step = TensorType::f32([slot::LEN]);

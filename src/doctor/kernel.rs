@@ -62,12 +62,13 @@ impl KernelCheck {
 
     /// [`KernelCheck::run`] with one of the plans above, which a test may alter to be wrong.
     pub async fn run_plan(&self, gpu: &Gpu, plan: Plan) -> Check {
-        let storage = plan.target.storage;
+        let (storage, variant) = (plan.target.storage, plan.dispatches[0].launch.variant.clone());
         let (got, padding) = match self.compute(gpu, plan).await {
             Ok(computed) => computed,
             Err(error) => return self.failed(error),
         };
-        let outcome = self.compare(&got, storage);
+        let mut outcome = self.compare(&got, storage);
+        outcome.name = format!("{variant} {}", outcome.name);
         match padding.iter().find(|lane| **lane != 0.0) {
             Some(lane) if outcome.passed => {
                 self.failed(format!("padding: expected zeros, got {lane}"))

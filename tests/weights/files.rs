@@ -1,8 +1,7 @@
 //! Files, whole and damaged.
 
 use croquis::error::{ErrorKind, Result};
-use croquis::shape::Storage;
-use croquis::weights::{Packing, Source, Weights, packed_len};
+use croquis::weights::{Source, WeightFormat, WeightLayout, Weights, packed_len};
 
 use crate::{Random, file, fuzz, tensors};
 
@@ -88,7 +87,7 @@ fn unusable_tensors_are_named_when_read() {
         for error in [
             weights.read_f32(name).unwrap_err(),
             weights.values(name).unwrap_err(),
-            weights.pack(name, Packing::Vector, Storage::F16).unwrap_err(),
+            weights.pack(name, WeightLayout::Vector, WeightFormat::F16).unwrap_err(),
         ] {
             assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::Weights, message));
         }
@@ -143,15 +142,15 @@ fn the_embedded_model_is_read() {
     let mut parameters = 0;
     for name in weights.names() {
         let shape = weights.shape(name).unwrap();
-        let packing = match shape {
-            [_] => Packing::Vector,
-            [_, _] | [_, _, 1, 1] => Packing::Matrix,
-            [_, 1, _, _] => Packing::Depthwise,
-            _ => Packing::Conv,
+        let layout = match shape {
+            [_] => WeightLayout::Vector,
+            [_, _] | [_, _, 1, 1] => WeightLayout::Matrix,
+            [_, 1, _, _] => WeightLayout::Depthwise,
+            _ => WeightLayout::Conv,
         };
         parameters += weights.read_f32(name).unwrap().len();
-        let packed = weights.pack(name, packing, Storage::F16).unwrap();
-        assert_eq!(packed.len(), 2 * packed_len(shape, packing).unwrap(), "{name}");
+        let packed = weights.pack(name, layout, WeightFormat::F16).unwrap();
+        assert_eq!(packed.len(), 2 * packed_len(shape, layout).unwrap(), "{name}");
     }
     assert_eq!(parameters / 10_000, 1176);
 }
