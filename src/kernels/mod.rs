@@ -29,6 +29,7 @@ pub mod upsample;
 
 pub mod preferences;
 
+mod attention_tile;
 mod cases;
 mod choices;
 mod host_tensor;
