@@ -4,11 +4,11 @@
 mod common;
 
 use croquis::doctor::KernelCheck;
-use croquis::gpu::Gpu;
-use croquis::graph::{Dispatch, Plan};
-use croquis::kernels::{Case, Choices, DeviceClass, Op, Shader, Target, activation};
+use croquis::gpu::{Gpu, GpuWeights, Program};
+use croquis::graph::{Builder, Dispatch, Plan, Scope};
+use croquis::kernels::{Case, Choices, DeviceClass, Fill, Lcg, Op, Shader, Target, activation};
 use croquis::shape::{Storage, TensorType};
-use croquis::weights::WeightFormat;
+use croquis::weights::{WeightFormat, Weights};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -118,6 +118,32 @@ fn a_table_of_choices_changes_the_variant_of_its_keys() {
         }
     }
     assert!(changed > 0, "no variant beside the defaults");
+}
+
+#[test]
+fn one_weight_is_read_in_two_layouts() {
+    let mut random = Lcg::new(5);
+    let mut draw = |count: usize| -> Vec<f32> {
+        (0..count).map(|_| random.draw(Fill::Uniform(1.0)) as f32).collect()
+    };
+    let tensors = [("a.weight".to_string(), (vec![6, 5, 1, 1], draw(30)))];
+    let (weights, x) = (Weights::from_f32(&tensors.into()).expect("weights"), draw(3 * 4 * 5));
+    for gpu in common::gpus() {
+        let builder = Builder::new();
+        let m = Scope::new(&builder, "test", &weights);
+        let input = builder.input("x", TensorType::real([1, 3, 4, 5]));
+        builder.output("matmul", m.linear("a", input));
+        builder.output("conv2d", m.conv_with("a", input, 1, [0; 4]));
+        let plan = Plan::new(&builder.finish().expect("a graph"), gpu.target()).expect("a plan");
+        let mut uploaded = GpuWeights::default();
+        gpu.block_on(uploaded.upload(gpu, &weights, &plan.weights)).expect("an upload");
+        let program = gpu.block_on(Program::new(gpu, plan, &uploaded, &[])).expect("a program");
+        program.write("x", &x).expect("an input");
+        program.run();
+        let read = |name| gpu.block_on(program.read(name)).expect("an output");
+        let error = common::relative_l2(&read("conv2d"), &read("matmul"));
+        assert!(error < 1e-3, "{}: {error}", common::name(gpu));
+    }
 }
 
 #[test]

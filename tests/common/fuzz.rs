@@ -69,7 +69,11 @@ pub fn mutated(good: &[u8], header: usize, random: &mut Random) -> Vec<u8> {
 pub fn read_all(weights: Weights, random: &mut Random) {
     for name in weights.names() {
         for layout in WeightLayout::ALL {
-            let _ = weights.pack(name, layout, WeightFormat::ALL[random.below(3)]);
+            let _ = weights.pack(
+                name,
+                layout,
+                WeightFormat::ALL[random.below(WeightFormat::ALL.len())],
+            );
         }
         let _ = weights.read_f32(name);
         let _ = weights.scalar(name);

@@ -177,3 +177,15 @@ fn damaged_headers_never_panic() {
     // The mutations must reach both sides.
     assert!(opened > 100 && refused > 1000, "{opened} opened, {refused} refused");
 }
+
+#[test]
+fn tensors_of_values_in_memory() {
+    let values: Vec<f32> = (0..6).map(|v| v as f32 / 4.0).collect();
+    let tensors = |shape: &[usize]| [("a.b".to_string(), (shape.to_vec(), values.clone()))].into();
+    let weights = Weights::from_f32(&tensors(&[2, 3])).unwrap();
+    assert_eq!(weights.shape("a.b"), Some(&[2, 3][..]));
+    assert_eq!(weights.read_f32("a.b").unwrap(), values);
+    let error = Weights::from_f32(&tensors(&[2, 4])).err().expect("eight values, not six");
+    assert_eq!(error.kind(), ErrorKind::Weights);
+    assert!(error.to_string().starts_with("a.b: "), "{error}");
+}
