@@ -2,10 +2,13 @@
 //! format.
 
 mod common;
+#[path = "../benches/shapes/mod.rs"]
+#[allow(dead_code)] // labels are for the bench
+mod shapes;
 
 use croquis::doctor::KernelCheck;
 use croquis::gpu::{Gpu, GpuWeights, Program};
-use croquis::graph::{Builder, Dispatch, Plan, Scope};
+use croquis::graph::{Builder, Dispatch, Plan, Scope, single_op};
 use croquis::kernels::{Case, Choices, DeviceClass, Fill, Lcg, Op, Shader, Target, activation};
 use croquis::shape::{Storage, TensorType};
 use croquis::weights::{WeightFormat, Weights};
@@ -118,6 +121,31 @@ fn a_table_of_choices_changes_the_variant_of_its_keys() {
         }
     }
     assert!(changed > 0, "no variant beside the defaults");
+}
+
+#[test]
+fn a_weight_that_is_read_in_another_format_is_detected() {
+    let gpu = &common::gpus()[0];
+    for name in ["matmul", "conv2d", "depthwise"] {
+        let check = checks().find(|check| check.case().op.name() == name).expect("a case");
+        let target = Target { weight_format: Some(WeightFormat::F32), ..gpu.target().clone() };
+        let mut plan = check.plan(&target).expect("the case fits");
+        plan.dispatches[0].launch.weight_format = Some(WeightFormat::Packed);
+        let outcome = gpu.block_on(check.run_plan(gpu, plan));
+        assert!(!outcome.passed && outcome.error > outcome.tolerance, "{outcome}");
+    }
+}
+
+/// Nothing else runs the benches.
+#[test]
+fn the_benches_have_a_valid_shape_of_every_kernel() {
+    for shape in shapes::shapes(true) {
+        let plan = single_op(&shape.case).and_then(|graph| {
+            let target = Target { max_binding_bytes: u64::MAX, ..Target::webgpu(Storage::F16) };
+            Plan::new(&graph, &target)
+        });
+        assert!(plan.is_ok(), "{}: {:?}", shape.label, plan.err());
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use croquis::kernels::matmul::MatMul;
 use croquis::kernels::model_input::ModelInput;
 use croquis::kernels::pixels::Pixels;
 use croquis::kernels::row::Row;
+use croquis::kernels::scale::Scale;
 use croquis::kernels::scheduler_step::{SLOTS, SchedulerStep, slot};
 use croquis::kernels::timestep_embedding::TimestepEmbedding;
 use croquis::kernels::upsample::Upsample;
@@ -180,7 +181,7 @@ fn small<const R: usize>(
 }
 
 /// The kernels around the network in a guided step on square latents.
-fn sampling(side: usize, channels: usize) -> [Shape; 4] {
+fn sampling(side: usize, channels: usize) -> [Shape; 5] {
     let latents = |count: usize| [count, side, side, channels];
     let step = TensorType::f32([slot::LEN]);
     let embedding = TimestepEmbedding { dim: 320, flip_sin_to_cos: true, frequency_shift: 0.0 };
@@ -201,6 +202,12 @@ fn sampling(side: usize, channels: usize) -> [Shape; 4] {
                 .operand(TensorType::real(latents(2)))
                 .operand(TensorType::f32(latents(1)))
                 .filled(step, Fill::Index(4)),
+        ),
+        shape(
+            &format!("{side}x{side}x320"),
+            Case::new(Scale)
+                .operand(TensorType::real([1, side, side, 320]))
+                .filled(step, Fill::Range(0.0, 2.0)),
         ),
         shape(
             "20 steps, 320",

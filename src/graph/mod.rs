@@ -62,6 +62,14 @@ pub enum Source {
 }
 
 impl Source {
+    /// The name of an input or a weight; empty for other sources.
+    pub fn name(&self) -> &str {
+        match self {
+            Source::Input(name) | Source::Weight { name } => name,
+            Source::View(_) | Source::Op { .. } => "",
+        }
+    }
+
     /// The nodes that are read.
     pub fn operands(&self) -> impl Iterator<Item = NodeId> + '_ {
         let (view, operands) = match self {

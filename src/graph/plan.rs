@@ -104,24 +104,23 @@ impl Plan {
         for (id, node) in graph.nodes.iter().enumerate() {
             let Source::Op { op, operands } = &node.source else { continue };
             let format = |position: usize, layout| {
-                let weight = operands[position].map(|id| &graph.nodes[id].source);
-                let Some(Source::Weight { name }) = weight else { return target.storage.into() };
+                let name = operands[position].map_or("", |id| graph.nodes[id].source.name());
                 weight_format(name, layout, target)
             };
             let launch = op.launch(&graph.types(operands), node.tensor, target, format);
             let mut bindings = vec![None; op.kernel().shader().operands.len()];
             for (position, operand) in operands.iter().enumerate() {
                 let Some(operand) = *operand else { continue };
-                let layout = launch.layout(position);
-                let bound = match (&graph.nodes[operand].source, layout, buffers[roots[operand]]) {
-                    (Source::Weight { name }, Some(layout), _) => {
-                        let weight = (name.as_str(), layout, format(position, layout));
-                        plan.weight(&node.path, weight, graph.nodes[operand].tensor.shape)?
+                let read = &graph.nodes[operand];
+                let bound = match (launch.layout(position), buffers[roots[operand]]) {
+                    (None | Some(WeightLayout::Vector), Some(buffer)) => {
+                        plan.tensor(buffer, read.tensor)
                     }
-                    (_, None | Some(WeightLayout::Vector), Some(buffer)) => {
-                        plan.tensor(buffer, graph.nodes[operand].tensor)
+                    (Some(layout), None) if matches!(read.source, Source::Weight { .. }) => {
+                        let weight = (read.source.name(), layout, format(position, layout));
+                        plan.weight(&node.path, weight, read.tensor.shape)?
                     }
-                    (source, ..) => return Err(misread(node, op, position, source)),
+                    _ => return Err(misread(node, op, position, &read.source)),
                 };
                 bindings[position] = Some(bound);
             }
@@ -284,7 +283,8 @@ fn misread(node: &Node, op: &Op, position: usize, source: &Source) -> Error {
     let (expected, got) = match source {
         Source::Weight { name } => ("a tensor", format!("the weight {name}")),
         Source::Input(name) => ("a weight", format!("the input {name}")),
-        Source::View(_) | Source::Op { .. } => ("a weight", "a result".into()),
+        Source::View(_) => ("a weight", "a view".into()),
+        Source::Op { .. } => ("a weight", "the result of an operation".into()),
     };
     let message =
         format!("{}: {}: {operand}: expected {expected}, got {got}", node.path, op.name());
