@@ -1,5 +1,5 @@
 
-// out = f(x), each element alone; see src/kernels/activation.rs. Header: GROUP, ACTIVATION.
+// out = f(x) for every element; see src/kernels/activation.rs. Header: GROUP, ACTIVATION.
 
 struct Params {
     quads: u32, // elements / 4

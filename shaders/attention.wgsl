@@ -1,7 +1,7 @@
 
-// out = softmax(q·kᵀ/√d)·v of every head by itself, or relu(q·kᵀ/√d)/Tk·v; see
-// src/kernels/attention.rs. LANES threads share a row of queries; thread l has the head's quads
-// l, l + LANES, … of the query and of the sums.
+// out = softmax(q·kᵀ/√d)·v for every head, or relu(q·kᵀ/√d)/Tk·v; see src/kernels/attention.rs.
+// LANES threads share a row of queries; thread l has the head's quads l, l + LANES, … of the query
+// and of the sums.
 //
 // Header: HEAD_QUADS (d / 4), GROUP (threads), ROWS = GROUP / LANES, LANES, SLICE (quads a thread),
 // KEYS (scored at a time), STAGED (whether k and v pass through workgroup memory), STAGED_QUADS,
@@ -123,7 +123,7 @@ fn attention(
     }
 }
 
-// A quad of a key or value in memory; past the end, that of the last, which gets no weight.
+// A quad of a key or value in memory. Past the end it is that of the last, whose weight is zero.
 fn fetch(of_values: bool, start: u32, key: u32, quad: u32) -> vec4<f32> {
     let at = start + min(key, params.keys - 1u) * params.row_quads + min(quad, HEAD_QUADS - 1u);
     if of_values {
@@ -141,7 +141,7 @@ fn stage(of_values: bool, start: u32, first: u32, local: u32) {
     }
 }
 
-// A quad of the key or value first + key, from where it is.
+// A quad of the key or value first + key, from workgroup memory or from memory.
 fn take(of_values: bool, start: u32, first: u32, key: u32, quad: u32) -> vec4<f32> {
     if STAGED {
         return staged[key * PITCH + quad];
@@ -149,7 +149,7 @@ fn take(of_values: bool, start: u32, first: u32, key: u32, quad: u32) -> vec4<f3
     return fetch(of_values, start, first + key, quad);
 }
 
-// Waits for the workgroup where its memory is used at all.
+// A barrier, where workgroup memory is used.
 fn sync() {
     if STAGED || LANES > 1u {
         workgroupBarrier();

@@ -2,8 +2,9 @@
 // Two-dimensional convolution as an implicit matrix product: a row is an output pixel, the K axis
 // runs over kernel taps (a segment each) and input channels; see src/kernels/conv2d.rs.
 //
-// Header: ROWS, QUADS, COLUMNS, GROUP_X, GROUP_Y, SLAB (the tile), HAS_BIAS, HAS_CHANNEL_ADD,
-// HAS_RESIDUAL, HAS_STEP, STEP_ROW, GATED, ACTIVATION.
+// Header: ROWS, QUADS, COLUMNS, GROUP_X, GROUP_Y, SLAB (the tile), GROUP_ROWS (rows of workgroups
+// along y), HAS_BIAS, HAS_CHANNEL_ADD, HAS_RESIDUAL, HAS_STEP, STEP_ROW (a position in step), GATED,
+// ACTIVATION.
 
 struct Params {
     rows: u32,          // N*OH*OW: output pixels
@@ -13,7 +14,7 @@ struct Params {
     out_quads: u32,     // output channels / 4
     rows_per_add: u32,  // output pixels that share a row, or a table, of channel_add
     add_steps: u32,     // rows of a table, of which step chooses one
-    in_height: u32,     // of what is convolved: H, or upsampled 2 H or 2 H - 1
+    in_height: u32,     // of the convolved image: H, or upsampled 2 H or 2 H - 1
     in_width: u32,
     x_height: u32,      // H
     x_width: u32,       // W
@@ -28,7 +29,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Real4>;           // [N, H, W, I]
-@group(0) @binding(2) var<storage, read> weight: array<Real4>;      // [KH, KW, I, O]
+@group(0) @binding(2) var<storage, read> weight: array<Weight4>;    // [KH, KW, I, O]
 @group(0) @binding(3) var<storage, read> bias: array<Real4>;        // [O]
 @group(0) @binding(4) var<storage, read> channel_add: array<Real4>; // [1 or N, O], or [S, O] with step
 @group(0) @binding(5) var<storage, read> residual: array<Real4>;    // [N, OH, OW, O]
@@ -40,10 +41,10 @@ fn conv2d(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    gemm(vec2(group.x, group.z * 32768u + group.y), local.xy);
+    gemm(vec2(group.x, group.z * GROUP_ROWS + group.y), local.xy);
 }
 
-// Where a pixel's operand for one tap begins in x, in quads; negative in the padding.
+// The index of the first quad in x of a pixel's operand for one tap; negative in the padding.
 fn segment_start(row: u32, segment: u32) -> i32 {
     let out_x = row % params.out_width;
     let out_y = row / params.out_width % params.out_height;

@@ -18,7 +18,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Real4>;         // [N, H, W, C]
-@group(0) @binding(2) var<storage, read> weight: array<Real4>;    // [KH, KW, C]
+@group(0) @binding(2) var<storage, read> weight: array<Weight4>;  // [KH, KW, C]
 @group(0) @binding(3) var<storage, read> bias: array<Real4>;      // [C]
 @group(0) @binding(4) var<storage, read_write> out: array<Real4>; // [N, OH, OW, C]
 
@@ -47,7 +47,7 @@ fn depthwise(
                 let source = (n * params.in_height + in_y) * params.in_width + in_x;
                 let tap = down * params.kernel_width + across;
                 sum += widen(x[source * params.channel_quads + quad])
-                    * widen(weight[tap * params.channel_quads + quad]);
+                    * weight_quad(tap * params.channel_quads + quad);
             }
         }
     }

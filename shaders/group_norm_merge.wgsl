@@ -1,6 +1,6 @@
 
-// out = (γ·rstd, β − mean·γ·rstd) of each channel, mean and rstd being those of its group: one
-// workgroup joins the tiles and channels of a group; see src/kernels/group_norm_merge.rs.
+// out = (γ·rstd, β − mean·γ·rstd) of each channel, with the mean and rstd of its group: one
+// workgroup merges the tiles and channels of a group; see src/kernels/group_norm_merge.rs.
 //
 // Header: GROUP (threads, a power of two).
 
@@ -56,12 +56,12 @@ fn group_norm_merge(
     }
 }
 
-// Where the mean of a tile's channel is; M2 follows a row later.
+// The index of the mean of a tile's channel; M2 is one row later.
 fn index(n: u32, tile: u32, channel: u32) -> u32 {
     return (n * params.tiles + tile) * 2u * params.padded_channels + channel;
 }
 
-// How many pixels a tile has.
+// The number of pixels of a tile.
 fn share(tile: u32) -> f32 {
     return f32(min(params.tile_pixels, params.pixels - tile * params.tile_pixels));
 }

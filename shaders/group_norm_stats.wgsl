@@ -66,7 +66,7 @@ fn group_norm_stats(
     }
 }
 
-// How many of a tile's pixels thread y has seen.
+// The number of a tile's pixels that thread y has read.
 fn share(count: u32, y: u32) -> f32 {
     return f32((count + GROUP_Y - 1u - y) / GROUP_Y);
 }

@@ -1,10 +1,10 @@
 
-// One step of a sampler, each element alone: the next sample, then the history, of which every
-// slot receives what `step` says, then the predicted image; see src/kernels/scheduler_step.rs. What
-// has the coefficient zero is not read.
+// One step of a sampler for every element: the next sample, then the history, whose slots receive
+// the tensors that `step` names, then the predicted image; see src/kernels/scheduler_step.rs. Operands
+// with the coefficient zero are not read.
 //
-// Header: GROUP, GUIDED, SLOTS, positions in step (GUIDANCE, CLIP, ORIGINAL, SAMPLE, OUTPUT,
-// FROM_ORIGINAL, NOISE, HISTORY, KEEP) and what a slot keeps (KEEP_SAMPLE, KEEP_OUTPUT,
+// Header: GROUP, GUIDED, SLOTS, positions in step (GUIDANCE, CLIP, ORIGINAL, ORIGINAL_OUTPUT, SAMPLE,
+// OUTPUT, FROM_ORIGINAL, NOISE, HISTORY, KEEP) and the numbers at KEEP (KEEP_SAMPLE, KEEP_OUTPUT,
 // KEEP_ORIGINAL).
 
 struct Params {
@@ -34,7 +34,7 @@ fn scheduler_step(
     if GUIDED { // the first half is the unconditional one
         m += step[GUIDANCE] * (widen(output[params.quads + i]) - m);
     }
-    var original = step[ORIGINAL] * x + step[ORIGINAL + 1u] * m;
+    var original = step[ORIGINAL] * x + step[ORIGINAL_OUTPUT] * m;
     if step[CLIP] > 0.0 {
         original = clamp(original, vec4(-step[CLIP]), vec4(step[CLIP]));
     }

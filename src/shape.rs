@@ -1,4 +1,4 @@
-//! Shapes, element types and the storage type: what every tensor is described by.
+//! Shapes, element types and storage types of tensors.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ impl Shape {
         self.dims[self.rank - 1]
     }
 
-    /// How many rows of channels there are: the product of all dimensions but the innermost.
+    /// The number of rows of channels: the product of all dimensions but the innermost.
     pub fn rows(&self) -> usize {
         self.dims()[..self.rank - 1].iter().product()
     }
@@ -50,13 +50,13 @@ impl Shape {
         self.dims[0]
     }
 
-    /// How many items there are along the outermost axis, each of whole rows: a tensor of one dimension
+    /// The number of items along the outermost axis, each of whole rows: a tensor of one dimension
     /// is one row, and so one item.
     pub fn items(&self) -> usize {
         if self.rank == 1 { 1 } else { self.dims[0] }
     }
 
-    /// How many elements there are.
+    /// The number of elements.
     pub fn len(&self) -> usize {
         self.dims().iter().product()
     }
@@ -72,13 +72,13 @@ impl Shape {
         self
     }
 
-    /// How many groups of four a row of channels takes in memory. Rows are padded with zeros to a
-    /// multiple of four elements, so that kernels load and store whole vectors.
+    /// The number of groups of four elements of a row of channels in memory. Rows are padded with zeros
+    /// to a multiple of four elements, so that kernels load and store whole vectors.
     pub fn quads(&self) -> usize {
         self.channels().div_ceil(4)
     }
 
-    /// How many elements the tensor takes in memory, padding included.
+    /// The number of elements in memory, padding included.
     pub fn padded_len(&self) -> usize {
         self.rows() * self.quads() * 4
     }
@@ -105,7 +105,7 @@ impl<const R: usize> From<[usize; R]> for Shape {
 /// The element type of a tensor in a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
-    /// A real number in the [`Storage`] type that the plan is made for: activations and weights.
+    /// A real number: of activations in the plan's [`Storage`] type, of weights in their own formats.
     Real,
     /// Always 32-bit float: latents, timesteps, statistics.
     F32,
@@ -113,7 +113,7 @@ pub enum DType {
     U32,
 }
 
-/// How [`DType::Real`] is kept in GPU memory. Arithmetic is f32 in every case.
+/// The storage type of activations in GPU memory. Arithmetic is f32 in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Storage {
     /// 16-bit floats in native registers (needs the `shader-f16` feature).
@@ -162,7 +162,7 @@ impl DType {
     }
 }
 
-/// Shape and element type: all that a shape rule needs to know of a tensor.
+/// Shape and element type of a tensor: the input of shape rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TensorType {
     /// The dimensions.

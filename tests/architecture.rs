@@ -10,7 +10,10 @@ fn root() -> PathBuf {
 /// The modules of the crate that `module` must not import.
 fn forbidden(module: &str) -> &'static [&'static str] {
     match module {
-        "error" | "shape" => &["kernels", "graph", "models", "gpu", "schedulers", "tokenizer"],
+        "error" | "shape" => {
+            &["weights", "kernels", "graph", "models", "gpu", "schedulers", "tokenizer"]
+        }
+        "weights" => &["kernels", "graph", "models", "gpu", "schedulers", "tokenizer"],
         "kernels" => &["graph", "models", "gpu"],
         "graph" => &["models", "gpu", "schedulers"],
         "models" => &["gpu"],
@@ -120,6 +123,9 @@ fn the_dependency_check_finds_violations() {
         ("tokenizer.rs", "use crate::gpu::Device;"),
         ("tokenizer/special.rs", "use crate::graph::Tensor;"),
         ("shape.rs", "use crate::kernels::Op;"),
+        ("shape.rs", "use crate::weights::WeightFormat;"),
+        ("weights/pack.rs", "use crate::kernels::Target;"),
+        ("weights/mod.rs", "use crate::graph::WeightUse;"),
         ("graph/plan.rs", "use wgpu::Buffer;"),
         ("lib.rs", "pub use wgpu;"),
         ("main.rs", "let limits = wgpu::Limits::default();"),
@@ -130,6 +136,7 @@ fn the_dependency_check_finds_violations() {
     }
     let good = [
         ("kernels/matmul.rs", "use crate::shape::{graph, Shape}; // not crate::graph::Tensor"),
+        ("kernels/matmul.rs", "use crate::weights::WeightLayout;"),
         ("graph/mod.rs", "use crate::{error::{gpu, Error}, kernels::Op, shape::Shape};"),
         ("models/unet.rs", "use crate::graph::Tensor;"),
         ("gpu/device.rs", "use crate::{graph::Plan, error::Error};\nuse wgpu::Buffer;"),

@@ -3,8 +3,8 @@
 
 use croquis::gpu::{DeviceOptions, Gpu, GpuWeights};
 use croquis::graph::WeightUse;
-use croquis::shape::{Storage, TensorType};
-use croquis::weights::{LowRank, Packing, Weights, packed_shape};
+use croquis::shape::{Shape, Storage};
+use croquis::weights::{LowRank, WeightFormat, WeightLayout, Weights};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -104,16 +104,17 @@ fn an_upload_takes_no_more_than_its_staging_memory() {
     let side = 4096;
     let largest = 4 * side * side;
     let mut weights = model(side);
-    let wanted: Vec<_> = [("a", Packing::Matrix), ("b", Packing::Matrix), ("c", Packing::Vector)]
-        .map(|(name, packing)| {
-            let shape = packed_shape(weights.shape(name).unwrap(), packing).unwrap();
-            WeightUse { name: name.into(), packing, tensor: TensorType::real(shape) }
-        })
-        .into();
-    let resident: usize = wanted.iter().map(|w| w.tensor.bytes(Storage::F32) as usize).sum();
+    let wanted: Vec<_> =
+        [("a", WeightLayout::Matrix), ("b", WeightLayout::Matrix), ("c", WeightLayout::Vector)]
+            .map(|(name, layout)| {
+                let shape = Shape::new(weights.shape(name).unwrap());
+                WeightUse::new(name, layout, WeightFormat::F32, shape).unwrap()
+            })
+            .into();
+    let resident: usize = wanted.iter().map(|weight| weight.bytes() as usize).sum();
 
     // The counter sees a tensor that is made on the host.
-    let packed = heap(|| drop(weights.pack("a", Packing::Matrix, Storage::F32).unwrap()));
+    let packed = heap(|| drop(weights.pack("a", WeightLayout::Matrix, WeightFormat::F32).unwrap()));
     assert!(packed >= largest, "{packed} bytes counted of {largest}");
 
     let rank = 4;

@@ -11,8 +11,7 @@ use std::path::PathBuf;
 
 use croquis::error::ErrorKind;
 use croquis::lora::{Lora, Patches, sum};
-use croquis::shape::Storage;
-use croquis::weights::{Packing, Weights};
+use croquis::weights::{WeightFormat, WeightLayout, Weights};
 use files::tensors;
 use fuzz::Random;
 
@@ -83,11 +82,11 @@ fn removing_patches_restores_the_bytes() {
     let lora = Lora::open(golden("lora/kohya.safetensors")).unwrap();
     let patches = patches(&lora, "unet", &weights, 1.0);
     let pack = |weights: &Weights, name: &str| {
-        let packing = match weights.shape(name).unwrap().len() {
-            2 => Packing::Matrix,
-            _ => Packing::Conv,
+        let layout = match weights.shape(name).unwrap().len() {
+            2 => WeightLayout::Matrix,
+            _ => WeightLayout::Conv,
         };
-        weights.pack(name, packing, Storage::F16).unwrap()
+        weights.pack(name, layout, WeightFormat::F16).unwrap()
     };
     weights.set_patches(patches.clone()).unwrap();
     for name in patches.keys() {

@@ -4,18 +4,20 @@
 use croquis::diffusion::{Model, Request};
 use croquis::files::ModelFiles;
 use croquis::graph::passes::{Phases, fuse, split_phases};
-use croquis::graph::{Builder, Graph, Place, Plan, Scope, WeightIndex};
+use croquis::graph::{BufferId, Builder, Dispatch, Graph, Plan, Scope, WeightIndex};
+use croquis::kernels::matmul::MatMul;
 use croquis::kernels::model_input::ModelInput;
 use croquis::kernels::scheduler_step::{SLOTS, SchedulerStep, slot};
-use croquis::kernels::{DeviceClass, Target};
+use croquis::kernels::{Choices, DeviceClass, Target, key};
 use croquis::models::mobile::MobileConfig;
 use croquis::models::parse_config;
 use croquis::models::presets::Preset;
 use croquis::models::unet::{Conditioning, Outline, UnetConfig, unet};
 use croquis::shape::{Storage, TensorType};
-use croquis::weights::Weights;
+use croquis::weights::{WeightFormat, WeightLayout, Weights};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The output of `python models/train/model.py`: millions of parameters, and GMAC per evaluation.
 const PRESETS: [(&str, f64, f64); 2] =
@@ -117,15 +119,92 @@ fn no_dispatch_writes_what_it_reads() {
     for graph in [&phases.prepare, &phases.step] {
         for dispatch in plan(graph, Storage::Packed).dispatches() {
             let (output, operands) = dispatch.operands.split_last().unwrap();
-            let place = output.unwrap().place;
+            let buffer = output.unwrap().buffer;
             assert!(
-                operands.iter().flatten().all(|operand| operand.place != place),
+                operands.iter().flatten().all(|operand| operand.buffer != buffer),
                 "{}",
                 dispatch.path
             );
-            assert!(matches!(place, Place::Slot(_) | Place::Output(_)));
+            assert!(matches!(buffer, BufferId::Slot(_) | BufferId::Output(_)));
         }
     }
+}
+
+#[test]
+fn matrices_have_a_format_of_their_own() {
+    let step = stable_diffusion_1_5().step;
+    let (plain, half) = (plan(&step, Storage::F32), {
+        let weight_format = Some(WeightFormat::Packed);
+        Plan::new(&step, &Target { weight_format, ..Target::webgpu(Storage::F32) }).unwrap()
+    });
+    assert_eq!(plain.activation_bytes(), half.activation_bytes());
+    assert_eq!(plain.weights.len(), half.weights.len());
+    for (plain, half) in plain.weights.iter().zip(&half.weights) {
+        let vector = half.layout == WeightLayout::Vector;
+        let format = if vector { WeightFormat::F32 } else { WeightFormat::Packed };
+        assert_eq!((half.name.as_str(), half.format), (plain.name.as_str(), format));
+        assert_eq!(half.bytes() * if vector { 1 } else { 2 }, plain.bytes(), "{}", half.name);
+    }
+    for (plain, half) in plain.dispatches().zip(half.dispatches()) {
+        assert_eq!(plain.launch.variant, half.launch.variant);
+        let reads = half.shader.operands.contains(&"weight");
+        assert_eq!(half.launch.weight_format, reads.then_some(WeightFormat::Packed));
+    }
+}
+
+#[test]
+fn a_weight_in_two_layouts_is_two_uses() {
+    let shapes = Shapes::from([("a.weight".to_string(), vec![8, 8, 1, 1])]);
+    let builder = Builder::new();
+    let m = Scope::new(&builder, "test", &shapes);
+    let x = builder.input("x", TensorType::real([1, 3, 5, 8]));
+    let y = m.linear("a", m.conv_with("a", m.linear("a", x), 1, [0; 4]));
+    builder.output("y", y);
+    let plan = plan(&builder.finish().unwrap(), Storage::F16);
+    let layouts: Vec<_> = plan.weights.iter().map(|weight| weight.layout).collect();
+    assert_eq!(layouts, [WeightLayout::Matrix, WeightLayout::Conv]);
+    let read: Vec<_> = plan.dispatches().map(|d| d.operands[1].unwrap().buffer).collect();
+    assert_eq!(read, [0, 1, 0].map(BufferId::Weight));
+}
+
+#[test]
+fn a_tensor_in_the_place_of_a_weight_is_refused() {
+    let builder = Builder::new();
+    let x = builder.input("x", TensorType::real([1, 3, 8]));
+    let weight = builder.input("w", TensorType::real([8, 8]));
+    builder.output("y", builder.apply(MatMul::default(), &[Some(x), Some(weight)]));
+    let graph = builder.finish().unwrap();
+    let error = Plan::new(&graph, &Target::webgpu(Storage::F16)).unwrap_err();
+    assert_eq!(error.kind(), croquis::ErrorKind::Shape);
+    assert!(error.to_string().ends_with("weight: expected a weight, got the input w"), "{error}");
+}
+
+#[test]
+fn a_choice_changes_the_dispatches_of_its_key_only() {
+    let graph = stable_diffusion_1_5().step;
+    let target = Target::webgpu(Storage::Packed);
+    let keys: Vec<_> = (0..graph.nodes.len())
+        .filter_map(|id| {
+            let (op, operands) = graph.op(id)?;
+            let (types, output) = (graph.types(operands), graph.nodes[id].tensor);
+            Some(key(op, &types, output, Storage::Packed, None))
+        })
+        .collect();
+    let chosen = "matmul packed 8192x320x320 bias+residual";
+    let choices = Choices::from([(chosen.to_string(), "direct-4".to_string())]);
+    let tuned = Target { choices: Arc::new(choices), ..target.clone() };
+    let dispatches = |target: &Target| -> Vec<Dispatch> {
+        Plan::new(&graph, target).unwrap().dispatches().cloned().collect()
+    };
+    let (before, after) = (dispatches(&target), dispatches(&tuned));
+    assert_eq!(keys.len(), before.len());
+    let mut changed = 0;
+    for ((key, before), after) in keys.iter().zip(&before).zip(&after) {
+        let expected = if key == chosen { "direct-4" } else { &before.launch.variant };
+        assert_eq!(after.launch.variant, expected, "{key}");
+        changed += usize::from(after.launch.variant != before.launch.variant);
+    }
+    assert!(changed > 1, "{changed} dispatches changed of {keys:?}");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Assumptions of the host about every shader that no compiler checks. Every check is also shown to
 //! find a violation.
 
-use croquis::kernels::{DeviceClass, Launch, Op, Shader, Target};
+use croquis::kernels::{Case, DeviceClass, Launch, Op, Shader, Target};
 use croquis::shape::Storage;
+use croquis::weights::WeightFormat;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage, StorageAccess, TypeInner};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 fn root() -> PathBuf {
@@ -14,33 +15,23 @@ fn root() -> PathBuf {
 
 /// WebGPU's default limits for each device class.
 fn targets(storage: Storage) -> impl Iterator<Item = Target> {
-    [
-        DeviceClass::Portable,
-        DeviceClass::Adreno,
-        DeviceClass::Apple,
-        DeviceClass::Nvidia,
-        DeviceClass::Amd,
-        DeviceClass::Intel,
-        DeviceClass::Mali,
-        DeviceClass::Software,
-    ]
-    .into_iter()
-    .map(move |class| Target { class, ..Target::webgpu(storage) })
+    DeviceClass::ALL.into_iter().map(move |class| Target { class, ..Target::webgpu(storage) })
 }
 
-/// The maximum of workgroups along an axis and of storage buffers in WebGPU's default limits.
-const MAX_GROUPS: u32 = 65_535;
+/// The maximum of storage buffers in WebGPU's default limits.
 const MAX_STORAGE_BUFFERS: usize = 8;
 
 /// Checks a shader's module against all assumptions of the host.
 fn check(text: &str, shader: &Shader, launch: &Launch, target: &Target) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|error| error.emit_to_string(text))?;
-    let capabilities = match target.storage {
-        Storage::F16 => Capabilities::SHADER_FLOAT16,
+    let formats = [Some(target.storage.into()), launch.weight_format];
+    let capabilities = formats.into_iter().flatten().map(|format| match format {
+        WeightFormat::F16 => Capabilities::SHADER_FLOAT16,
         // WebGPU's core has the conversions between u32 and pairs of halves.
-        Storage::Packed => Capabilities::SHADER_FLOAT16_IN_FLOAT32,
-        Storage::F32 => Capabilities::empty(),
-    };
+        WeightFormat::Packed => Capabilities::SHADER_FLOAT16_IN_FLOAT32,
+        WeightFormat::F32 => Capabilities::empty(),
+    });
+    let capabilities = capabilities.fold(Capabilities::empty(), |all, one| all | one);
     Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .map_err(|error| error.emit_to_string(text))?;
@@ -139,40 +130,83 @@ fn check_limits(module: &naga::Module, launch: &Launch, target: &Target) -> Resu
         at_most("depth of a workgroup", 64, entry.workgroup_size[2])?;
     }
     for groups in launch.groups {
-        at_most("workgroups along an axis", MAX_GROUPS, groups)?;
+        at_most("workgroups along an axis", target.max_groups, groups)?;
         expect("no workgroups along an axis", false, groups == 0)?;
     }
     Ok(())
 }
 
-/// The launch of a case, or the reason why its operands do not fit.
-fn launch(case: &croquis::kernels::Case, target: &Target) -> Result<Launch, String> {
+/// The launches of a case: every variant with every weight format.
+fn launches(case: &Case, target: &Target) -> Result<Vec<Launch>, String> {
     let types = case.types();
     let kernel = case.op.kernel();
     if types.len() > kernel.shader().operands.len() {
         return Err(format!("more operands than {:?}", kernel.shader().operands));
     }
     let output = kernel.infer(&types).map_err(|mismatch| mismatch.0)?;
-    Ok(kernel.launch(&types, output, target))
+    let variants = kernel.variants(&types, output, target);
+    let names: BTreeSet<_> = variants.iter().map(|launch| &launch.variant).collect();
+    expect("names of variants", variants.len(), names.len())?;
+    let first = variants.first().ok_or("no variant")?;
+    expect("the reader of weights", first.matrix().is_some(), has_weight(kernel.shader()))?;
+    let formats: Vec<_> = match first.matrix() {
+        Some(_) => WeightFormat::ALL.map(Some).into(),
+        None => vec![None],
+    };
+    let with = |weight_format| {
+        let set = move |launch: &Launch| Launch { weight_format, ..launch.clone() };
+        variants.iter().map(set).collect::<Vec<_>>()
+    };
+    Ok(formats.into_iter().flat_map(with).collect())
+}
+
+/// Whether a shader reads an operand with `weight_quad`.
+fn has_weight(shader: &Shader) -> bool {
+    shader.operands.contains(&"weight")
 }
 
 #[test]
 fn every_shader_is_what_the_host_assumes() {
     let mut failures = Vec::new();
+    let mut seen = HashSet::new();
     for case in Op::cases() {
         for target in Storage::ALL.into_iter().flat_map(targets) {
             let shader = case.op.kernel().shader();
-            let result = launch(&case, &target).and_then(|launch| {
-                let text = shader.module(target.storage, &launch);
-                check(&text, shader, &launch, &target)
-            });
-            if let Err(message) = result {
-                let Target { storage, class, .. } = target;
+            let Target { storage, class, .. } = target;
+            let launches = launches(&case, &target).unwrap_or_else(|message| {
                 failures.push(format!("{:?} {storage} {class:?}: {message}", case.op));
+                Vec::new()
+            });
+            for launch in launches {
+                let text = shader.module(storage, &launch);
+                if !seen.insert((text.clone(), launch.groups)) {
+                    continue; // the same kernel as another class's
+                }
+                if let Err(message) = check(&text, shader, &launch, &target) {
+                    let variant = &launch.variant;
+                    failures.push(format!("{:?} {storage} {variant}: {message}", case.op));
+                }
             }
         }
     }
+    println!("{} modules", seen.len());
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+/// The kernels that do most of the work have variants to choose from.
+#[test]
+fn products_and_attention_have_at_least_three_variants() {
+    for case in Op::cases() {
+        if !["matmul", "conv2d", "attention"].contains(&case.op.name()) {
+            continue;
+        }
+        let types = case.types();
+        let output = case.op.kernel().infer(&types).expect("a valid case");
+        for target in targets(Storage::F32) {
+            let variants = case.op.kernel().variants(&types, output, &target);
+            assert!(variants.len() >= 3, "{:?}: {}", case.op, variants.len());
+        }
+    }
 }
 
 #[test]
@@ -227,7 +261,7 @@ const VIOLATIONS: [Violation; 10] = [
 fn the_shader_checks_find_violations() {
     let case = Op::cases().into_iter().find(|case| case.op.name() == "activation").expect("a case");
     let target = Target::webgpu(Storage::F32);
-    let mut launch = launch(&case, &target).expect("a valid case");
+    let mut launch = launches(&case, &target).expect("a valid case").remove(0);
     let shader = case.op.kernel().shader();
     let text = shader.module(target.storage, &launch);
     assert_eq!(check(&text, shader, &launch, &target), Ok(()));
@@ -245,6 +279,6 @@ fn the_shader_checks_find_violations() {
     let unread = launch.clone().constant("ROWS", 4u32);
     let message = check(&shader.module(target.storage, &unread), shader, &unread, &target);
     assert_eq!(message, Err("constant ROWS is read: expected true, got false".into()));
-    launch.groups = [MAX_GROUPS + 1, 1, 1];
+    launch.groups = [target.max_groups + 1, 1, 1];
     assert!(check(&text, shader, &launch, &target).is_err());
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 const USAGE: &str = "\
 options, after `cargo bench --` or `./x bench --`:
-  FILTER           only what has this word in its kernel's name or shape
+  FILTER           only shapes with this word in the kernel's name or in the shape
+  --variants       every variant of each kernel; the default is marked with a star
   --large          the shapes of Stable Diffusion 1.5 as well: for a GPU
   --device NAME    a part of the device's name, or its position in the list
   --storage TYPE   f16, packed or f32
@@ -19,6 +20,7 @@ pub struct Options {
     pub filter: String,
     pub large: bool,
     pub json: bool,
+    pub variants: bool,
     device: DeviceOptions,
 }
 
@@ -33,6 +35,7 @@ impl Options {
                 "--bench" => {} // cargo's own
                 "--large" => options.large = true,
                 "--json" => options.json = true,
+                "--variants" => options.variants = true,
                 "--device" => options.device.device = Some(value()),
                 "--storage" => {
                     let name = value();

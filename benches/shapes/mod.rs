@@ -18,6 +18,7 @@ use croquis::kernels::matmul::MatMul;
 use croquis::kernels::model_input::ModelInput;
 use croquis::kernels::pixels::Pixels;
 use croquis::kernels::row::Row;
+use croquis::kernels::scale::Scale;
 use croquis::kernels::scheduler_step::{PREDICTED, SLOTS, SchedulerStep, slot};
 use croquis::kernels::timestep_embedding::TimestepEmbedding;
 use croquis::kernels::upsample::Upsample;
@@ -101,8 +102,8 @@ fn matmul(rows: usize, inputs: usize, outputs: usize, gate: Option<Function>) ->
     let columns = outputs * (1 + usize::from(gated));
     let case = Case::new(MatMul { epilogue: Epilogue { activation: gate, gated } })
         .operand(TensorType::real([1, rows, inputs]))
-        .operand(TensorType::real([inputs, columns]))
-        .operand(TensorType::real([columns]));
+        .weight([columns, inputs])
+        .weight([columns]);
     Shape { label: format!("{rows}x{inputs}x{columns}{}", if gated { " gated" } else { "" }), case }
 }
 
@@ -112,8 +113,8 @@ fn conv2d(side: usize, inputs: usize, outputs: usize, stride: usize, upsample: b
     let conv = Conv2d { stride, padding: [1; 4], upsample, epilogue: Epilogue::default() };
     let case = Case::new(conv)
         .operand(TensorType::real([1, side, side, inputs]))
-        .operand(TensorType::real([3, 3, inputs, outputs]))
-        .operand(TensorType::real([outputs]));
+        .weight([outputs, inputs, 3, 3])
+        .weight([outputs]);
     let more = match (stride, upsample) {
         (1, None) => String::new(),
         (1, Some(_)) => " upsampled".into(),
@@ -125,7 +126,7 @@ fn conv2d(side: usize, inputs: usize, outputs: usize, stride: usize, upsample: b
 fn depthwise(side: usize, channels: usize) -> Shape {
     let case = Case::new(Depthwise { stride: 1, padding: [1; 4] })
         .operand(TensorType::real([1, side, side, channels]))
-        .operand(TensorType::real([3, 3, channels]));
+        .weight([channels, 1, 3, 3]);
     Shape { label: format!("3x3 {side}x{side}x{channels}"), case }
 }
 
@@ -140,11 +141,10 @@ fn attention(queries: usize, keys: usize, heads: usize, size: usize, causal: boo
 }
 
 fn layer_norm(rows: usize, channels: usize) -> Shape {
-    let vector = TensorType::real([channels]);
     let case = Case::new(LayerNorm { epsilon: 1e-5 })
         .operand(TensorType::real([1, rows, channels]))
-        .operand(vector)
-        .operand(vector);
+        .weight([channels])
+        .weight([channels]);
     Shape { label: format!("{rows}x{channels}"), case }
 }
 
@@ -152,14 +152,13 @@ fn layer_norm(rows: usize, channels: usize) -> Shape {
 fn group_norm(side: usize, channels: usize) -> [Shape; 3] {
     let pixels = side * side;
     let x = TensorType::real([1, side, side, channels]);
-    let vector = TensorType::real([channels]);
     let merge = GroupNormMerge { groups: 32, epsilon: 1e-5, pixels };
     [
         Case::new(GroupNormStats).operand(x),
         Case::new(merge)
             .filled(TensorType::f32([1, tiles(pixels), 2, channels]), Fill::Range(0.0, 2.0))
-            .operand(vector)
-            .operand(vector),
+            .weight([channels])
+            .weight([channels]),
         Case::new(GroupNorm { silu: true }).operand(x).operand(TensorType::f32([1, 2, channels])),
     ]
     .map(|case| Shape { label: format!("{side}x{side}x{channels}"), case })
@@ -183,7 +182,7 @@ fn small<const R: usize>(
 }
 
 /// What surrounds the network in a guided step on square latents.
-fn sampling(side: usize, channels: usize) -> [Shape; 5] {
+fn sampling(side: usize, channels: usize) -> [Shape; 6] {
     let latents = |count: usize| [count, side, side, channels];
     let step = TensorType::f32([slot::LEN]);
     let embedding = TimestepEmbedding { dim: 320, flip_sin_to_cos: true, frequency_shift: 0.0 };
@@ -213,6 +212,12 @@ fn sampling(side: usize, channels: usize) -> [Shape; 5] {
                 .operand(TensorType::f32(latents(1)))
                 .filled(TensorType::f32([1, side, side, 1]), Fill::Index(2))
                 .filled(step, Fill::Range(0.05, 1.0)),
+        ),
+        shape(
+            &format!("{side}x{side}x320"),
+            Case::new(Scale)
+                .operand(TensorType::real([1, side, side, 320]))
+                .filled(step, Fill::Range(0.0, 2.0)),
         ),
         shape(
             "20 steps, 320",

@@ -1,7 +1,7 @@
 
-// What happens to a finished sum before it is stored: bias, per-channel add (the time embedding),
-// activation or gate, residual. The kernel binds bias, channel_add, residual, step and out; operands
-// that are absent are never read.
+// The epilogue of a product: bias, per-channel add (the time embedding), activation or gate, and
+// residual are applied to a finished sum before it is stored. The kernel binds bias, channel_add,
+// residual, step and out; absent operands are never read.
 
 fn finish(row: u32, quad: u32, sum: vec4<f32>, gate_sum: vec4<f32>) {
     var v = sum;

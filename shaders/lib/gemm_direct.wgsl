@@ -1,7 +1,7 @@
 
 // The matrix product of `matmul` and `conv2d` without workgroup memory: every thread reads its
-// operands from memory, as texture-cached GPUs (Adreno) and CPU drivers like it.
-// The kernel provides x, weight, params and segment_start (see matmul.wgsl).
+// operands from memory, which suits GPUs with a texture cache (Adreno) and CPU drivers.
+// The kernel provides x, params and segment_start (see matmul.wgsl), the weight format weight_quad.
 
 // Sums of a tile of ROWS rows by QUADS quads a thread (twice as many where a gate belongs to them).
 fn gemm(group: vec2<u32>, local: vec2<u32>) {
@@ -26,10 +26,10 @@ fn gemm(group: vec2<u32>, local: vec2<u32>) {
             }
             let k = (segment * params.segment_quads + q) * 4u * params.weight_quads;
             for (var c = 0u; c < COLUMNS; c++) {
-                let w0 = widen(weight[k + columns[c]]);
-                let w1 = widen(weight[k + params.weight_quads + columns[c]]);
-                let w2 = widen(weight[k + 2u * params.weight_quads + columns[c]]);
-                let w3 = widen(weight[k + 3u * params.weight_quads + columns[c]]);
+                let w0 = weight_quad(k + columns[c]);
+                let w1 = weight_quad(k + params.weight_quads + columns[c]);
+                let w2 = weight_quad(k + 2u * params.weight_quads + columns[c]);
+                let w3 = weight_quad(k + 3u * params.weight_quads + columns[c]);
                 for (var r = 0u; r < ROWS; r++) {
                     sums[r][c] += a[r].x * w0 + a[r].y * w1 + a[r].z * w2 + a[r].w * w3;
                 }

@@ -1,7 +1,7 @@
 
 // The matrix product of `matmul` and `conv2d` through workgroup memory: the group loads a slab of
 // SLAB quads along K for all its rows and columns, then every thread multiplies its part.
-// The kernel provides x, weight, params and segment_start (see matmul.wgsl).
+// The kernel provides x, params and segment_start (see matmul.wgsl), the weight format weight_quad.
 
 const THREADS = GROUP_X * GROUP_Y;
 const TILE_ROWS = GROUP_Y * ROWS;
@@ -72,7 +72,7 @@ fn load_weight(thread: u32, tile_quad: u32, segment: u32, q0: u32) {
         var v = vec4<f32>();
         if quad < params.out_quads && k < params.segment_quads * 4u {
             let row = segment * params.segment_quads * 4u + k;
-            v = widen(weight[row * params.weight_quads + gate * params.out_quads + quad]);
+            v = weight_quad(row * params.weight_quads + gate * params.out_quads + quad);
         }
         weight_tile[i] = v;
     }

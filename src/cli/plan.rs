@@ -81,7 +81,7 @@ fn summary(plans: &[(&'static str, Arc<Plan>)]) -> String {
         activations += plan.activation_bytes() as f64 / 1e6;
         let component = if *phase == "step" { "prepare" } else { phase };
         for weight in &plan.weights {
-            weights.insert((component, &weight.name), weight.tensor.bytes(plan.target.storage));
+            weights.insert((component, weight.key()), weight.bytes());
         }
     }
     let weights = weights.values().sum::<u64>() as f64 / 1e6;

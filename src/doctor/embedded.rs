@@ -14,7 +14,7 @@ const SETTINGS: &str = include_str!("../../models/emoji-64/golden/golden.json");
 const SCHEDULER: &str = include_str!("../../models/emoji-64/scheduler/scheduler_config.json");
 const TENSORS: &[u8] = include_bytes!("../../models/emoji-64/golden/golden.safetensors");
 
-/// How the golden values were made: `golden.json`.
+/// The settings of the golden values: `golden.json`.
 #[derive(Deserialize)]
 struct Settings {
     prompt: String,

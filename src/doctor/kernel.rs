@@ -1,13 +1,14 @@
-//! A kernel against its f64 reference.
+//! Checks of a kernel against its f64 reference.
 
 use super::{Check, Measure, by_storage, relative_l2};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::gpu::{Gpu, GpuWeights, Program};
-use crate::graph::{Graph, Node, Plan, Source};
+use crate::graph::{Plan, single_op, variant_plans};
 use crate::kernels::{Case, HostTensor, Mismatch, Target};
 use crate::shape::{DType, Storage};
 
-/// One case of a kernel with its operands' values and its reference, to be run on any device.
+/// A test case of a kernel with the values of its operands and the result of its reference. It can be
+/// run on any device.
 #[derive(Clone, Debug)]
 pub struct KernelCheck {
     case: Case,
@@ -29,14 +30,9 @@ impl KernelCheck {
         &self.expected
     }
 
-    /// The WGSL that a target gets.
-    ///
-    /// # Errors
-    /// `Shape` if the case's operands do not fit.
-    pub fn module(&self, target: &Target) -> Result<String> {
-        let plan = self.plan(target)?;
-        let modules = plan.dispatches().map(|d| d.shader.module(target.storage, &d.launch));
-        Ok(modules.collect())
+    /// The test case.
+    pub fn case(&self) -> &Case {
+        &self.case
     }
 
     /// The case as a plan of one dispatch, whose result is `out`.
@@ -44,11 +40,19 @@ impl KernelCheck {
     /// # Errors
     /// `Shape` if the case's operands do not fit.
     pub fn plan(&self, target: &Target) -> Result<Plan> {
-        Plan::new(&self.graph()?, target)
+        Plan::new(&single_op(&self.case)?, target)
     }
 
-    /// Runs the kernel and compares; whatever it leaves unwritten is NaN, and padding that is not
-    /// zero fails the check too.
+    /// The case as plans of one dispatch, one for each variant of the kernel, the default first.
+    ///
+    /// # Errors
+    /// `Shape` if the case's operands do not fit.
+    pub fn variants(&self, target: &Target) -> Result<Vec<Plan>> {
+        variant_plans(&self.case, target)
+    }
+
+    /// Runs the kernel's default variant and compares its result with the reference. Elements that it
+    /// does not write are NaN, and padding that is not zero fails the check too.
     pub async fn run(&self, gpu: &Gpu) -> Check {
         match self.plan(gpu.target()) {
             Ok(plan) => self.run_plan(gpu, plan).await,
@@ -56,13 +60,17 @@ impl KernelCheck {
         }
     }
 
-    /// [`KernelCheck::run`] with a plan of the caller's, which may be altered to be wrong.
+    /// [`KernelCheck::run`] with one of the plans above, which a test may alter to be wrong.
     pub async fn run_plan(&self, gpu: &Gpu, plan: Plan) -> Check {
+        let storage = plan.target.storage;
+        let variants = plan.dispatches().map(|dispatch| dispatch.launch.variant.as_str());
+        let variant = variants.collect::<Vec<_>>().join(" ");
         let (got, padding) = match self.compute(gpu, plan).await {
             Ok(computed) => computed,
             Err(error) => return self.failed(error),
         };
-        let outcome = self.compare(&got, gpu.target().storage);
+        let mut outcome = self.compare(&got, storage);
+        outcome.name = format!("{variant} {}", outcome.name);
         match padding.iter().find(|lane| **lane != 0.0) {
             Some(lane) if outcome.passed => {
                 self.failed(format!("padding: expected zeros, got {lane}"))
@@ -96,10 +104,10 @@ impl KernelCheck {
         Check::measured(group, name, Measure::RelativeL2, error, by_storage(storage, 1e-5, 1e-3))
     }
 
-    /// The operation with its attributes, and the shapes of its operands.
+    /// The operation with its attributes and the shapes of its operands.
     fn name(&self) -> String {
         let shapes = self.case.operands.iter().map(|operand| match operand {
-            Some((tensor, _)) => tensor.shape.to_string(),
+            Some(operand) => operand.tensor.shape.to_string(),
             None => "-".into(),
         });
         format!("{:?} {}", self.case.op, shapes.collect::<Vec<_>>().join(" "))
@@ -111,13 +119,12 @@ impl KernelCheck {
 
     /// The result on a device, integers exact in f64, and its padding.
     async fn compute(&self, gpu: &Gpu, plan: Plan) -> Result<(Vec<f64>, Vec<f32>)> {
-        let program = Program::new(gpu, plan, &GpuWeights::default(), &[]).await?;
-        for (index, value) in self.values.iter().enumerate() {
-            if let Some(value) = value {
-                let values: Vec<_> = value.data.iter().map(|v| *v as f32).collect();
-                program.write(&index.to_string(), &values)?;
-            }
+        let mut weights = GpuWeights::default();
+        if !plan.weights.is_empty() {
+            weights.upload(gpu, &self.case.weights(&self.values)?, &plan.weights).await?;
         }
+        let program = Program::new(gpu, plan, &weights, &[]).await?;
+        self.case.write_inputs(&self.values, |name, values| program.write(name, values))?;
         program.poison("out")?;
         program.run();
         let integers = program.plan().outputs.iter().any(|port| port.tensor.dtype == DType::U32);
@@ -127,24 +134,5 @@ impl KernelCheck {
             program.read("out").await?.into_iter().map(f64::from).collect()
         };
         Ok((got, program.read_padding("out").await?))
-    }
-
-    /// The case as a graph of one operation.
-    fn graph(&self) -> Result<Graph> {
-        let mut graph = Graph::default();
-        let mut node = |source, tensor| {
-            graph.nodes.push(Node { source, tensor, path: String::new() });
-            graph.nodes.len() - 1
-        };
-        let types = self.case.types();
-        let inputs = types.iter().enumerate();
-        let operands = inputs
-            .map(|(index, tensor)| tensor.map(|t| node(Source::Input(index.to_string()), t)))
-            .collect();
-        let output = self.case.op.kernel().infer(&types);
-        let output = output.map_err(|Mismatch(message)| Error::new(ErrorKind::Shape, message))?;
-        let id = node(Source::Op { op: self.case.op.clone(), operands }, output);
-        graph.outputs.push(("out".into(), id));
-        Ok(graph)
     }
 }

@@ -4,7 +4,7 @@ use super::ModelFiles;
 use crate::error::Result;
 use crate::families::of_unet;
 use crate::shape::Storage;
-use crate::weights::{Packing, Weights, packed_len};
+use crate::weights::{WeightFormat, WeightLayout, Weights, packed_len};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -40,13 +40,13 @@ pub struct ComponentSummary {
     pub file_bytes: u64,
     /// Numbers on the GPU, with the padding of their layout. Tables of embeddings stay on the
     /// host.
-    gpu_values: u64,
+    gpu_values: usize,
 }
 
 impl ComponentSummary {
     /// Bytes on the GPU where numbers are stored so.
     pub fn gpu_bytes(&self, storage: Storage) -> u64 {
-        self.gpu_values * storage.element_bytes() as u64
+        WeightFormat::from(storage).bytes(self.gpu_values) as u64
     }
 
     fn of(name: &str, weights: &Weights) -> ComponentSummary {
@@ -60,7 +60,7 @@ impl ComponentSummary {
                 *summary.types.entry(dtype.to_string()).or_default() += 1;
             }
             if !tensor.contains("embeddings.") {
-                summary.gpu_values += packed_len(shape, packing(shape)).unwrap_or(0) as u64;
+                summary.gpu_values += packed_len(shape, layout(shape)).unwrap_or(0);
             }
         }
         summary
@@ -68,12 +68,12 @@ impl ComponentSummary {
 }
 
 /// The layout that the kernels read a weight of this shape in.
-fn packing(shape: &[usize]) -> Packing {
+fn layout(shape: &[usize]) -> WeightLayout {
     match shape {
-        [_] => Packing::Vector,
-        [_, _] | [_, _, 1, 1] => Packing::Matrix,
-        [_, 1, _, _] => Packing::Depthwise,
-        _ => Packing::Conv,
+        [_] => WeightLayout::Vector,
+        [_, _] | [_, _, 1, 1] => WeightLayout::Matrix,
+        [_, 1, _, _] => WeightLayout::Depthwise,
+        _ => WeightLayout::Conv,
     }
 }
 

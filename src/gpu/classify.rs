@@ -1,8 +1,12 @@
-//! Device classes and targets from what an adapter says of itself.
+//! Device classes and targets from the information that wgpu has of adapters and devices.
 
-use crate::kernels::{DeviceClass, Target};
+use crate::kernels::{Capabilities, CooperativeMatrix, DeviceClass, MatrixType, Target};
 use crate::shape::Storage;
-use wgpu::{AdapterInfo, Backend, DeviceType, Features, Limits};
+use std::sync::Arc;
+use wgpu::{
+    AdapterInfo, Backend, CooperativeMatrixProperties, CooperativeScalarType, Device, DeviceType,
+    Features,
+};
 
 /// PCI vendor numbers.
 mod vendor {
@@ -31,7 +35,7 @@ pub(super) fn device_class(info: &AdapterInfo) -> DeviceClass {
     }
 }
 
-/// The storage type that suits a device when the user has no wish.
+/// The default storage type of a device.
 pub(super) fn default_storage(class: DeviceClass, features: Features) -> Storage {
     match class {
         // A CPU converts halves in software: f32 is both faster and exact there.
@@ -41,14 +45,87 @@ pub(super) fn default_storage(class: DeviceClass, features: Features) -> Storage
     }
 }
 
-/// What plans are made for on a device.
-pub(super) fn target(class: DeviceClass, limits: &Limits, storage: Storage) -> Target {
+/// The target of plans for a device.
+pub(super) fn target(class: DeviceClass, device: &Device, storage: Storage) -> Target {
+    let limits = device.limits();
     Target {
         storage,
+        weight_format: None,
         class,
+        capabilities: capabilities(device.features(), &device.adapter_info()),
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
         max_invocations: limits.max_compute_invocations_per_workgroup,
+        max_groups: limits.max_compute_workgroups_per_dimension,
         uniform_alignment_bytes: limits.min_uniform_buffer_offset_alignment,
+        choices: Arc::default(),
+    }
+}
+
+/// The capabilities that a device was opened with. Cooperative matrices are left out: wgpu lists them
+/// for adapters only (see [`cooperative_matrices`]).
+fn capabilities(features: Features, info: &AdapterInfo) -> Capabilities {
+    let subgroups = [info.subgroup_min_size, info.subgroup_max_size];
+    Capabilities {
+        f16: features.contains(Features::SHADER_F16),
+        subgroups: features.contains(Features::SUBGROUP).then_some(subgroups),
+        cooperative: Vec::new(),
+        // A language feature that naga translates for every driver; wgpu does not tell which of them
+        // have an instruction for it.
+        packed_dot: true,
+    }
+}
+
+/// The cooperative matrix products of an adapter that a device opened with these features can use.
+/// The feature is experimental in wgpu 30 and has to be enabled with `unsafe`.
+pub(super) fn cooperative_matrices(
+    features: Features,
+    properties: &[CooperativeMatrixProperties],
+) -> Vec<CooperativeMatrix> {
+    if !features.contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+        return Vec::new();
+    }
+    let number = |scalar: CooperativeScalarType| match scalar {
+        CooperativeScalarType::F16 => MatrixType::F16,
+        CooperativeScalarType::F32 => MatrixType::F32,
+        CooperativeScalarType::I32 => MatrixType::I32,
+        CooperativeScalarType::U32 => MatrixType::U32,
+    };
+    let product = |p: &CooperativeMatrixProperties| CooperativeMatrix {
+        m: p.m_size,
+        n: p.n_size,
+        k: p.k_size,
+        inputs: number(p.ab_type),
+        sums: number(p.cr_type),
+    };
+    properties.iter().map(product).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_those_of_the_opened_device() {
+        let properties = CooperativeMatrixProperties {
+            m_size: 16,
+            n_size: 16,
+            k_size: 8,
+            ab_type: CooperativeScalarType::F16,
+            cr_type: CooperativeScalarType::F32,
+            saturating_accumulation: false,
+        };
+        assert!(cooperative_matrices(Features::all_webgpu_mask(), &[properties]).is_empty());
+        let (inputs, sums) = (MatrixType::F16, MatrixType::F32);
+        let expected = CooperativeMatrix { m: 16, n: 16, k: 8, inputs, sums };
+        let feature = Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        assert_eq!(cooperative_matrices(feature, &[properties]), [expected]);
+
+        let info = AdapterInfo::new(DeviceType::DiscreteGpu, Backend::Vulkan);
+        let none = capabilities(Features::empty(), &info);
+        assert!(!none.f16 && none.subgroups.is_none() && none.cooperative.is_empty());
+        let both = capabilities(Features::SHADER_F16 | Features::SUBGROUP, &info);
+        let sizes = [info.subgroup_min_size, info.subgroup_max_size];
+        assert!(both.f16 && both.subgroups == Some(sizes));
     }
 }

@@ -1,7 +1,7 @@
 //! Devices: opening one, its limits and its failures.
 
 use super::adapter::{AdapterSummary, instance, select, summarize};
-use super::classify::{default_storage, device_class, target};
+use super::classify::{cooperative_matrices, default_storage, device_class, target};
 use super::compile::Pipelines;
 use super::completion::completion;
 use crate::error::{Error, ErrorKind, Result};
@@ -93,7 +93,9 @@ impl Gpu {
         let wish = options.device.as_deref().or(environment.as_deref());
         let (index, adapter) = select(&instance, wish).await?;
         let wanted = match options.limits {
-            LimitProfile::Adapter => Features::SHADER_F16 | Features::TIMESTAMP_QUERY,
+            LimitProfile::Adapter => {
+                Features::SHADER_F16 | Features::SUBGROUP | Features::TIMESTAMP_QUERY
+            }
             LimitProfile::WebGpu | LimitProfile::Adreno => Features::empty(),
         };
         let cached = match options.pipeline_cache {
@@ -127,6 +129,9 @@ impl Gpu {
             Error::new(ErrorKind::Device, message).with_source(error)
         })?;
         let mut gpu = Gpu::new(device, queue, summarize(index, &adapter), options)?;
+        let products = adapter.cooperative_matrix_properties();
+        gpu.target.capabilities.cooperative =
+            cooperative_matrices(gpu.device.features(), &products);
         match options.limits {
             LimitProfile::Adapter => {}
             LimitProfile::WebGpu => gpu.target.class = DeviceClass::Portable,
@@ -192,7 +197,7 @@ impl Gpu {
             );
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        let target = target(summary.class, &device.limits(), storage);
+        let target = target(summary.class, &device, storage);
         Ok(Gpu {
             device,
             queue,

@@ -4,7 +4,7 @@ use super::commands::{BoundCommand, BoundCopy, BoundDispatch};
 use super::compile::CompiledKernel;
 use super::{Gpu, GpuWeights};
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Command, Copy, Dispatch, Operand, Place, Plan, Port};
+use crate::graph::{BufferId, Command, Copy, Dispatch, Operand, Plan, Port};
 use crate::logging;
 use crate::shape::{DType, Storage};
 use std::sync::Arc;
@@ -100,15 +100,16 @@ impl Program {
         let params = new("params", plan.params.len() as u64, uniform);
         gpu.queue.write_buffer(&params, 0, &plan.params);
 
-        let buffer = |place: Place| -> Result<&Buffer> {
-            Ok(match place {
-                Place::Input(index) => &inputs[index],
-                Place::Output(index) => &outputs[index],
-                Place::Slot(index) => &slots[index],
-                Place::Weight(index) => {
-                    let name = &plan.weights[index].name;
-                    weights.buffer(name).ok_or_else(|| {
-                        Error::new(ErrorKind::Weights, format!("{name} was not uploaded"))
+        let buffer = |id: BufferId| -> Result<&Buffer> {
+            Ok(match id {
+                BufferId::Input(index) => &inputs[index],
+                BufferId::Output(index) => &outputs[index],
+                BufferId::Slot(index) => &slots[index],
+                BufferId::Weight(index) => {
+                    let weight = &plan.weights[index];
+                    weights.buffer(weight).ok_or_else(|| {
+                        let message = format!("{} was not uploaded", weight.name);
+                        Error::new(ErrorKind::Weights, message)
                     })?
                 }
             })
@@ -118,7 +119,7 @@ impl Program {
                 vec![entry(0, &params, dispatch.params_offset, dispatch.launch.params.len())];
             for (index, operand) in dispatch.operands.iter().enumerate() {
                 let (buffer, bytes) = match operand {
-                    Some(Operand { place, bytes }) => (buffer(*place)?, *bytes),
+                    Some(Operand { buffer: id, bytes }) => (buffer(*id)?, *bytes),
                     None => (&absent, ABSENT_BYTES),
                 };
                 entries.push(entry(1 + index as u32, buffer, 0, bytes as usize));

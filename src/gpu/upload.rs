@@ -3,12 +3,11 @@
 use super::Gpu;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::WeightUse;
-use crate::shape::Storage;
-use crate::weights::{Weights, packed_len};
+use crate::weights::{WeightFormat, WeightLayout, Weights};
 use std::collections::HashMap;
 
-/// How many bytes may wait in staging memory before the upload waits for the GPU; a larger tensor
-/// goes alone.
+/// The staging memory that may fill before the upload waits for the GPU, in bytes; a larger tensor is
+/// uploaded alone.
 const STAGING_BYTES: u64 = 64 << 20;
 
 /// The most staging memory at once while buffers of these sizes are uploaded in this order.
@@ -21,21 +20,28 @@ pub fn staging_bytes(sizes: impl IntoIterator<Item = u64>) -> u64 {
     most
 }
 
-/// Weights in GPU memory by name, in the layout the kernels read.
+/// Weights in GPU memory, by name, layout and format.
 #[derive(Default)]
 pub struct GpuWeights {
-    buffers: HashMap<String, wgpu::Buffer>,
+    buffers: HashMap<Key, wgpu::Buffer>,
     bytes: u64,
 }
 
+/// An owned [`WeightKey`](crate::graph::WeightKey).
+type Key = (String, WeightLayout, WeightFormat);
+
+fn key(weight: &WeightUse) -> Key {
+    (weight.name.clone(), weight.layout, weight.format)
+}
+
 impl GpuWeights {
-    /// Uploads what is not there yet, tensor by tensor. Each is converted from its file into the
-    /// staging memory that the GPU copies it from, and is nowhere else on the host; at most 64 MiB
-    /// or one larger tensor wait there at once (see [`staging_bytes`]).
+    /// Uploads the weights that are not in GPU memory yet, tensor by tensor. Each is converted from
+    /// its file directly into the staging memory that the GPU copies from, at most 64 MiB or one
+    /// larger tensor at once (see [`staging_bytes`]).
     ///
     /// # Errors
-    /// `Weights` if a value is not finite or does not fit the storage type; `Memory` if the GPU
-    /// lacks it; `Device` if the GPU failed.
+    /// `Weights` if a weight is not of the planned shape, or a value is not finite or does not fit
+    /// the format; `Memory` if the GPU lacks it; `Device` if the GPU failed.
     pub async fn upload(
         &mut self,
         gpu: &Gpu,
@@ -44,11 +50,10 @@ impl GpuWeights {
     ) -> Result<()> {
         let mut waiting = 0;
         for weight in wanted {
-            if self.buffers.contains_key(&weight.name) {
+            if self.buffers.contains_key(&key(weight)) {
                 continue;
             }
-            let storage = gpu.target().storage;
-            let size = weight.tensor.bytes(storage).next_multiple_of(16);
+            let size = weight.bytes().next_multiple_of(16);
             if waiting + size > STAGING_BYTES && waiting > 0 {
                 gpu.queue.submit([]);
                 gpu.finished().await?;
@@ -66,12 +71,12 @@ impl GpuWeights {
                 if let Some(size) = wgpu::BufferSize::new(size)
                     && let Some(mut view) = gpu.queue.write_buffer_with(&buffer, 0, size)
                 {
-                    put(weights, weight, storage, &mut view)?;
+                    put(weights, weight, &mut view)?;
                 }
                 Ok(buffer)
             };
             let buffer = gpu.guarded(&what, upload).await??;
-            self.buffers.insert(weight.name.clone(), buffer);
+            self.buffers.insert(key(weight), buffer);
             self.bytes += size;
             waiting += size;
         }
@@ -85,29 +90,23 @@ impl GpuWeights {
     }
 
     /// The buffer of a weight.
-    pub(super) fn buffer(&self, name: &str) -> Option<&wgpu::Buffer> {
-        self.buffers.get(name)
+    pub(super) fn buffer(&self, weight: &WeightUse) -> Option<&wgpu::Buffer> {
+        self.buffers.get(&key(weight))
     }
 }
 
-/// Writes a weight and zeros behind it.
-fn put(
-    weights: &Weights,
-    weight: &WeightUse,
-    storage: Storage,
-    view: &mut wgpu::QueueWriteBufferView,
-) -> Result<()> {
-    let (packed, size) = (weight.tensor.bytes(storage) as usize, view.len());
+/// Writes a weight and zeros up to the end of its buffer.
+fn put(weights: &Weights, weight: &WeightUse, view: &mut wgpu::QueueWriteBufferView) -> Result<()> {
+    let (packed, size) = (weight.bytes() as usize, view.len());
     if let Some(shape) = weights.shape(&weight.name)
-        && packed_len(shape, weight.packing)? * storage.element_bytes() != packed
+        && shape != weight.shape.dims()
     {
-        let (name, planned) = (&weight.name, weight.tensor.shape);
-        let message =
-            format!("{name}: expected a weight that is packed to {planned}, got {shape:?}");
+        let (name, planned) = (&weight.name, weight.shape);
+        let message = format!("{name}: expected a weight of shape {planned}, got {shape:?}");
         return Err(Error::new(ErrorKind::Weights, message));
     }
     let put = |start: usize, run: &[u8]| view.slice(start..start + run.len()).copy_from_slice(run);
-    weights.pack_into(&weight.name, weight.packing, storage, put)?;
+    weights.pack_into(&weight.name, weight.layout, weight.format, put)?;
     view.slice(packed..size).fill(0);
     Ok(())
 }

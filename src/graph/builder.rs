@@ -1,11 +1,10 @@
-//! Builds a [`Graph`]: checks shapes as nodes are added and keeps the first error.
+//! Construction of a [`Graph`]: shapes are checked as nodes are added, and the first error is kept.
 
 use super::{Carry, Graph, Node, NodeId, Source, Tensor};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::Op;
 use crate::logging;
 use crate::shape::TensorType;
-use crate::weights::Packing;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +21,7 @@ struct State {
     error: Option<Error>,
     path: String,
     weights: BTreeMap<String, NodeId>,
-    /// The component whose weights are `unused` so far.
+    /// The component to which the weights in `unused` belong.
     component: String,
     unused: BTreeSet<String>,
     taps: Vec<(String, NodeId)>,
@@ -34,12 +33,12 @@ impl Builder {
         Builder::default()
     }
 
-    /// A tensor that the caller gives at run time.
+    /// An input tensor, written by the caller at run time.
     pub fn input(&self, name: &str, tensor: TensorType) -> Tensor<'_> {
         self.push(Source::Input(name.into()), tensor)
     }
 
-    /// Names a result.
+    /// Declares a tensor as an output with a name.
     pub fn output(&self, name: &str, tensor: Tensor) {
         self.state.borrow_mut().graph.outputs.push((name.into(), tensor.id));
     }
@@ -52,7 +51,7 @@ impl Builder {
         self.state.borrow_mut().graph.carries.push(carry);
     }
 
-    /// Adds an operation.
+    /// Adds an operation and returns its result.
     pub fn apply(&self, op: impl Into<Op>, operands: &[Option<Tensor>]) -> Tensor<'_> {
         let op = op.into();
         let mut operands: Vec<_> = operands.iter().map(|tensor| tensor.map(|t| t.id)).collect();
@@ -73,7 +72,7 @@ impl Builder {
         self.finish_tapped(false)
     }
 
-    /// Like [`finish`](Builder::finish); every [`Tensor::tap`] becomes an output named by its path, so that a
+    /// Like [`finish`](Builder::finish), with every [`Tensor::tap`] as an output named by its path, so that a
     /// comparison can name the first layer that diverges.
     pub fn finish_with_taps(self) -> Result<Graph> {
         self.finish_tapped(true)
@@ -113,25 +112,25 @@ impl Builder {
         Tensor { builder: self, id }
     }
 
-    /// The node of a weight; one node however often it is used.
-    pub(super) fn weight(&self, name: &str, packing: Packing, tensor: TensorType) -> Tensor<'_> {
+    /// The node of a weight: one node, however many layers use it.
+    pub(super) fn weight(&self, name: &str, tensor: TensorType) -> Tensor<'_> {
         let known = self.state.borrow().weights.get(name).copied();
         if let Some(id) = known {
             return Tensor { builder: self, id };
         }
-        let node = self.push(Source::Weight { name: name.into(), packing }, tensor);
+        let node = self.push(Source::Weight { name: name.into() }, tensor);
         let mut state = self.state.borrow_mut();
         state.weights.insert(name.into(), node.id);
         state.unused.remove(name);
         node
     }
 
-    /// A tensor that stands for a failed one.
+    /// A tensor in the place of one that could not be made.
     pub(super) fn placeholder(&self) -> Tensor<'_> {
         self.push(Source::Input("failed".into()), TensorType::real([1, 1, 1, 1]))
     }
 
-    /// Keeps an error if it is the first, with the path of the layer being built.
+    /// Records an error with the path of the layer under construction, if it is the first.
     pub(super) fn fail(&self, error: Error) {
         let mut state = self.state.borrow_mut();
         if state.error.is_none() {

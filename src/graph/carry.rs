@@ -1,7 +1,7 @@
 //! State that a graph hands from one run to the next: outputs copied over inputs.
 
 use super::command::Copy;
-use super::plan::{Place, Plan};
+use super::plan::{BufferId, Plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::{Shape, TensorType};
 
@@ -54,9 +54,9 @@ impl Plan {
         let bytes = to.bytes(self.target.storage);
         let item_bytes = from.bytes(self.target.storage) / items.max(1) as u64;
         Ok(Copy {
-            from: Place::Output(output),
+            from: BufferId::Output(output),
             offset: item_bytes * carry.first_item as u64,
-            to: Place::Input(input),
+            to: BufferId::Input(input),
             bytes,
             first_item: carry.first_item,
             tensor: to,
@@ -110,7 +110,8 @@ mod tests {
                 Command::Dispatch(dispatch) => panic!("{}", dispatch.path),
             })
             .collect();
-        let copy = |offset, input, bytes| (Place::Output(0), offset, Place::Input(input), bytes);
+        let copy =
+            |offset, input, bytes| (BufferId::Output(0), offset, BufferId::Input(input), bytes);
         assert_eq!(copies, [copy(0, 0, 48), copy(32, 1, 16)]);
         assert_eq!(plan.dispatches().count(), 3);
     }

@@ -1,6 +1,6 @@
 //! The commands of a plan, as plain data for an executor.
 
-use super::plan::{Dispatch, Place, Plan};
+use super::plan::{BufferId, Dispatch, Plan};
 use crate::shape::TensorType;
 
 /// One piece of work for the GPU.
@@ -18,11 +18,11 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
     /// The buffer that is read.
-    pub from: Place,
+    pub from: BufferId,
     /// Where in it the copy begins, in bytes.
     pub offset: u64,
     /// The buffer that is written.
-    pub to: Place,
+    pub to: BufferId,
     /// How many bytes.
     pub bytes: u64,
     /// The item of the source's outermost axis at `offset`.

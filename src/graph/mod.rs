@@ -1,6 +1,6 @@
-//! The graph: plain data between the models that build it and the plan that runs.
+//! The graph of operations, and the plan made of it.
 //!
-//! [`Builder`] and [`Scope`] construct a [`Graph`] with shapes checked as it grows; the passes in
+//! [`Builder`] and [`Scope`] construct a [`Graph`] and check shapes as nodes are added; the passes in
 //! [`passes`] rewrite it; [`Plan::new`] turns it into dispatches and buffers.
 
 mod builder;
@@ -10,59 +10,71 @@ pub mod passes;
 mod plan;
 mod report;
 mod scope;
+mod single;
 mod slots;
 mod tensor;
+mod weight_policy;
+mod weight_use;
 
 pub use builder::Builder;
 pub use carry::Carry;
 pub use command::{Command, Copy};
-pub use plan::{Dispatch, Operand, Place, Plan, Port, WeightUse};
+pub use plan::{BufferId, Dispatch, Operand, Plan, Port};
 pub use scope::{Scope, WeightIndex};
+pub use single::{single_op, variant_plans};
 pub use tensor::{AttentionShape, Tensor};
+pub use weight_policy::weight_format;
+pub use weight_use::{WeightKey, WeightUse};
 
 use crate::kernels::Op;
 use crate::shape::TensorType;
-use crate::weights::Packing;
 
 /// The position of a node in its graph.
 pub type NodeId = usize;
 
-/// A tensor and where it comes from.
+/// A tensor of a graph and its source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Where it comes from.
+    /// Its source.
     pub source: Source,
-    /// What it is.
+    /// Its shape and element type.
     pub tensor: TensorType,
-    /// The model's path of the layer it belongs to, for messages and listings.
+    /// The path of its layer in the model, for messages and listings.
     pub path: String,
 }
 
-/// Where a tensor comes from.
+/// The source of a tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
-    /// Given by the caller, by name.
+    /// An input of this name, written by the caller.
     Input(String),
-    /// A weight by its safetensors name, repacked on upload.
+    /// A weight. The node has the file's shape; the kernel that reads it states a layout, and the
+    /// planner decides on a format.
     Weight {
         /// The name in the file.
         name: String,
-        /// How the file's layout becomes the kernels'.
-        packing: Packing,
     },
     /// Another node's elements under another shape.
     View(NodeId),
-    /// The result of an operation; an operand that was left out is `None`.
+    /// The result of an operation.
     Op {
         /// The operation.
         op: Op,
-        /// Its operands by position.
+        /// Its operands by position, with `None` for absent ones.
         operands: Vec<Option<NodeId>>,
     },
 }
 
 impl Source {
-    /// The nodes it reads.
+    /// The name of an input or a weight; empty for other sources.
+    pub fn name(&self) -> &str {
+        match self {
+            Source::Input(name) | Source::Weight { name } => name,
+            Source::View(_) | Source::Op { .. } => "",
+        }
+    }
+
+    /// The nodes that are read.
     pub fn operands(&self) -> impl Iterator<Item = NodeId> + '_ {
         let (view, operands) = match self {
             Source::View(of) => (Some(*of), &[][..]),
@@ -73,19 +85,19 @@ impl Source {
     }
 }
 
-/// Nodes in topological order and which of them are wanted.
+/// Nodes in topological order, and the outputs among them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph {
     /// The nodes; each reads only earlier ones.
     pub nodes: Vec<Node>,
-    /// The wanted results by name.
+    /// The outputs by name.
     pub outputs: Vec<(String, NodeId)>,
     /// The copies of outputs over inputs that end a run. By name, since passes renumber nodes.
     pub carries: Vec<Carry>,
 }
 
 impl Graph {
-    /// How often each node is read, by other nodes and as an output.
+    /// The number of times each node is read, by other nodes and as an output.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.nodes.len()];
         for operand in self.nodes.iter().flat_map(|node| node.source.operands()) {
@@ -97,7 +109,7 @@ impl Graph {
         uses
     }
 
-    /// The node's operation and operands, if it is one.
+    /// The operation and operands of a node; `None` for other sources.
     pub fn op(&self, id: NodeId) -> Option<(&Op, &[Option<NodeId>])> {
         match &self.nodes[id].source {
             Source::Op { op, operands } => Some((op, operands)),
@@ -105,7 +117,7 @@ impl Graph {
         }
     }
 
-    /// The types of operands, as kernels want them.
+    /// The types of operands, as kernels take them.
     pub fn types(&self, operands: &[Option<NodeId>]) -> Vec<Option<TensorType>> {
         operands.iter().map(|id| id.map(|id| self.nodes[id].tensor)).collect()
     }

@@ -1,26 +1,26 @@
-//! A graph made ready to run: commands in order, buffers by lifetime, parameters packed.
+//! The plan of a graph: commands in order, buffers shared by lifetime, packed parameters.
 
 use super::command::Command;
 use super::slots::{Lifetime, assign};
-use super::{Graph, NodeId, Source};
+use super::{Graph, Node, NodeId, Source, WeightKey, WeightUse, weight_format};
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernels::{Launch, Shader, Target};
+use crate::kernels::{Launch, Op, Shader, Target};
 use crate::logging;
-use crate::shape::TensorType;
-use crate::weights::Packing;
+use crate::shape::{Shape, TensorType};
+use crate::weights::WeightLayout;
 
-/// Everything an executor needs, as plain data.
+/// The dispatches and buffers of a graph on a target, as plain data for an executor.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What it was made for.
+    /// The target that it was made for.
     pub target: Target,
     /// The dispatches and copies, in order.
     pub commands: Vec<Command>,
-    /// Tensors the caller writes. Each has a buffer of its own.
+    /// Tensors that the caller writes, each with a buffer of its own.
     pub inputs: Vec<Port>,
-    /// Tensors the caller reads. Each has a buffer of its own.
+    /// Tensors that the caller reads, each with a buffer of its own.
     pub outputs: Vec<Port>,
-    /// Weights to be in GPU memory.
+    /// Weights that must be in GPU memory, in their layouts and formats.
     pub weights: Vec<WeightUse>,
     /// Sizes of the buffers that intermediate tensors share, in bytes.
     pub slots: Vec<u64>,
@@ -28,24 +28,24 @@ pub struct Plan {
     pub params: Vec<u8>,
 }
 
-/// One kernel on its buffers.
+/// A launch of a kernel on buffers.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
-    /// The layer, by its path in the model.
+    /// The path of the layer in the model.
     pub path: String,
     /// The kernel.
     pub shader: &'static Shader,
-    /// Its constants and workgroups.
+    /// The variant, its constants and workgroups.
     pub launch: Launch,
-    /// Where its parameters begin in [`Plan::params`].
+    /// The offset of its parameters in [`Plan::params`].
     pub params_offset: usize,
     /// The operands in the order of the bindings; the result is last.
     pub operands: Vec<Option<Operand>>,
     /// The result.
     pub output: TensorType,
-    /// Bytes read and written when each operand is read once.
+    /// Bytes read and written, counting each operand once.
     pub bytes: u64,
-    /// Bytes of the intermediate tensors that must exist while it runs.
+    /// Bytes of the intermediate tensors that are in memory while it runs.
     pub live_bytes: u64,
 }
 
@@ -53,14 +53,14 @@ pub struct Dispatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operand {
     /// The buffer.
-    pub place: Place,
-    /// How many bytes of it.
+    pub buffer: BufferId,
+    /// The length in bytes.
     pub bytes: u64,
 }
 
 /// A buffer of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum BufferId {
     /// A position in [`Plan::weights`].
     Weight(usize),
     /// A position in [`Plan::inputs`].
@@ -71,7 +71,7 @@ pub enum Place {
     Slot(usize),
 }
 
-/// A tensor at the border of a plan.
+/// An input or output of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
     /// Its name.
@@ -80,23 +80,13 @@ pub struct Port {
     pub tensor: TensorType,
 }
 
-/// A weight that a plan reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WeightUse {
-    /// The safetensors name.
-    pub name: String,
-    /// Its layout in GPU memory.
-    pub packing: Packing,
-    /// Its type in GPU memory.
-    pub tensor: TensorType,
-}
-
 impl Plan {
     /// Plans a graph for a target.
     ///
     /// # Errors
     /// `Memory` if a tensor is larger than one binding of the target may be; `Shape` if an output
-    /// is not the result of an operation, or a [`Carry`](super::Carry) does not fit.
+    /// is not the result of an operation, a [`Carry`](super::Carry) does not fit, or a kernel reads a
+    /// weight as a tensor or the reverse; `Weights` if a layout does not apply to a weight.
     pub fn new(graph: &Graph, target: &Target) -> Result<Plan> {
         let roots = roots(graph);
         let mut plan = Plan {
@@ -109,20 +99,34 @@ impl Plan {
             params: Vec::new(),
         };
         let lifetimes = plan.lifetimes(graph, &roots);
-        let places = plan.place(graph, &roots, &lifetimes)?;
-        for node in &graph.nodes {
-            plan.check_size(&node.path, node.tensor)?;
+        let buffers = plan.buffers(graph, &roots, &lifetimes)?;
+        for node in graph.nodes.iter().filter(|n| !matches!(n.source, Source::Weight { .. })) {
+            plan.check_size(&node.path, node.tensor.shape, node.tensor.bytes(target.storage))?;
         }
         for (id, node) in graph.nodes.iter().enumerate() {
             let Source::Op { op, operands } = &node.source else { continue };
-            let launch = op.kernel().launch(&graph.types(operands), node.tensor, target);
-            let bind = |id: NodeId| Operand {
-                place: places[roots[id]],
-                bytes: graph.nodes[id].tensor.bytes(target.storage),
+            let format = |position: usize, layout| {
+                let name = operands[position].map_or("", |id| graph.nodes[id].source.name());
+                weight_format(name, layout, target)
             };
-            let mut bindings: Vec<_> = operands.iter().map(|o| o.map(bind)).collect();
-            bindings.resize(op.kernel().shader().operands.len(), None);
-            bindings.push(Some(bind(id)));
+            let launch = op.launch(&graph.types(operands), node.tensor, target, format);
+            let mut bindings = vec![None; op.kernel().shader().operands.len()];
+            for (position, operand) in operands.iter().enumerate() {
+                let Some(operand) = *operand else { continue };
+                let read = &graph.nodes[operand];
+                let bound = match (launch.layout(position), buffers[roots[operand]]) {
+                    (None | Some(WeightLayout::Vector), Some(buffer)) => {
+                        plan.tensor(buffer, read.tensor)
+                    }
+                    (Some(layout), None) if matches!(read.source, Source::Weight { .. }) => {
+                        let weight = (read.source.name(), layout, format(position, layout));
+                        plan.weight(&node.path, weight, read.tensor.shape)?
+                    }
+                    _ => return Err(misread(node, op, position, &read.source)),
+                };
+                bindings[position] = Some(bound);
+            }
+            bindings.push(buffers[roots[id]].map(|buffer| plan.tensor(buffer, node.tensor)));
             let params_offset = plan.params.len();
             plan.params.extend_from_slice(&launch.params);
             plan.params.resize(
@@ -179,59 +183,67 @@ impl Plan {
 
     /// Bytes of the weights in GPU memory.
     pub fn weight_bytes(&self) -> u64 {
-        self.weights.iter().map(|weight| weight.tensor.bytes(self.target.storage)).sum()
+        self.weights.iter().map(WeightUse::bytes).sum()
     }
 
-    /// Gives every node that is not a view a buffer; lists inputs, outputs and weights.
-    fn place(
+    /// A tensor as an operand.
+    fn tensor(&self, buffer: BufferId, tensor: TensorType) -> Operand {
+        Operand { buffer, bytes: tensor.bytes(self.target.storage) }
+    }
+
+    /// A weight as an operand of the layer `path`, listed among the plan's weights.
+    fn weight(&mut self, path: &str, weight: WeightKey<'_>, shape: Shape) -> Result<Operand> {
+        let known = self.weights.iter().position(|known| known.key() == weight);
+        let index = known.unwrap_or(self.weights.len());
+        if known.is_none() {
+            let (name, layout, format) = weight;
+            let new = WeightUse::new(name, layout, format, shape)?;
+            self.check_size(path, shape, new.bytes())?;
+            self.weights.push(new);
+        }
+        Ok(Operand { buffer: BufferId::Weight(index), bytes: self.weights[index].bytes() })
+    }
+
+    /// The buffers of inputs, outputs and results of operations; lists inputs and outputs. Weights
+    /// have none until a launch states a layout, views have that of their root.
+    fn buffers(
         &mut self,
         graph: &Graph,
         roots: &[NodeId],
         lifetimes: &[Lifetime],
-    ) -> Result<Vec<Place>> {
-        let mut places = vec![Place::Slot(usize::MAX); graph.nodes.len()];
+    ) -> Result<Vec<Option<BufferId>>> {
+        let mut buffers = vec![None; graph.nodes.len()];
         for (id, node) in graph.nodes.iter().enumerate() {
-            match &node.source {
-                Source::Input(name) => {
-                    places[id] = Place::Input(self.inputs.len());
-                    self.inputs.push(Port { name: name.clone(), tensor: node.tensor });
-                }
-                Source::Weight { name, packing } => {
-                    places[id] = Place::Weight(self.weights.len());
-                    let (name, packing) = (name.clone(), *packing);
-                    self.weights.push(WeightUse { name, packing, tensor: node.tensor });
-                }
-                Source::View(_) | Source::Op { .. } => {}
+            if let Source::Input(name) = &node.source {
+                buffers[id] = Some(BufferId::Input(self.inputs.len()));
+                self.inputs.push(Port { name: name.clone(), tensor: node.tensor });
             }
         }
         for (name, id) in &graph.outputs {
             let root = roots[*id];
-            if !matches!(graph.nodes[root].source, Source::Op { .. })
-                || matches!(places[root], Place::Output(_))
-            {
+            if !matches!(graph.nodes[root].source, Source::Op { .. }) || buffers[root].is_some() {
                 let message =
                     format!("the output {name} is not the result of an operation of its own");
                 return Err(Error::new(ErrorKind::Shape, message));
             }
-            places[root] = Place::Output(self.outputs.len());
+            buffers[root] = Some(BufferId::Output(self.outputs.len()));
             self.outputs.push(Port { name: name.clone(), tensor: graph.nodes[*id].tensor });
         }
         let shared: Vec<NodeId> = (0..graph.nodes.len())
             .filter(|&id| {
-                places[id] == Place::Slot(usize::MAX)
-                    && matches!(graph.nodes[id].source, Source::Op { .. })
+                buffers[id].is_none() && matches!(graph.nodes[id].source, Source::Op { .. })
             })
             .collect();
         let wanted: Vec<Lifetime> = shared.iter().map(|&id| lifetimes[id]).collect();
         let (slots, sizes) = assign(&wanted);
         for (id, slot) in shared.into_iter().zip(slots) {
-            places[id] = Place::Slot(slot);
+            buffers[id] = Some(BufferId::Slot(slot));
         }
         self.slots = sizes;
-        Ok(places)
+        Ok(buffers)
     }
 
-    /// From where to where each result of an operation is needed; other nodes take no bytes.
+    /// The lifetime of each operation's result; other nodes take no bytes.
     fn lifetimes(&self, graph: &Graph, roots: &[NodeId]) -> Vec<Lifetime> {
         let computed = |id: NodeId| {
             graph.op(id).map_or(0, |_| graph.nodes[id].tensor.bytes(self.target.storage))
@@ -249,22 +261,21 @@ impl Plan {
         lifetimes
     }
 
-    fn check_size(&self, path: &str, tensor: TensorType) -> Result<()> {
-        let (bytes, limit) = (tensor.bytes(self.target.storage), self.target.max_binding_bytes);
+    fn check_size(&self, path: &str, shape: Shape, bytes: u64) -> Result<()> {
+        let limit = self.target.max_binding_bytes;
         if bytes <= limit {
             return Ok(());
         }
         let message = format!(
-            "{path}: a tensor {} of {bytes} bytes is larger than the {limit} bytes that this device \
-             can bind at once; choose a smaller picture{}",
-            tensor.shape,
+            "{path}: a tensor {shape} of {bytes} bytes is larger than the {limit} bytes that this \
+             device can bind at once; choose a smaller picture{}",
             if self.target.storage.element_bytes() == 4 { " or storage f16 or packed" } else { "" }
         );
         Err(Error::new(ErrorKind::Memory, message))
     }
 }
 
-/// For every node the one whose memory it is: itself, or what it is a view of.
+/// For every node the one that owns its memory: the root of a view, or the node itself.
 fn roots(graph: &Graph) -> Vec<NodeId> {
     let mut roots: Vec<NodeId> = (0..graph.nodes.len()).collect();
     for (id, node) in graph.nodes.iter().enumerate() {
@@ -273,4 +284,18 @@ fn roots(graph: &Graph) -> Vec<NodeId> {
         }
     }
     roots
+}
+
+/// An operand that the kernel reads as a weight but is a tensor, or the reverse.
+fn misread(node: &Node, op: &Op, position: usize, source: &Source) -> Error {
+    let operand = op.kernel().shader().operands[position];
+    let (expected, got) = match source {
+        Source::Weight { name } => ("a tensor", format!("the weight {name}")),
+        Source::Input(name) => ("a weight", format!("the input {name}")),
+        Source::View(_) => ("a weight", "a view".into()),
+        Source::Op { .. } => ("a weight", "the result of an operation".into()),
+    };
+    let message =
+        format!("{}: {}: {operand}: expected {expected}, got {got}", node.path, op.name());
+    Error::new(ErrorKind::Shape, message)
 }

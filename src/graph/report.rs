@@ -1,11 +1,12 @@
-//! The printed form of a plan.
+//! The listing of a plan, as `croquis plan` prints it.
 
-use super::{Command, Copy, Dispatch, Place, Plan};
+use super::{BufferId, Command, Copy, Dispatch, Plan};
 use std::fmt;
 
 /// A row of the table.
 struct Row<'p> {
     kernel: &'p str,
+    variant: &'p str,
     result: String,
     flops: u64,
     bytes: u64,
@@ -20,8 +21,8 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:>4}  {:<19} {:<18} {:>9} {:>9} {:>9}  {:<14} {:<18} layer",
-            "#", "kernel", "result", "MFLOP", "KB", "live KB", "groups", "buffers"
+            "{:>4}  {:<19} {:<12} {:<18} {:>9} {:>9} {:>9}  {:<14} {:<18} layer",
+            "#", "kernel", "variant", "result", "MFLOP", "KB", "live KB", "groups", "buffers"
         )?;
         for (index, command) in self.commands.iter().enumerate() {
             let row = match command {
@@ -30,8 +31,9 @@ impl fmt::Display for Plan {
             };
             writeln!(
                 f,
-                "{index:>4}  {:<19} {:<18} {:>9.3} {:>9.1} {:>9.1}  {:<14} {:<18} {}",
+                "{index:>4}  {:<19} {:<12} {:<18} {:>9.3} {:>9.1} {:>9.1}  {:<14} {:<18} {}",
                 row.kernel,
+                row.variant,
                 row.result,
                 row.flops as f64 / 1e6,
                 row.bytes as f64 / 1e3,
@@ -75,48 +77,50 @@ impl Plan {
         let items = copy.first_item..copy.first_item + copy.tensor.shape.items();
         Row {
             kernel: "copy",
+            variant: "-",
             result: copy.tensor.shape.to_string(),
             flops: 0,
             bytes: 2 * copy.bytes,
             live_bytes: 0,
             groups: "-".into(),
-            buffers: format!("{} {}", place(Some(copy.from)), place(Some(copy.to))),
+            buffers: format!("{} {}", buffer(Some(copy.from)), buffer(Some(copy.to))),
             layer: format!("{}[{items:?}] to {}", self.name(copy.from), self.name(copy.to)),
         }
     }
 
     /// The name of an input or output.
-    fn name(&self, place: Place) -> &str {
-        match place {
-            Place::Input(index) => &self.inputs[index].name,
-            Place::Output(index) => &self.outputs[index].name,
-            Place::Weight(index) => &self.weights[index].name,
-            Place::Slot(_) => "",
+    fn name(&self, buffer: BufferId) -> &str {
+        match buffer {
+            BufferId::Input(index) => &self.inputs[index].name,
+            BufferId::Output(index) => &self.outputs[index].name,
+            BufferId::Weight(index) => &self.weights[index].name,
+            BufferId::Slot(_) => "",
         }
     }
 }
 
 fn of_dispatch(dispatch: &Dispatch) -> Row<'_> {
     let [x, y, z] = dispatch.launch.groups;
-    let places = dispatch.operands.iter().map(|operand| place(operand.map(|o| o.place)));
+    let buffers = dispatch.operands.iter().map(|operand| buffer(operand.map(|o| o.buffer)));
     Row {
         kernel: dispatch.shader.name,
+        variant: &dispatch.launch.variant,
         result: dispatch.output.shape.to_string(),
         flops: dispatch.launch.flops,
         bytes: dispatch.bytes,
         live_bytes: dispatch.live_bytes,
         groups: format!("{x}x{y}x{z}"),
-        buffers: places.collect::<Vec<_>>().join(" "),
+        buffers: buffers.collect::<Vec<_>>().join(" "),
         layer: dispatch.path.clone(),
     }
 }
 
-fn place(place: Option<Place>) -> String {
-    match place {
+fn buffer(buffer: Option<BufferId>) -> String {
+    match buffer {
         None => "-".into(),
-        Some(Place::Weight(_)) => "w".into(),
-        Some(Place::Input(index)) => format!("i{index}"),
-        Some(Place::Output(index)) => format!("o{index}"),
-        Some(Place::Slot(index)) => format!("s{index}"),
+        Some(BufferId::Weight(_)) => "w".into(),
+        Some(BufferId::Input(index)) => format!("i{index}"),
+        Some(BufferId::Output(index)) => format!("o{index}"),
+        Some(BufferId::Slot(index)) => format!("s{index}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Resolves layers to weights by their safetensors names and derives sizes from their shapes.
+//! Layers of models: weights are found by their safetensors names, sizes come from their shapes.
 
 use super::{Builder, Tensor};
 use crate::error::{Error, ErrorKind};
@@ -10,8 +10,8 @@ use crate::kernels::group_norm_merge::GroupNormMerge;
 use crate::kernels::group_norm_stats::GroupNormStats;
 use crate::kernels::layer_norm::LayerNorm;
 use crate::kernels::matmul::MatMul;
-use crate::shape::TensorType;
-use crate::weights::{Packing, Weights, packed_shape};
+use crate::shape::{MAX_RANK, Shape, TensorType};
+use crate::weights::Weights;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -23,7 +23,7 @@ pub trait WeightIndex {
     fn names(&self) -> Vec<String>;
 }
 
-/// A place in the tree of weights: `down_blocks.0.resnets.1`.
+/// A layer in the tree of a component's weights: `down_blocks.0.resnets.1`.
 #[derive(Clone)]
 pub struct Scope<'g> {
     builder: &'g Builder,
@@ -35,7 +35,7 @@ pub struct Scope<'g> {
 }
 
 impl<'g> Scope<'g> {
-    /// The root of a component's weights. [`Builder::finish`] will demand that each is used.
+    /// The root of a component's weights. [`Builder::finish`] fails if one of them is not used.
     pub fn new(builder: &'g Builder, component: &'g str, weights: &'g dyn WeightIndex) -> Self {
         let names = Rc::new(weights.names().into_iter().collect::<BTreeSet<_>>());
         builder.expect_weights(component, names.iter().cloned());
@@ -47,12 +47,12 @@ impl<'g> Scope<'g> {
         self.builder
     }
 
-    /// The part of the tree below `name`, which may hold dots.
+    /// The part of the tree below `name`, which may be a path with dots.
     pub fn at(&self, name: impl std::fmt::Display) -> Scope<'g> {
         Scope { prefix: self.name(name), ..self.clone() }
     }
 
-    /// The numbered parts below `name`: `name.0`, `name.1`, … as far as there are weights.
+    /// The numbered parts below `name` that have weights: `name.0`, `name.1`, ….
     pub fn each(&self, name: &str) -> Vec<Scope<'g>> {
         (0..)
             .map(|index| format!("{name}.{index}"))
@@ -61,7 +61,7 @@ impl<'g> Scope<'g> {
             .collect()
     }
 
-    /// Whether there is a weight of this name, or one below it.
+    /// Whether there is a weight of this name or below it.
     pub fn has(&self, name: &str) -> bool {
         let name = self.name(name);
         let below = format!("{name}.");
@@ -69,12 +69,13 @@ impl<'g> Scope<'g> {
         self.names.contains(&name) || next.is_some_and(|next| next.starts_with(&below))
     }
 
-    /// Declares weights below `name` as not needed here, such as the encoder's in a decoder.
+    /// Excludes weights below `name` from the check that each is used, such as the encoder's in a
+    /// decoder.
     pub fn ignore(&self, name: &str) {
         self.builder.ignore_weights(&self.name(name));
     }
 
-    /// The path in messages: component and place.
+    /// The path in messages: the component and the layer.
     pub fn path(&self) -> String {
         join(self.component, &self.prefix)
     }
@@ -87,7 +88,7 @@ impl<'g> Scope<'g> {
     /// Linear layer or 1×1 convolution: x `[…, I]` · weightᵀ (`[O, I]` or `[O, I, 1, 1]`) + bias, if there is one.
     pub fn linear(&self, name: &str, x: Tensor<'g>) -> Tensor<'g> {
         let scope = self.enter(name);
-        let weight = scope.weight("weight", Packing::Matrix, &[None, Some(x.channels())]);
+        let weight = scope.weight("weight", &[None, Some(x.channels())]);
         let bias = scope.bias();
         let matmul = MatMul { epilogue: Epilogue::default() };
         self.builder.apply(matmul, &[Some(x), Some(weight), bias])
@@ -114,7 +115,7 @@ impl<'g> Scope<'g> {
         padding: [usize; 4],
     ) -> Tensor<'g> {
         let scope = self.enter(name);
-        let weight = scope.weight("weight", Packing::Conv, &[None, Some(x.channels())]);
+        let weight = scope.weight("weight", &[None, Some(x.channels())]);
         let bias = scope.bias();
         let conv = Conv2d { stride, padding, upsample: None, epilogue: Epilogue::default() };
         self.builder.apply(conv, &[Some(x), Some(weight), bias])
@@ -123,7 +124,7 @@ impl<'g> Scope<'g> {
     /// Depthwise 3×3 convolution `[C, 1, 3, 3]` with padding 1.
     pub fn depthwise(&self, name: &str, x: Tensor<'g>, stride: usize) -> Tensor<'g> {
         let scope = self.enter(name);
-        let weight = scope.weight("weight", Packing::Depthwise, &[Some(x.channels())]);
+        let weight = scope.weight("weight", &[Some(x.channels())]);
         let bias = scope.bias();
         self.builder.apply(Depthwise { stride, padding: [1; 4] }, &[Some(x), Some(weight), bias])
     }
@@ -131,8 +132,8 @@ impl<'g> Scope<'g> {
     /// Group normalisation over `groups` groups of channels.
     pub fn group_norm(&self, name: &str, x: Tensor<'g>, groups: usize, epsilon: f64) -> Tensor<'g> {
         let scope = self.enter(name);
-        let gamma = scope.weight("weight", Packing::Vector, &[Some(x.channels())]);
-        let beta = scope.weight("bias", Packing::Vector, &[Some(x.channels())]);
+        let gamma = scope.weight("weight", &[Some(x.channels())]);
+        let beta = scope.weight("bias", &[Some(x.channels())]);
         let shape = x.shape();
         let pixels = shape.rows() / shape.batch();
         let merge = GroupNormMerge { groups, epsilon: epsilon as f32, pixels };
@@ -144,18 +145,18 @@ impl<'g> Scope<'g> {
     /// Layer normalisation over the channels.
     pub fn layer_norm(&self, name: &str, x: Tensor<'g>, epsilon: f64) -> Tensor<'g> {
         let scope = self.enter(name);
-        let gamma = scope.weight("weight", Packing::Vector, &[Some(x.channels())]);
-        let beta = scope.weight("bias", Packing::Vector, &[Some(x.channels())]);
+        let gamma = scope.weight("weight", &[Some(x.channels())]);
+        let beta = scope.weight("bias", &[Some(x.channels())]);
         let norm = LayerNorm { epsilon: epsilon as f32 };
         self.builder.apply(norm, &[Some(x), Some(gamma), Some(beta)])
     }
 
-    /// Names the operations that follow after this place, in listings and messages.
+    /// Sets this layer as the path of the operations that follow, in listings and messages.
     pub fn mark(&self) {
         self.builder.set_path(&self.path());
     }
 
-    /// Keeps an error about this place.
+    /// Records an error with the path of this layer.
     pub fn fail(&self, kind: ErrorKind, message: impl Into<String>) {
         self.mark();
         self.builder.fail(Error::new(kind, message));
@@ -167,15 +168,16 @@ impl<'g> Scope<'g> {
         scope
     }
 
-    /// The bias beside a weight, if there is one: as long as the weight has output channels.
+    /// The bias of a layer, if there is one; its length is the number of output channels.
     fn bias(&self) -> Option<Tensor<'g>> {
         self.weight_shape("bias")?;
         let outputs = self.weight_shape("weight").and_then(|shape| shape.first().copied());
-        Some(self.weight("bias", Packing::Vector, &[outputs]))
+        Some(self.weight("bias", &[outputs]))
     }
 
-    /// A weight whose first dimensions in the file must be as expected, where that is known.
-    fn weight(&self, name: &str, packing: Packing, expected: &[Option<usize>]) -> Tensor<'g> {
+    /// A weight in the file's shape, whose first dimensions must be the expected ones; `None` stands for
+    /// any size.
+    fn weight(&self, name: &str, expected: &[Option<usize>]) -> Tensor<'g> {
         let fail = |message: String| {
             self.builder.fail(Error::new(ErrorKind::Weights, message));
             self.builder.placeholder()
@@ -193,13 +195,12 @@ impl<'g> Scope<'g> {
             let expected = sizes.join(", ");
             return fail(format!("{name}: expected shape [{expected}], got {file_shape:?}"));
         }
-        match packed_shape(&file_shape, packing) {
-            Ok(shape) => self.builder.weight(&self.name(name), packing, TensorType::real(shape)),
-            Err(error) => {
-                self.builder.fail(error.context(name));
-                self.builder.placeholder()
-            }
+        if !(1..=MAX_RANK).contains(&file_shape.len()) || file_shape.contains(&0) {
+            return fail(format!(
+                "{name}: expected 1 to {MAX_RANK} dimensions of at least 1, got {file_shape:?}"
+            ));
         }
+        self.builder.weight(&self.name(name), TensorType::real(Shape::new(&file_shape)))
     }
 
     fn name(&self, name: impl std::fmt::Display) -> String {

@@ -1,7 +1,7 @@
-//! Which intermediate tensors share memory: greedy by size over lifetimes (Pisarchyk & Lee,
-//! arXiv 2001.03288, "shared objects, greedy by size").
+//! Assignment of intermediate tensors to shared buffers, greedy by size over lifetimes (Pisarchyk &
+//! Lee, arXiv 2001.03288, "shared objects, greedy by size").
 
-/// The dispatches between which a tensor must stay in memory, both included.
+/// The first and the last dispatch during which a tensor must stay in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lifetime {
     pub first: usize,
@@ -9,8 +9,8 @@ pub(super) struct Lifetime {
     pub bytes: u64,
 }
 
-/// A slot for every tensor, and the slots' sizes in bytes. Tensors whose lifetimes overlap never
-/// share a slot: a kernel's operands and result least of all.
+/// The slot of every tensor, and the slots' sizes in bytes. Tensors whose lifetimes overlap have
+/// different slots; a kernel's operands and result always overlap.
 pub(super) fn assign(tensors: &[Lifetime]) -> (Vec<usize>, Vec<u64>) {
     let mut order: Vec<usize> = (0..tensors.len()).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(tensors[index].bytes));

@@ -1,4 +1,4 @@
-//! The handle that models write formulas with.
+//! The tensor handle with which models write formulas.
 
 use super::{Builder, NodeId, Scope, Source};
 use crate::error::{Error, ErrorKind};
@@ -19,12 +19,12 @@ pub struct Tensor<'g> {
     pub(super) id: NodeId,
 }
 
-/// How queries, keys and values are split and combined.
+/// The attributes of an attention layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttentionShape {
     /// The number of heads.
     pub heads: usize,
-    /// Whether a query sees only keys at its own position and before.
+    /// Whether a query attends only to keys at its own position and before.
     pub causal: bool,
     /// Softmax or ReLU.
     pub form: Form,
@@ -56,12 +56,13 @@ impl<'g> Tensor<'g> {
         self.builder.apply(Gate { function }, &[Some(self)])
     }
 
-    /// Joined along the channels.
+    /// The concatenation along the channels.
     pub fn concat(self, other: Tensor<'g>) -> Tensor<'g> {
         self.builder.apply(Concat {}, &[Some(self), Some(other)])
     }
 
-    /// Height and width doubled by nearest neighbour, or one less to meet those of `like`.
+    /// Upsampling of height and width by 2 with nearest neighbour, or to one less where `like` has
+    /// that size.
     pub fn upsample(self, like: Option<Tensor<'g>>) -> Tensor<'g> {
         let (from, to) = (self.shape(), like.map(Tensor::shape));
         let odd = |axis: usize| {
@@ -78,13 +79,13 @@ impl<'g> Tensor<'g> {
             .apply(Attention { heads, causal, form }, &[Some(self), Some(keys), Some(values)])
     }
 
-    /// The row that the sampling step selects.
+    /// The row of a table that the sampling step selects.
     pub fn row(self, step: Tensor<'g>) -> Tensor<'g> {
         self.builder.apply(Row {}, &[Some(self), Some(step)])
     }
 
-    /// The same elements under another shape: of as many rows of as many channels, or of as many
-    /// elements where no row has padding.
+    /// The same elements under another shape, which has the same numbers of rows and channels, or the
+    /// same number of elements if rows have no padding.
     pub fn view(self, shape: impl Into<Shape>) -> Tensor<'g> {
         let (from, to) = (self.builder.tensor(self.id), shape.into());
         let same_rows = (from.shape.rows(), from.shape.channels()) == (to.rows(), to.channels());
@@ -105,7 +106,7 @@ impl<'g> Tensor<'g> {
         self.view([shape.batch(), shape.rows() / shape.batch(), shape.channels()])
     }
 
-    /// Remembers this tensor as the result of a layer, for [`Builder::finish_with_taps`].
+    /// Records this tensor as the result of a layer, for [`Builder::finish_with_taps`].
     pub fn tap(self, layer: &Scope<'g>) -> Tensor<'g> {
         self.builder.tap(layer.path(), self.id);
         self

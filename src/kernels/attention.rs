@@ -1,19 +1,23 @@
-//! Attention of every head by itself, in one kernel that never stores a score (FlashAttention,
-//! arXiv 2205.14135):
+//! Multi-head attention in one kernel that keeps no score in memory (FlashAttention, arXiv
+//! 2205.14135); for every head:
 //!
 //! s = q·kᵀ / √d,  out = softmax(s)·v  or  out = relu(s)/Tk · v (arXiv 2309.08586)
 //!
-//! The softmax is online (arXiv 1805.02867): a running maximum and sum, to base 2, of tiles of
+//! The softmax is online (arXiv 1805.02867): a running maximum and sum, to base 2, over tiles of
 //! keys.
+//!
+//! A variant is a tile: `staged-RxL` reads keys and values through workgroup memory, `direct-RxL`
+//! from memory; a workgroup has R queries with L threads each.
 
+use super::attention_tile::Tile;
 use super::shader::{params, shader};
 use super::{
-    Case, DeviceClass, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target,
-    given, optional_shape, required,
+    Case, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target, given,
+    optional_shape, required,
 };
 use crate::shape::{Shape, TensorType};
 
-/// How scores become weights.
+/// The function from scores to weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// softmax(s) over the keys.
@@ -26,11 +30,11 @@ pub enum Form {
 /// k and v may be the same tensor. Result: shaped as q.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attention {
-    /// h: how many heads the channels form.
+    /// h: the number of heads.
     pub heads: usize,
     /// Whether query i sees only the keys 0..=i.
     pub causal: bool,
-    /// How scores become weights.
+    /// The function from scores to weights.
     pub form: Form,
 }
 
@@ -46,68 +50,10 @@ params! {
 
 pub(super) static SHADER: Shader = shader!("attention", Params, ["q", "k", "v"]);
 
-/// The largest head size: what one workgroup's threads and memory are dimensioned for.
-const MAX_HEAD_SIZE: usize = 512;
+/// The largest head size: beyond it a tile of keys would not fit in workgroup memory.
+pub(super) const MAX_HEAD_SIZE: usize = 512;
 
-/// How rows of queries and their channels are divided among the threads of a workgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tile {
-    /// Whether keys and values pass through workgroup memory.
-    staged: bool,
-    /// Threads that share a row, each with every `lanes`-th quad of the head.
-    lanes: u32,
-    /// Quads a thread keeps of the query, and of the sums.
-    slice: u32,
-    /// Threads of a workgroup.
-    group: u32,
-    /// Keys that are scored at a time, a multiple of 4.
-    keys: u32,
-}
-
-impl Tile {
-    fn choose(head_quads: u32, target: &Target) -> Tile {
-        // Quads that fit the registers twice, beside the scores; a CPU has no such bound, and
-        // nothing to gain from sharing.
-        let (staged, most) = match target.class {
-            DeviceClass::Software => (false, head_quads),
-            DeviceClass::Adreno => (false, 5),
-            DeviceClass::Intel | DeviceClass::Mali => (true, 5),
-            _ => (true, 10),
-        };
-        let lanes = head_quads.div_ceil(most).next_power_of_two();
-        let group = match lanes {
-            1 if !staged => 16,
-            ..=8 => 64,
-            _ => 256,
-        };
-        let slice = head_quads.div_ceil(lanes);
-        let mut tile = Tile { staged, lanes, slice, group, keys: 16 };
-        while tile.keys > 4 && tile.memory_bytes() > target.workgroup_memory_bytes {
-            tile.keys /= 2;
-        }
-        tile
-    }
-
-    fn rows(&self) -> u32 {
-        self.group / self.lanes
-    }
-
-    /// Quads of workgroup memory for keys or values; at least one, as WGSL has no empty array.
-    fn staged_quads(&self) -> u32 {
-        if self.staged { self.keys * self.slice * self.lanes } else { 1 }
-    }
-
-    /// Quads of workgroup memory through which the threads of a row add up their scores.
-    fn shared_quads(&self) -> u32 {
-        if self.lanes > 1 { self.group * self.keys / 4 } else { 1 }
-    }
-
-    fn memory_bytes(&self) -> u32 {
-        16 * (self.staged_quads() + self.shared_quads())
-    }
-}
-
-/// The tokens of a batch item.
+/// The number of tokens of a batch item.
 fn tokens(shape: Shape) -> usize {
     shape.rows() / shape.batch()
 }
@@ -149,12 +95,11 @@ impl Kernel for Attention {
         Ok(TensorType::real(q))
     }
 
-    fn launch(&self, operands: Operands, output: TensorType, target: &Target) -> Launch {
+    fn variants(&self, operands: Operands, output: TensorType, target: &Target) -> Vec<Launch> {
         let [_, k] = given(operands);
         let q = output.shape;
         let (queries, keys) = (tokens(q), tokens(k.shape));
         let head_size = q.channels() / self.heads;
-        let tile = Tile::choose(head_size as u32 / 4, target);
         let log2_e = match self.form {
             Form::Softmax => std::f64::consts::LOG2_E,
             Form::Relu => 1.0,
@@ -167,20 +112,24 @@ impl Kernel for Attention {
             key_batch_quads: key_batch_quads as u32,
             scale: (log2_e / (head_size as f64).sqrt()) as f32,
         };
-        let blocks = queries.div_ceil(tile.rows() as usize);
-        Launch::new(&params, [blocks as u32, self.heads as u32, q.batch() as u32])
-            .constant("HEAD_QUADS", head_size as u32 / 4)
-            .constant("GROUP", tile.group)
-            .constant("ROWS", tile.rows())
-            .constant("LANES", tile.lanes)
-            .constant("SLICE", tile.slice)
-            .constant("KEYS", tile.keys)
-            .constant("STAGED", tile.staged)
-            .constant("STAGED_QUADS", tile.staged_quads())
-            .constant("SHARED_QUADS", tile.shared_quads())
-            .constant("CAUSAL", self.causal)
-            .constant("SOFTMAX", self.form == Form::Softmax)
-            .flops(4 * (q.len() * keys) as u64)
+        let launch = |tile: Tile| {
+            let blocks = queries.div_ceil(tile.rows() as usize) as u32;
+            let groups = [blocks, self.heads as u32, q.batch() as u32];
+            Launch::new(tile.name(), &params, groups)
+                .constant("HEAD_QUADS", head_size as u32 / 4)
+                .constant("GROUP", tile.group)
+                .constant("ROWS", tile.rows())
+                .constant("LANES", tile.lanes)
+                .constant("SLICE", tile.slice)
+                .constant("KEYS", tile.keys)
+                .constant("STAGED", tile.staged)
+                .constant("STAGED_QUADS", tile.staged_quads())
+                .constant("SHARED_QUADS", tile.shared_quads())
+                .constant("CAUSAL", self.causal)
+                .constant("SOFTMAX", self.form == Form::Softmax)
+                .flops(4 * (q.len() * keys) as u64)
+        };
+        Tile::variants(head_size as u32 / 4, target).into_iter().map(launch).collect()
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
@@ -263,26 +212,6 @@ pub(super) fn cases() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::Storage;
-
-    #[test]
-    fn every_head_size_fits_the_limits_of_webgpu() {
-        for class in [
-            DeviceClass::Portable,
-            DeviceClass::Adreno,
-            DeviceClass::Apple,
-            DeviceClass::Intel,
-            DeviceClass::Software,
-        ] {
-            let target = Target { class, ..Target::webgpu(Storage::F16) };
-            for head_quads in 1..=MAX_HEAD_SIZE as u32 / 4 {
-                let tile = Tile::choose(head_quads, &target);
-                assert!(tile.memory_bytes() <= target.workgroup_memory_bytes, "{tile:?}");
-                assert!(tile.group <= target.max_invocations && tile.rows() > 0, "{tile:?}");
-                assert!(tile.lanes * tile.slice >= head_quads && tile.keys >= 4, "{tile:?}");
-            }
-        }
-    }
 
     #[test]
     fn other_head_sizes_are_refused() {

@@ -1,4 +1,4 @@
-//! Arithmetic of two tensors, element by element, the second broadcast over rows:
+//! Elementwise sum or product of two tensors, the second broadcast over rows:
 //!
 //! `out[n, …, c] = a[n, …, c] ∘ b[n, …, c]`, with `b[c]` or `b[n, c]` where b has fewer rows; ∘ is
 //! + or ·.
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::shape::{Shape, TensorType};
 
-/// What is computed of two numbers.
+/// A function of two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Arithmetic {
     /// a + b.
@@ -36,7 +36,7 @@ params! {
 
 pub(super) static SHADER: Shader = shader!("binary", Params, ["a", "b"]);
 
-/// Whether b is shaped as a or has one row, for everything or for each batch item.
+/// Whether b can be broadcast to a: it has a's shape, one row, or one row for each batch item.
 fn fits(a: Shape, b: Shape) -> bool {
     let row_per_item = b.rows() == a.batch() && b.batch() == a.batch() && a.rank() > 1;
     a == b || (a.channels() == b.channels() && (b.rows() == 1 || row_per_item))
@@ -58,7 +58,7 @@ impl Kernel for Binary {
         Ok(TensorType::real(a))
     }
 
-    fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, operands: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let [_, b] = given(operands);
         let quads = output.shape.padded_len() / 4;
         let params = Params {
@@ -66,9 +66,10 @@ impl Kernel for Binary {
             channel_quads: output.shape.quads() as u32,
             rows_per_b: (output.shape.rows() / b.shape.rows()) as u32,
         };
-        Launch::threads(&params, quads)
+        let launch = Launch::threads(&params, quads)
             .constant("MULTIPLY", self.function == Arithmetic::Mul)
-            .flops(output.shape.len() as u64)
+            .flops(output.shape.len() as u64);
+        vec![launch]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {

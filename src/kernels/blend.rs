@@ -63,7 +63,7 @@ impl Kernel for Blend {
         Ok(image)
     }
 
-    fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, operands: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let [_, _, _, mask] = given(operands);
         let quads = output.shape.padded_len() / 4;
         let params = Params {
@@ -71,10 +71,11 @@ impl Kernel for Blend {
             row_quads: output.shape.quads() as u32,
             mask_pixels: mask.shape.rows() as u32,
         };
-        Launch::threads(&params, quads)
+        let launch = Launch::threads(&params, quads)
             .constant("NEXT_SIGNAL", slot::NEXT_SIGNAL as u32)
             .constant("NEXT_LEVEL", slot::NEXT_LEVEL as u32)
-            .flops(7 * output.shape.len() as u64)
+            .flops(7 * output.shape.len() as u64);
+        vec![launch]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {

@@ -1,9 +1,12 @@
-//! Test cases of kernels: an operation, its operands' types and how to fill them.
+//! Test cases of kernels: an operation with the types of its operands and the distributions of their
+//! values.
 
 use super::{HostTensor, Op};
-use crate::shape::TensorType;
+use crate::error::Result;
+use crate::shape::{Shape, TensorType};
+use crate::weights::Weights;
 
-/// How an operand's elements are drawn.
+/// The distribution of an operand's elements.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fill {
     /// Uniform in `[-bound, bound]`.
@@ -14,13 +17,24 @@ pub enum Fill {
     Index(u32),
 }
 
+/// An operand of a [`Case`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CaseOperand {
+    /// The type; of a weight, the shape of the file.
+    pub tensor: TensorType,
+    /// The distribution of the elements.
+    pub fill: Fill,
+    /// Whether it is a weight, which is converted to the layout and format that a launch reads.
+    pub weight: bool,
+}
+
 /// One operation on operands of given types; the values are drawn from a seed.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The operation.
     pub op: Op,
-    /// The operands' types and contents; `None` leaves an optional operand out.
-    pub operands: Vec<Option<(TensorType, Fill)>>,
+    /// The operands; `None` for an optional operand that is absent.
+    pub operands: Vec<Option<CaseOperand>>,
 }
 
 impl Case {
@@ -34,10 +48,22 @@ impl Case {
         self.filled(operand, Fill::Uniform(1.0))
     }
 
-    /// Adds an operand with contents of a given kind.
-    pub fn filled(mut self, operand: TensorType, fill: Fill) -> Self {
-        self.operands.push(Some((operand, fill)));
+    /// Adds an operand with elements of a given distribution.
+    pub fn filled(mut self, tensor: TensorType, fill: Fill) -> Self {
+        self.operands.push(Some(CaseOperand { tensor, fill, weight: false }));
         self
+    }
+
+    /// Adds a weight in PyTorch's shape, uniform in [-1, 1].
+    pub fn weight(mut self, shape: impl Into<Shape>) -> Self {
+        let tensor = TensorType::real(shape);
+        self.operands.push(Some(CaseOperand { tensor, fill: Fill::Uniform(1.0), weight: true }));
+        self
+    }
+
+    /// Adds a weight if the condition holds, else leaves the operand out.
+    pub fn weight_if(self, condition: bool, shape: impl Into<Shape>) -> Self {
+        if condition { self.weight(shape) } else { self.absent() }
     }
 
     /// Leaves the next operand out.
@@ -53,22 +79,56 @@ impl Case {
 
     /// The operands' types.
     pub fn types(&self) -> Vec<Option<TensorType>> {
-        self.operands.iter().map(|operand| operand.map(|(tensor, _)| tensor)).collect()
+        self.operands.iter().map(|operand| operand.map(|operand| operand.tensor)).collect()
     }
 
-    /// The operands' values for a seed. They are representable in every storage type, so that a
-    /// comparison sees the kernel's error and not the rounding of its input.
+    /// The operands' values for a seed. They are exact in every storage type and weight format, so
+    /// that a comparison sees the kernel's error and not the rounding of its input.
     pub fn values(&self, seed: u64) -> Vec<Option<HostTensor>> {
         let mut random = Lcg::new(seed);
         self.operands
             .iter()
             .map(|operand| {
-                operand.map(|(tensor, fill)| {
+                operand.map(|CaseOperand { tensor, fill, .. }| {
                     let data = (0..tensor.shape.len()).map(|_| random.draw(fill)).collect();
                     HostTensor { shape: tensor.shape, data }
                 })
             })
             .collect()
+    }
+
+    /// Passes the values that are not weights to `write`, as f32 under the positions of their operands.
+    ///
+    /// # Errors
+    /// The first error of `write`.
+    pub fn write_inputs(
+        &self,
+        values: &[Option<HostTensor>],
+        mut write: impl FnMut(&str, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        for (position, (operand, value)) in self.operands.iter().zip(values).enumerate() {
+            let (Some(operand), Some(value)) = (operand, value) else { continue };
+            if !operand.weight {
+                let numbers: Vec<_> = value.data.iter().map(|v| *v as f32).collect();
+                write(&position.to_string(), &numbers)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of the values that are weights, under the positions of their operands as names.
+    ///
+    /// # Errors
+    /// `Weights` if a value has another shape than its operand.
+    pub fn weights(&self, values: &[Option<HostTensor>]) -> Result<Weights> {
+        let operands = self.operands.iter().zip(values).enumerate();
+        let tensors = operands.filter_map(|(position, (operand, value))| {
+            operand.as_ref().filter(|operand| operand.weight)?;
+            let value = value.as_ref()?;
+            let numbers = value.data.iter().map(|v| *v as f32).collect();
+            Some((position.to_string(), (value.shape.dims().to_vec(), numbers)))
+        });
+        Weights::from_f32(&tensors.collect())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Two tensors side by side along the channels, as a UNet joins a skip connection:
+//! Concatenation of two tensors along the channels, such as a UNet's skip connections:
 //!
 //! `out[…, c] = a[…, c]` for c < Ca, else `b[…, c − Ca]`
 
@@ -41,7 +41,7 @@ impl Kernel for Concat {
         Ok(TensorType::real(a.with_channels(a.channels() + b.channels())))
     }
 
-    fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, operands: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let [a, b] = given(operands);
         let quads = output.shape.padded_len() / 4;
         let params = Params {
@@ -49,7 +49,7 @@ impl Kernel for Concat {
             a_quads: a.shape.quads() as u32,
             b_quads: b.shape.quads() as u32,
         };
-        Launch::threads(&params, quads)
+        vec![Launch::threads(&params, quads)]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {

@@ -1,7 +1,7 @@
 //! Two-dimensional convolution with a fused epilogue, as an implicit matrix product:
 //!
 //! ```text
-//! out[n, y, x, o] = f(Σ_{i,j,c} in[n, s·y + i − top, s·x + j − left, c] · weight[i, j, c, o]
+//! out[n, y, x, o] = f(Σ_{i,j,c} in[n, s·y + i − top, s·x + j − left, c] · weight[o, c, i, j]
 //!                     + bias[o] + add[n, o]) + residual[n, y, x, o]
 //! ```
 //!
@@ -18,18 +18,19 @@ use super::{
     activation::Function, given, required,
 };
 use crate::shape::{Shape, TensorType};
+use crate::weights::WeightLayout;
 
-/// Operands: x `[N, H, W, I]`, weight `[KH, KW, I₄, O]` (I₄: I padded to a multiple of 4), then
-/// those of the [`Epilogue`]. Result: `[N, OH, OW, O]`.
+/// Operands: x `[N, H, W, I]`, weight `[O, I, KH, KW]`, then those of the [`Epilogue`]. Result:
+/// `[N, OH, OW, O]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2d {
     /// Step between output pixels, in input pixels.
     pub stride: usize,
     /// Zeros around the input: top, bottom, left, right.
     pub padding: [usize; 4],
-    /// Whether the input is read as if upsampled 2× by nearest neighbour first.
+    /// An upsampling 2× by nearest neighbour of the input, computed as it is read.
     pub upsample: Option<Upsample>,
-    /// What is done with the sums.
+    /// The operations on the sums.
     pub epilogue: Epilogue,
 }
 
@@ -57,11 +58,11 @@ params! {
 }
 
 impl Conv2d {
-    /// Where the filter lies on x, or on x upsampled.
+    /// The window of the filter on x, or on x upsampled.
     fn window(&self, x: Shape, weight: Shape) -> Window {
         let (height, width, kernel) = (x.dims()[1], x.dims()[2], weight.dims());
         let input = self.upsample.map_or([height, width], |upsample| upsample.size(height, width));
-        let kernel = [kernel[0], kernel[1]];
+        let kernel = [kernel[2], kernel[3]];
         Window { input, kernel, stride: self.stride, padding: self.padding }
     }
 }
@@ -77,13 +78,13 @@ impl Kernel for Conv2d {
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
         let x = required(operands, operand::X, "x")?;
         let weight = required(operands, operand::WEIGHT, "weight")?;
-        let &[_, _, inputs, columns] = weight.shape.dims() else {
-            return Err(Mismatch::new("weight", "[KH, KW, I, O]", weight.shape));
+        let &[columns, inputs, _, _] = weight.shape.dims() else {
+            return Err(Mismatch::new("weight", "[O, I, KH, KW]", weight.shape));
         };
         let &[n, _, _, channels] = x.shape.dims() else {
             return Err(Mismatch::new("x", "[N, H, W, C]", x.shape));
         };
-        if inputs != channels.next_multiple_of(4) {
+        if inputs != channels {
             return Err(Mismatch::new("x", format!("[_, _, _, {inputs}]"), x.shape));
         }
         let [height, width] = self.window(x.shape, weight.shape).output()?;
@@ -92,18 +93,17 @@ impl Kernel for Conv2d {
         Ok(TensorType::real(output))
     }
 
-    fn launch(&self, operands: Operands, output: TensorType, target: &Target) -> Launch {
+    fn variants(&self, operands: Operands, output: TensorType, target: &Target) -> Vec<Launch> {
         let [x, weight] = given(operands);
         let gated = self.epilogue.gated;
         let size = Size { rows: output.shape.rows(), quads: output.shape.quads(), gated };
-        let tile = Tile::choose(size, target);
-        let (input, kernel, out) = (x.shape.dims(), weight.shape.dims(), output.shape.dims());
-        let [height, width] = self.window(x.shape, weight.shape).input;
+        let (input, out, columns) = (x.shape.dims(), output.shape.dims(), weight.shape.batch());
+        let Window { input: [height, width], kernel, .. } = self.window(x.shape, weight.shape);
         let params = Params {
             rows: size.rows as u32,
             segments: (kernel[0] * kernel[1]) as u32,
             segment_quads: x.shape.quads() as u32,
-            weight_quads: weight.shape.quads() as u32,
+            weight_quads: columns.div_ceil(4) as u32,
             out_quads: size.quads as u32,
             rows_per_add: self.epilogue.rows_per_add(operands, output.shape),
             add_steps: self.epilogue.add_steps(operands),
@@ -119,32 +119,34 @@ impl Kernel for Conv2d {
             pad_left: self.padding[2] as u32,
             halve: u32::from(self.upsample.is_some()),
         };
-        let launch = tile.apply(Launch::new(&params, tile.groups(size)), gated);
         let depth = kernel[0] * kernel[1] * x.shape.channels();
-        self.epilogue
-            .apply(launch, operands)
-            .flops(2 * (size.rows * depth * weight.shape.channels()) as u64)
+        let launch = |tile: Tile| {
+            self.epilogue
+                .apply(tile.launch(&params, size), operands)
+                .weight(operand::WEIGHT, WeightLayout::Conv)
+                .flops(2 * (size.rows * depth * columns) as u64)
+        };
+        Tile::variants(size, target).into_iter().map(launch).collect()
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
         let [x, weight] = given(operands);
-        let (input, kernel) = (x.shape.dims(), weight.shape.dims());
+        let (input, outputs) = (x.shape.dims(), weight.shape.batch());
         let scale = 1 + usize::from(self.upsample.is_some());
         let window = self.window(x.shape, weight.shape);
         let Ok([out_height, out_width]) = window.output() else {
             unreachable!("infer requires an output");
         };
-        let mut sums = HostTensor::zeros([input[0], out_height, out_width, kernel[3]]);
+        let mut sums = HostTensor::zeros([input[0], out_height, out_width, outputs]);
+        let (inputs, taps) = (input[3], window.kernel[0] * window.kernel[1]);
         for row in 0..sums.shape.rows() {
             let (n, y, x_out) =
                 (row / out_width / out_height, row / out_width % out_height, row % out_width);
             for (tap, in_y, in_x) in window.taps(y, x_out) {
                 let pixel = (n * input[1] + in_y / scale) * input[2] + in_x / scale;
-                for (c, a) in x.row(pixel).iter().enumerate() {
-                    let weights = weight.row(tap * kernel[2] + c);
-                    for (sum, w) in sums.row_mut(row).iter_mut().zip(weights) {
-                        *sum += a * w;
-                    }
+                for (o, sum) in sums.row_mut(row).iter_mut().enumerate() {
+                    let weights = weight.data[o * inputs * taps + tap..].iter().step_by(taps);
+                    *sum += x.row(pixel).iter().zip(weights).map(|(a, w)| a * w).sum::<f64>();
                 }
             }
         }
@@ -185,26 +187,26 @@ pub(super) fn cases() -> Vec<Case> {
         let epilogue = Epilogue { activation, gated: false };
         let op = Conv2d { stride, padding, upsample, epilogue };
         let x = TensorType::real([n, h, w, i]);
-        let weight = TensorType::real([kernel, kernel, i.next_multiple_of(4), o]);
-        let Ok(output) = op.infer(&[Some(x), Some(weight)]) else {
+        let weight = [o, i, kernel, kernel];
+        let Ok(output) = op.infer(&[Some(x), Some(TensorType::real(weight))]) else {
             unreachable!("the table holds valid shapes");
         };
         cases.push(
             Case::new(op)
                 .operand(x)
-                .operand(weight)
-                .operand(TensorType::real([o]))
+                .weight(weight)
+                .weight([o])
                 .operand_if(add, TensorType::real([n, o]))
                 .operand_if(residual, output),
         );
     }
-    // A table for each item, of which the step selects a row.
+    // One table for each batch item; the step selects a row.
     let epilogue = Epilogue::default();
     cases.push(
         Case::new(Conv2d { stride: 1, padding: [1; 4], upsample: None, epilogue })
             .operand(TensorType::real([2, 5, 6, 8]))
-            .operand(TensorType::real([3, 3, 8, 12]))
-            .operand(TensorType::real([12]))
+            .weight([12, 8, 3, 3])
+            .weight([12])
             .operand(TensorType::real([2, 3, 12]))
             .absent()
             .filled(TensorType::f32([slot::LEN]), Fill::Index(3)),

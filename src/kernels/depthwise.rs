@@ -1,6 +1,6 @@
-//! Depthwise two-dimensional convolution: every channel alone with its own filter.
+//! Depthwise two-dimensional convolution: each channel is convolved with its own filter.
 //!
-//! `out[n, y, x, c] = Σ_{i,j} in[n, s·y + i − top, s·x + j − left, c] · weight[i, j, c] + bias[c]`
+//! `out[n, y, x, c] = Σ_{i,j} in[n, s·y + i − top, s·x + j − left, c] · weight[c, 0, i, j] + bias[c]`
 //!
 //! where `in` is zero outside.
 
@@ -11,8 +11,9 @@ use super::{
     optional_shape, present, required,
 };
 use crate::shape::{Shape, TensorType};
+use crate::weights::WeightLayout;
 
-/// Operands: x `[N, H, W, C]`, weight `[KH, KW, C]`, optionally bias `[C]`. Result:
+/// Operands: x `[N, H, W, C]`, weight `[C, 1, KH, KW]`, optionally bias `[C]`. Result:
 /// `[N, OH, OW, C]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Depthwise {
@@ -41,10 +42,10 @@ params! {
 pub(super) static SHADER: Shader = shader!("depthwise", Params, ["x", "weight", "bias"]);
 
 impl Depthwise {
-    /// Where the filter lies on x.
+    /// The window of the filter on x.
     fn window(&self, x: Shape, weight: Shape) -> Window {
         let (input, kernel) = (x.dims(), weight.dims());
-        let (input, kernel) = ([input[1], input[2]], [kernel[0], kernel[1]]);
+        let (input, kernel) = ([input[1], input[2]], [kernel[2], kernel[3]]);
         Window { input, kernel, stride: self.stride, padding: self.padding }
     }
 }
@@ -57,8 +58,8 @@ impl Kernel for Depthwise {
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
         let x = required(operands, 0, "x")?;
         let weight = required(operands, 1, "weight")?;
-        let &[_, _, channels] = weight.shape.dims() else {
-            return Err(Mismatch::new("weight", "[KH, KW, C]", weight.shape));
+        let &[channels, 1, _, _] = weight.shape.dims() else {
+            return Err(Mismatch::new("weight", "[C, 1, KH, KW]", weight.shape));
         };
         let &[n, _, _, inputs] = x.shape.dims() else {
             return Err(Mismatch::new("x", "[N, H, W, C]", x.shape));
@@ -71,9 +72,10 @@ impl Kernel for Depthwise {
         Ok(TensorType::real([n, height, width, channels]))
     }
 
-    fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, operands: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let [x, weight] = given(operands);
-        let (input, kernel, out) = (x.shape.dims(), weight.shape.dims(), output.shape.dims());
+        let (input, out) = (x.shape.dims(), output.shape.dims());
+        let kernel = self.window(x.shape, weight.shape).kernel;
         let quads = output.shape.padded_len() / 4;
         let params = Params {
             quads: quads as u32,
@@ -88,9 +90,12 @@ impl Kernel for Depthwise {
             pad_top: self.padding[0] as u32,
             pad_left: self.padding[2] as u32,
         };
-        Launch::threads(&params, quads)
+        let launch = Launch::threads(&params, quads)
             .constant("HAS_BIAS", present(operands, 2))
-            .flops(2 * (output.shape.len() * kernel[0] * kernel[1]) as u64)
+            .weight(1, WeightLayout::Depthwise)
+            .weight(2, WeightLayout::Vector)
+            .flops(2 * (output.shape.len() * kernel[0] * kernel[1]) as u64);
+        vec![launch]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
@@ -100,7 +105,7 @@ impl Kernel for Depthwise {
         let Ok([out_height, out_width]) = window.output() else {
             unreachable!("infer requires an output");
         };
-        let input = x.shape.dims();
+        let (input, taps) = (x.shape.dims(), window.kernel[0] * window.kernel[1]);
         let mut out = HostTensor::zeros([input[0], out_height, out_width, input[3]]);
         for row in 0..out.shape.rows() {
             let (n, y, x_out) =
@@ -110,7 +115,8 @@ impl Kernel for Depthwise {
             }
             for (tap, in_y, in_x) in window.taps(y, x_out) {
                 let pixel = x.row((n * input[1] + in_y) * input[2] + in_x);
-                for ((sum, a), w) in out.row_mut(row).iter_mut().zip(pixel).zip(weight.row(tap)) {
+                let weights = weight.data[tap..].iter().step_by(taps);
+                for ((sum, a), w) in out.row_mut(row).iter_mut().zip(pixel).zip(weights) {
                     *sum += a * w;
                 }
             }
@@ -143,8 +149,8 @@ pub(super) fn cases() -> Vec<Case> {
         .map(|(x, [height, width], stride, padding, bias)| {
             Case::new(Depthwise { stride, padding })
                 .operand(TensorType::real(x))
-                .operand(TensorType::real([height, width, x[3]]))
-                .operand_if(bias, TensorType::real([x[3]]))
+                .weight([x[3], 1, height, width])
+                .weight_if(bias, [x[3]])
         })
         .collect()
 }

@@ -1,11 +1,13 @@
-//! What `matmul` and `conv2d` do with a finished sum: bias, per-channel add, activation or gate,
-//! residual. One definition of the operands, constants and reference serves both.
+//! The epilogue of `matmul` and `conv2d`: the operations on a finished sum, which are bias,
+//! per-channel add, activation or gate, and residual. Both kernels share its operands, constants and
+//! reference.
 
 use super::activation::{ACTIVATE, Function};
 use super::scheduler_step::slot;
 use super::shader::lib;
 use super::{HostTensor, Launch, Lib, Mismatch, Operands, optional_shape, present, row};
 use crate::shape::{Shape, TensorType};
+use crate::weights::WeightLayout;
 
 static EPILOGUE: Lib = lib!("epilogue");
 
@@ -13,7 +15,7 @@ static EPILOGUE: Lib = lib!("epilogue");
 pub mod operand {
     /// The input.
     pub const X: usize = 0;
-    /// The weights.
+    /// The weight, in PyTorch's shape.
     pub const WEIGHT: usize = 1;
     /// `[O]`: added to every row.
     pub const BIAS: usize = 2;
@@ -26,18 +28,19 @@ pub mod operand {
     pub const STEP: usize = 5;
 }
 
-/// The attributes of the epilogue; which operands take part is seen from the operands.
+/// The attributes of the epilogue. Bias, adds and residual are computed where their operands are
+/// present.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Epilogue {
-    /// Applied after bias and per-channel add.
+    /// The activation after bias and per-channel add.
     pub activation: Option<Function>,
-    /// The weights have twice the output's columns; the second half, through the activation,
+    /// Whether the weight has twice the output's channels: the second half, through the activation,
     /// multiplies the first (GEGLU, SwiGLU).
     pub gated: bool,
 }
 
 impl Epilogue {
-    /// Output channels for a number of weight columns.
+    /// The number of output channels for a number of output channels of the weight.
     pub fn channels(&self, weight_columns: usize) -> Result<usize, Mismatch> {
         match self.gated {
             false => Ok(weight_columns),
@@ -76,14 +79,14 @@ impl Epilogue {
         )
     }
 
-    /// Rows of the output that share a row of the per-channel add, or a table of it.
+    /// The number of output rows that share a row of the per-channel add, or a table of it.
     pub fn rows_per_add(&self, operands: Operands, output: Shape) -> u32 {
         let add = operands.get(operand::CHANNEL_ADD).copied().flatten();
         let rows = add.map_or(1, |add| add.shape.rows() / Self::steps(operands, add.shape));
         output.rows().div_ceil(rows) as u32
     }
 
-    /// Rows of a table of the per-channel add.
+    /// The number of rows of a table of the per-channel add.
     pub fn add_steps(&self, operands: Operands) -> u32 {
         let add = operands.get(operand::CHANNEL_ADD).copied().flatten();
         add.map_or(1, |add| Self::steps(operands, add.shape)) as u32
@@ -93,7 +96,7 @@ impl Epilogue {
         if present(operands, operand::STEP) { row::steps(add) } else { 1 }
     }
 
-    /// Adds the constants and shared functions to a launch.
+    /// Adds the constants, library files and weights to a launch.
     pub fn apply(&self, launch: Launch, operands: Operands) -> Launch {
         launch
             .constant("HAS_BIAS", present(operands, operand::BIAS))
@@ -105,9 +108,10 @@ impl Epilogue {
             .constant("ACTIVATION", Function::code(self.activation))
             .lib(&EPILOGUE)
             .lib(&ACTIVATE)
+            .weight(operand::BIAS, WeightLayout::Vector)
     }
 
-    /// The reference: `sums` has the weights' columns, the result the output's channels.
+    /// The epilogue in f64. `sums` has the weight's output channels, the result the output's.
     pub fn reference(&self, sums: HostTensor, operands: &[Option<&HostTensor>]) -> HostTensor {
         let columns = sums.shape.channels();
         let channels = if self.gated { columns / 2 } else { columns };

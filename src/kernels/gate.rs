@@ -14,7 +14,7 @@ use crate::shape::TensorType;
 /// Operand: x `[…, 2·F]`, F a multiple of 4. Result: `[…, F]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gate {
-    /// The activation of the gate.
+    /// The activation f of the gate.
     pub function: Function,
 }
 
@@ -40,13 +40,14 @@ impl Kernel for Gate {
         Ok(TensorType::real(x.with_channels(x.channels() / 2)))
     }
 
-    fn launch(&self, _: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, _: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let quads = output.shape.padded_len() / 4;
         let params = Params { quads: quads as u32, out_quads: output.shape.quads() as u32 };
-        Launch::threads(&params, quads)
+        let launch = Launch::threads(&params, quads)
             .constant("ACTIVATION", Function::code(Some(self.function)))
             .lib(&ACTIVATE)
-            .flops(5 * output.shape.len() as u64)
+            .flops(5 * output.shape.len() as u64);
+        vec![launch]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {

@@ -49,7 +49,7 @@ impl Kernel for GroupNorm {
         Ok(TensorType::real(x))
     }
 
-    fn launch(&self, _: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, _: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let shape = output.shape;
         let quads = shape.padded_len() / 4;
         let params = Params {
@@ -58,10 +58,11 @@ impl Kernel for GroupNorm {
             image_quads: (quads / shape.batch()) as u32,
         };
         let flops_per_element = if self.silu { 6 } else { 2 };
-        Launch::threads(&params, quads)
+        let launch = Launch::threads(&params, quads)
             .constant("ACTIVATION", Function::code(self.function()))
             .lib(&ACTIVATE)
-            .flops(flops_per_element * shape.len() as u64)
+            .flops(flops_per_element * shape.len() as u64);
+        vec![launch]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {

@@ -1,9 +1,11 @@
-//! Second of three steps of group normalisation: joins the moments of the tiles and of the channels
-//! of a group, and folds them into a scale and a shift per channel,
+//! Second of three steps of group normalisation: merges the moments of the tiles and channels of a
+//! group, and makes a scale and a shift per channel of them,
 //!
 //! mean = Σ nₜ·meanₜ / Σ nₜ,  variance = Σ (M2ₜ + nₜ·(meanₜ − mean)²) / Σ nₜ  (Chan's formula)
 //!
 //! scale = γ / √(variance + ε),  shift = β − mean·scale
+//!
+//! A variant is the number of threads that share a group of channels.
 
 use super::group_norm_stats::{tile_pixels, tile_sizes, tiles};
 use super::shader::{params, shader};
@@ -12,6 +14,7 @@ use super::{
     optional_shape, required, required_f32,
 };
 use crate::shape::TensorType;
+use crate::weights::WeightLayout;
 
 /// Operands: stats f32 `[N, tiles, 2, C]` from [`GroupNormStats`], gamma `[C]`, beta `[C]`.
 /// Result: f32 `[N, 2, C]`, scale and shift.
@@ -19,11 +22,11 @@ use crate::shape::TensorType;
 /// [`GroupNormStats`]: super::group_norm_stats::GroupNormStats
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupNormMerge {
-    /// How many groups the channels form.
+    /// The number of groups of channels.
     pub groups: usize,
     /// ε: added to the variance.
     pub epsilon: f32,
-    /// Pixels of an image: how many the tiles share.
+    /// The number of pixels of an image.
     pub pixels: usize,
 }
 
@@ -37,6 +40,11 @@ params! {
         pixels: u32,
         epsilon: f32,
     }
+}
+
+/// Whether a workgroup may have so many threads; every device has 64.
+fn fits(threads: u32, target: &Target) -> bool {
+    threads <= target.max_invocations.max(64)
 }
 
 pub(super) static SHADER: Shader = shader!("group_norm_merge", Params, ["stats", "gamma", "beta"]);
@@ -62,7 +70,7 @@ impl Kernel for GroupNormMerge {
         Ok(TensorType::f32([batch, 2, channels]))
     }
 
-    fn launch(&self, _: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, _: Operands, output: TensorType, target: &Target) -> Vec<Launch> {
         let (batch, channels) = (output.shape.batch(), output.shape.channels());
         let (tiles, group_channels) = (tiles(self.pixels), channels / self.groups);
         let params = Params {
@@ -74,10 +82,16 @@ impl Kernel for GroupNormMerge {
             pixels: self.pixels as u32,
             epsilon: self.epsilon,
         };
-        let group = if tiles * group_channels > 1024 { 256 } else { 64 };
-        Launch::new(&params, [self.groups as u32, batch as u32, 1])
-            .constant("GROUP", group)
-            .flops((6 * batch * tiles * channels) as u64)
+        let threads = if tiles * group_channels > 1024 { [256, 64] } else { [64, 256] };
+        let launch = |threads: u32| {
+            let groups = [self.groups as u32, batch as u32, 1];
+            Launch::new(format!("threads-{threads}"), &params, groups)
+                .constant("GROUP", threads)
+                .weight(1, WeightLayout::Vector)
+                .weight(2, WeightLayout::Vector)
+                .flops((6 * batch * tiles * channels) as u64)
+        };
+        threads.into_iter().filter(|threads| fits(*threads, target)).map(launch).collect()
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
@@ -127,8 +141,8 @@ pub(super) fn cases() -> Vec<Case> {
     let case = |(n, pixels, channels, groups, epsilon, fill)| {
         Case::new(GroupNormMerge { groups, epsilon, pixels })
             .filled(TensorType::f32([n, tiles(pixels), 2, channels]), fill)
-            .operand(TensorType::real([channels]))
-            .operand(TensorType::real([channels]))
+            .weight([channels])
+            .weight([channels])
     };
     let mut random = Lcg::new(7);
     let drawn = (0..4).map(|_| {

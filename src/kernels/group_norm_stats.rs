@@ -3,14 +3,16 @@
 //!
 //! `mean = Σₚ x[p] / P`, `M2 = Σₚ (x[p] − mean)²`
 //!
-//! by Welford's recurrence, so that nothing cancels. [`GroupNormMerge`] joins the tiles.
+//! by Welford's recurrence, which is exact where Σx² − (Σx)²/P would cancel. [`GroupNormMerge`]
+//! merges the tiles. A variant is the number of threads that share a tile.
 //!
 //! [`GroupNormMerge`]: super::group_norm_merge::GroupNormMerge
 
+use super::preferences::Preferences;
 use super::shader::{params, shader};
 use super::{
-    Case, DeviceClass, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target,
-    given, required, spread,
+    Case, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target, given,
+    required, spread,
 };
 use crate::shape::{Shape, TensorType};
 
@@ -31,24 +33,27 @@ params! {
 
 pub(super) static SHADER: Shader = shader!("group_norm_stats", Params, ["x"]);
 
-/// Pixels of a tile; the last tile of an image may have fewer. About the square root of the pixels,
-/// so that this kernel and the merge after it have similar chains of additions.
+/// Quads of channels of a workgroup.
+const QUADS: u32 = 16;
+
+/// The number of pixels of a tile; the last tile of an image may have fewer. It is about the square
+/// root of the image's pixels, so that this kernel and the merge add similar numbers of terms.
 pub fn tile_pixels(pixels: usize) -> usize {
     pixels.isqrt().next_power_of_two().clamp(16, 256)
 }
 
-/// How many tiles an image of so many pixels has.
+/// The number of tiles of an image of so many pixels.
 pub fn tiles(pixels: usize) -> usize {
     pixels.div_ceil(tile_pixels(pixels))
 }
 
-/// The pixels of each tile.
+/// The number of pixels of each tile.
 pub(super) fn tile_sizes(pixels: usize) -> impl Iterator<Item = usize> + Clone {
     let tile = tile_pixels(pixels);
     (0..tiles(pixels)).map(move |t| tile.min(pixels - t * tile))
 }
 
-/// Pixels of one image, or tokens of one batch item, of a tensor to be normalised.
+/// The number of pixels of one image, or of tokens of one batch item.
 pub(super) fn image_pixels(x: Shape) -> Result<usize, Mismatch> {
     match x.rank() {
         3 | 4 if !x.is_empty() => Ok(x.rows() / x.batch()),
@@ -66,16 +71,13 @@ impl Kernel for GroupNormStats {
         Ok(TensorType::f32([x.batch(), tiles(image_pixels(x)?), 2, x.channels()]))
     }
 
-    fn launch(&self, operands: Operands, output: TensorType, target: &Target) -> Launch {
+    fn variants(&self, operands: Operands, output: TensorType, target: &Target) -> Vec<Launch> {
         let [x] = given(operands);
         let (batch, quads) = (x.shape.batch(), x.shape.quads());
         let pixels = x.shape.rows() / batch;
         let batch_tiles = batch * output.shape.dims()[1];
-        // A GPU shares a tile among four threads; a CPU would only pay for their exchange.
-        let (group_x, group_y) = match target.class {
-            DeviceClass::Software => (16, 1),
-            _ => (16, 4),
-        };
+        let shared = Preferences::of(target.class).shared_reductions;
+        let threads = if shared { [4, 1] } else { [1, 4] };
         let params = Params {
             batch_tiles: batch_tiles as u32,
             tiles: output.shape.dims()[1] as u32,
@@ -83,10 +85,14 @@ impl Kernel for GroupNormStats {
             pixels: pixels as u32,
             quads: quads as u32,
         };
-        Launch::new(&params, spread(batch_tiles * quads.div_ceil(group_x as usize)))
-            .constant("GROUP_X", group_x)
-            .constant("GROUP_Y", group_y)
-            .flops(5 * x.shape.len() as u64)
+        let groups = spread(batch_tiles * quads.div_ceil(QUADS as usize));
+        let launch = |threads: u32| {
+            Launch::new(format!("threads-{threads}"), &params, groups)
+                .constant("GROUP_X", QUADS)
+                .constant("GROUP_Y", threads)
+                .flops(5 * x.shape.len() as u64)
+        };
+        threads.map(launch).into()
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {

@@ -1,6 +1,7 @@
-//! How one operation runs: what the planner records of a kernel.
+//! Launches: variants of a kernel for one operation on one target.
 
 use super::Lib;
+use crate::weights::{WeightFormat, WeightLayout};
 
 /// The value of a `const` line in a shader's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,37 +24,52 @@ impl From<bool> for Constant {
     }
 }
 
-/// One dispatch of a kernel.
+/// One dispatch of a kernel in one of its variants.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// The header of the shader.
+    /// The variant's name, derived from its tile: `tiled-64x64`, `threads-64`.
+    pub variant: String,
+    /// The `const` lines of the shader's header.
     pub constants: Vec<(&'static str, Constant)>,
-    /// The shared functions that the shader uses.
+    /// The library files that the shader uses.
     pub libs: Vec<&'static Lib>,
+    /// The positions of the operands that are weights, and the layout in which each is read.
+    pub weights: Vec<(usize, WeightLayout)>,
+    /// The format of the operand `weight`, which the shader reads with `weight_quad`; `None` in a
+    /// kernel without that operand, and until the planner has decided.
+    pub weight_format: Option<WeightFormat>,
     /// The bytes of the uniform `params`.
     pub params: Vec<u8>,
-    /// How many workgroups, along x, y and z.
+    /// The number of workgroups along x, y and z.
     pub groups: [u32; 3],
     /// Floating-point operations; a multiply-add counts two.
     pub flops: u64,
 }
 
 impl Launch {
-    /// A launch without constants and shared functions.
-    pub fn new(params: &impl bytemuck::NoUninit, groups: [u32; 3]) -> Self {
+    /// A launch of a variant without constants, library files and weights.
+    pub fn new(
+        variant: impl Into<String>,
+        params: &impl bytemuck::NoUninit,
+        groups: [u32; 3],
+    ) -> Self {
         Launch {
+            variant: variant.into(),
             constants: Vec::new(),
             libs: Vec::new(),
+            weights: Vec::new(),
+            weight_format: None,
             params: bytemuck::bytes_of(params).to_vec(),
             groups,
             flops: 0,
         }
     }
 
-    /// A launch of a thread for each of so many quads, or elements, in workgroups of the header's
-    /// `GROUP`: a kernel whose threads share nothing.
+    /// A launch with one thread for each of `count` quads or elements, in workgroups of the
+    /// header's `GROUP` threads that share nothing.
     pub fn threads(params: &impl bytemuck::NoUninit, count: usize) -> Self {
-        Launch::new(params, spread(count.div_ceil(GROUP as usize))).constant("GROUP", GROUP)
+        let groups = spread(count.div_ceil(GROUP as usize));
+        Launch::new(format!("threads-{GROUP}"), params, groups).constant("GROUP", GROUP)
     }
 
     /// Adds a `const` line to the header.
@@ -62,9 +78,15 @@ impl Launch {
         self
     }
 
-    /// Adds shared functions.
+    /// Adds a library file.
     pub fn lib(mut self, lib: &'static Lib) -> Self {
         self.libs.push(lib);
+        self
+    }
+
+    /// States that the operand at a position is a weight, and the layout in which it is read.
+    pub fn weight(mut self, operand: usize, layout: WeightLayout) -> Self {
+        self.weights.push((operand, layout));
         self
     }
 
@@ -73,16 +95,27 @@ impl Launch {
         self.flops = flops;
         self
     }
+
+    /// The layout in which the operand at a position is read, if it is a weight.
+    pub fn layout(&self, operand: usize) -> Option<WeightLayout> {
+        self.weights.iter().find(|(index, _)| *index == operand).map(|(_, layout)| *layout)
+    }
+
+    /// The position and layout of the operand that the shader reads with `weight_quad`, if there is
+    /// one: the weight that is a matrix or a filter. Vectors have the activations' storage type.
+    pub fn matrix(&self) -> Option<(usize, WeightLayout)> {
+        self.weights.iter().copied().find(|(_, layout)| *layout != WeightLayout::Vector)
+    }
 }
 
-/// Threads of a workgroup that share nothing.
+/// Threads of a workgroup whose threads share nothing.
 const GROUP: u32 = 64;
 
-/// The most workgroups that WebGPU allows along one axis.
+/// The number of workgroups that WebGPU guarantees along one axis.
 const MAX_GROUPS: u32 = 65_535;
 
-/// Spreads a one-dimensional number of workgroups over x and y. The kernel computes its index as
-/// `group.y * groups.x + group.x` and leaves those past the end idle.
+/// Spreads a one-dimensional number of workgroups over x and y. The shader computes its index as
+/// `group.y * groups.x + group.x` and does nothing for an index past the end.
 pub fn spread(groups: usize) -> [u32; 3] {
     let groups = groups.max(1) as u64;
     let rows = groups.div_ceil(u64::from(MAX_GROUPS));

@@ -2,14 +2,17 @@
 //!
 //! out = (x − mean) / √(variance + ε) · γ + β
 //!
-//! in two passes: the variance is that of the deviations from the mean.
+//! in two passes, the second over the deviations from the mean. A variant is the number of threads
+//! that share a row.
 
+use super::preferences::Preferences;
 use super::shader::{params, shader};
 use super::{
-    Case, DeviceClass, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target,
-    given, optional_shape, required, spread,
+    Case, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target, given,
+    optional_shape, required, spread,
 };
 use crate::shape::TensorType;
+use crate::weights::WeightLayout;
 
 /// Operands: x `[…, D]`, gamma `[D]`, beta `[D]`. Result: shaped as x.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,12 +32,16 @@ params! {
 
 pub(super) static SHADER: Shader = shader!("layer_norm", Params, ["x", "gamma", "beta"]);
 
-/// Threads that share a row, and rows of a workgroup.
-fn threads(rows: usize, target: &Target) -> (u32, u32) {
-    match target.class {
-        DeviceClass::Software => (1, 16),
-        _ if rows >= 2048 => (16, 4),
-        _ => (64, 1),
+/// The numbers of threads that may share a row, and of rows of a workgroup, the default first. Many
+/// rows keep a GPU busy with fewer threads each.
+fn divisions(rows: usize, target: &Target) -> [(u32, u32); 3] {
+    const ALONE: (u32, u32) = (1, 16);
+    const FEW: (u32, u32) = (16, 4);
+    const MANY: (u32, u32) = (64, 1);
+    match Preferences::of(target.class).shared_reductions {
+        false => [ALONE, FEW, MANY],
+        true if rows >= 2048 => [FEW, MANY, ALONE],
+        true => [MANY, FEW, ALONE],
     }
 }
 
@@ -52,7 +59,7 @@ impl Kernel for LayerNorm {
         Ok(TensorType::real(x))
     }
 
-    fn launch(&self, _: Operands, output: TensorType, target: &Target) -> Launch {
+    fn variants(&self, _: Operands, output: TensorType, target: &Target) -> Vec<Launch> {
         let shape = output.shape;
         let params = Params {
             rows: shape.rows() as u32,
@@ -60,11 +67,16 @@ impl Kernel for LayerNorm {
             quads: shape.quads() as u32,
             epsilon: self.epsilon,
         };
-        let (lanes, rows) = threads(shape.rows(), target);
-        Launch::new(&params, spread(shape.rows().div_ceil(rows as usize)))
-            .constant("LANES", lanes)
-            .constant("ROWS", rows)
-            .flops(8 * shape.len() as u64)
+        let launch = |(threads, rows): (u32, u32)| {
+            let groups = spread(shape.rows().div_ceil(rows as usize));
+            Launch::new(format!("threads-{threads}"), &params, groups)
+                .constant("LANES", threads)
+                .constant("ROWS", rows)
+                .weight(1, WeightLayout::Vector)
+                .weight(2, WeightLayout::Vector)
+                .flops(8 * shape.len() as u64)
+        };
+        divisions(shape.rows(), target).map(launch).into()
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
@@ -98,8 +110,8 @@ pub(super) fn cases() -> Vec<Case> {
     let case = |(x, epsilon, fill): (TensorType, f32, Fill)| {
         Case::new(LayerNorm { epsilon })
             .filled(x, fill)
-            .operand(TensorType::real([x.shape.channels()]))
-            .operand(TensorType::real([x.shape.channels()]))
+            .weight([x.shape.channels()])
+            .weight([x.shape.channels()])
     };
     let mut random = Lcg::new(5);
     let drawn = (0..4).map(|_| {

@@ -1,10 +1,10 @@
-//! Matrix product with a fused epilogue, `linear` and 1×1 convolution alike:
+//! Matrix product with a fused epilogue, for linear layers and 1×1 convolutions:
 //!
 //! ```text
-//! out[m, n] = f(Σₖ x[m, k] · weight[k, n] + bias[n] + add[b(m), n]) + residual[m, n]
+//! out[m, n] = f(Σₖ x[m, k] · weight[n, k] + bias[n] + add[b(m), n]) + residual[m, n]
 //! ```
 //!
-//! or, gated, `out[m, n] = (x · weight + bias)[m, n] · f((x · weight + bias)[m, N + n])`.
+//! or, gated, `out[m, n] = (x · weightᵀ + bias)[m, n] · f((x · weightᵀ + bias)[m, N + n])`.
 
 use super::epilogue::{Epilogue, operand};
 use super::gemm::{Size, Tile};
@@ -15,12 +15,13 @@ use super::{
     activation::Function, given, required,
 };
 use crate::shape::{Shape, TensorType};
+use crate::weights::WeightLayout;
 
-/// Operands: x `[…, K]`, weight `[K₄, N]` (K₄: K padded to a multiple of 4), then those of the
-/// [`Epilogue`]. Result: `[…, N]`.
+/// Operands: x `[…, K]`, weight `[N, K]` or `[N, K, 1, 1]`, then those of the [`Epilogue`]. Result:
+/// `[…, N]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MatMul {
-    /// What is done with the sums.
+    /// The operations on the sums.
     pub epilogue: Epilogue,
 }
 
@@ -47,44 +48,48 @@ impl Kernel for MatMul {
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
         let x = required(operands, operand::X, "x")?;
         let weight = required(operands, operand::WEIGHT, "weight")?;
-        if weight.shape.rank() != 2 || weight.shape.dims()[0] != x.shape.quads() * 4 {
-            let expected = format!("[…, {}] to fit the weight", weight.shape.dims()[0]);
+        let (&[columns, depth] | &[columns, depth, 1, 1]) = weight.shape.dims() else {
+            return Err(Mismatch::new("weight", "[O, I] or [O, I, 1, 1]", weight.shape));
+        };
+        if depth != x.shape.channels() {
+            let expected = format!("[…, {depth}] to fit the weight");
             return Err(Mismatch::new("x", expected, x.shape));
         }
-        let columns = weight.shape.channels();
         let output = x.shape.with_channels(self.epilogue.channels(columns)?);
         self.epilogue.check(operands, columns, output)?;
         Ok(TensorType::real(output))
     }
 
-    fn launch(&self, operands: Operands, output: TensorType, target: &Target) -> Launch {
+    fn variants(&self, operands: Operands, output: TensorType, target: &Target) -> Vec<Launch> {
         let [x, weight] = given(operands);
         let gated = self.epilogue.gated;
         let size = Size { rows: output.shape.rows(), quads: output.shape.quads(), gated };
-        let tile = Tile::choose(size, target);
+        let columns = weight.shape.batch();
         let params = Params {
             rows: size.rows as u32,
             segments: 1,
             segment_quads: x.shape.quads() as u32,
-            weight_quads: weight.shape.quads() as u32,
+            weight_quads: columns.div_ceil(4) as u32,
             out_quads: size.quads as u32,
             rows_per_add: self.epilogue.rows_per_add(operands, output.shape),
             add_steps: self.epilogue.add_steps(operands),
         };
-        let launch = tile.apply(Launch::new(&params, tile.groups(size)), gated);
-        self.epilogue
-            .apply(launch, operands)
-            .flops(2 * (size.rows * x.shape.channels() * weight.shape.channels()) as u64)
+        let launch = |tile: Tile| {
+            self.epilogue
+                .apply(tile.launch(&params, size), operands)
+                .weight(operand::WEIGHT, WeightLayout::Matrix)
+                .flops(2 * (size.rows * x.shape.channels() * columns) as u64)
+        };
+        Tile::variants(size, target).into_iter().map(launch).collect()
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
         let [x, weight] = given(operands);
-        let mut sums = HostTensor::zeros(x.shape.with_channels(weight.shape.channels()));
+        let depth = x.shape.channels();
+        let mut sums = HostTensor::zeros(x.shape.with_channels(weight.shape.batch()));
         for row in 0..x.shape.rows() {
-            for (k, a) in x.row(row).iter().enumerate() {
-                for (sum, w) in sums.row_mut(row).iter_mut().zip(weight.row(k)) {
-                    *sum += a * w;
-                }
+            for (sum, weights) in sums.row_mut(row).iter_mut().zip(weight.data.chunks(depth)) {
+                *sum = x.row(row).iter().zip(weights).map(|(a, w)| a * w).sum();
             }
         }
         self.epilogue.reference(sums, operands)
@@ -123,18 +128,18 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(
             Case::new(MatMul { epilogue: Epilogue { activation, gated } })
                 .operand(TensorType::real([batch, rows, k]))
-                .operand(TensorType::real([k.next_multiple_of(4), columns]))
-                .operand_if(bias, TensorType::real([columns]))
+                .weight([columns, k])
+                .weight_if(bias, [columns])
                 .operand_if(add, TensorType::real([batch, n]))
                 .operand_if(residual, output),
         );
     }
-    // A row of a table, of one for all or one for each item, selected by the step.
+    // A row, selected by the step, of a table for all batch items or of one table for each.
     for table in [Shape::from([5, 20]), Shape::from([2, 5, 20])] {
         cases.push(
             Case::new(MatMul::default())
                 .operand(TensorType::real([2, 3, 12]))
-                .operand(TensorType::real([12, 20]))
+                .weight([20, 12, 1, 1])
                 .absent()
                 .operand(TensorType::real(table))
                 .absent()

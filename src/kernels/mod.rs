@@ -1,8 +1,9 @@
-//! Every GPU operation: its formula, shape rule, launch and f64 reference, beside its WGSL.
+//! The GPU operations: formula, shape rule, variants and f64 reference of each.
 //!
 //! A kernel is two files of one stem: `shaders/NAME.wgsl` with the entry point `NAME`, and
-//! `src/kernels/NAME.rs` with a struct of attributes that implements [`Kernel`]. [`Op`] lists
-//! them all; adding a kernel means those two files and one line below.
+//! `src/kernels/NAME.rs` with a struct of attributes that implements [`Kernel`]. [`Op`] is the list
+//! of all kernels. A kernel lists its [variants](Kernel::variants) for a [`Target`], ordered by the
+//! [preferences] of the device class; a table of [`Choices`] may name another than the first.
 
 pub mod activation;
 pub mod attention;
@@ -27,23 +28,30 @@ pub mod scheduler_step;
 pub mod timestep_embedding;
 pub mod upsample;
 
+pub mod preferences;
+
+mod attention_tile;
 mod cases;
+mod choices;
 mod host_tensor;
 mod launch;
 mod shader;
 mod target;
 mod window;
 
-pub use cases::{Case, Fill, Lcg};
+pub use cases::{Case, CaseOperand, Fill, Lcg};
+pub use choices::{Choices, key};
 pub use host_tensor::HostTensor;
 pub use launch::{Constant, Launch, spread};
 pub use shader::{Lib, ParamField, Shader};
-pub use target::{DeviceClass, Target};
+pub use target::{Capabilities, CooperativeMatrix, DeviceClass, MatrixType, Target};
 
 use crate::shape::{DType, TensorType};
+use crate::weights::{WeightFormat, WeightLayout};
 use std::fmt;
 
-/// Why operands do not fit a kernel: `expected …, got …`. The graph adds where it happened.
+/// An operand that does not fit a kernel, as a message `what: expected …, got …`. The graph adds the
+/// layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch(pub String);
 
@@ -54,22 +62,24 @@ impl Mismatch {
     }
 }
 
-/// The types of a node's operands by position; an operand that may be left out is `None`.
+/// The types of a node's operands by position, with `None` for an optional operand that is absent. A
+/// weight has the shape of the file, as PyTorch has it.
 pub type Operands<'a> = &'a [Option<TensorType>];
 
-/// What the graph, the planner and the tests ask of an operation.
+/// The interface of an operation to the graph, the planner and the tests.
 pub trait Kernel {
     /// The WGSL of the operation.
     fn shader(&self) -> &'static Shader;
 
-    /// The shape rule: the result's type, or what does not fit.
+    /// The shape rule: the result's type, or the operand that does not fit.
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch>;
 
-    /// How the operation runs on a target: constants, parameters, workgroups, work.
-    fn launch(&self, operands: Operands, output: TensorType, target: &Target) -> Launch;
+    /// The launches that compute the operation within the target's limits, each under a name of its
+    /// own. The first is the default of the target's device class; the list is never empty.
+    fn variants(&self, operands: Operands, output: TensorType, target: &Target) -> Vec<Launch>;
 
-    /// The operation in plain Rust with f64 arithmetic, straight from the formula. Padding of the
-    /// channel axis does not exist here.
+    /// The operation in plain Rust with f64 arithmetic, written like the formula. Tensors have no
+    /// padding here.
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor;
 }
 
@@ -84,7 +94,7 @@ macro_rules! operations {
         }
 
         impl Op {
-            /// The operation as the planner sees it.
+            /// The operation's interface.
             pub fn kernel(&self) -> &dyn Kernel {
                 match self {
                     $(Op::$variant(op) => op),*
@@ -98,7 +108,7 @@ macro_rules! operations {
                 cases
             }
 
-            /// Every kernel's shader.
+            /// The shaders of all kernels.
             pub const SHADERS: &'static [&'static Shader] = &[$(&$module::SHADER),*];
         }
 
@@ -134,13 +144,34 @@ operations! {
 }
 
 impl Op {
-    /// The name: file stem, entry point and what `croquis plan` prints.
+    /// The name: file stem, entry point and the column `kernel` of `croquis plan`.
     pub fn name(&self) -> &'static str {
         self.kernel().shader().name
     }
+
+    /// The launch for a target: the variant that the target's [`Choices`] name, else the first.
+    /// `format` gives the format of the weight at a position that is read in a layout.
+    pub fn launch(
+        &self,
+        operands: Operands,
+        output: TensorType,
+        target: &Target,
+        format: impl Fn(usize, WeightLayout) -> WeightFormat,
+    ) -> Launch {
+        let mut variants = self.kernel().variants(operands, output, target);
+        let format = variants[0].matrix().map(|(operand, layout)| format(operand, layout));
+        let mut launch = if target.choices.is_empty() {
+            variants.swap_remove(0)
+        } else {
+            let key = key(self, operands, output, target.storage, format);
+            choices::choose(variants, &target.choices, &key)
+        };
+        launch.weight_format = format;
+        launch
+    }
 }
 
-/// The operand at a position, of any element type, or a message that it is missing.
+/// The operand at a position, of any element type; an error if it is absent.
 pub(crate) fn required_any(
     operands: Operands,
     index: usize,
@@ -153,7 +184,7 @@ pub(crate) fn required_any(
         .ok_or_else(|| Mismatch(format!("operand {name} is missing")))
 }
 
-/// The operand at a position, which must hold elements of the storage type.
+/// The operand at a position; an error if it is absent or its elements are not of the storage type.
 pub(crate) fn required(
     operands: Operands,
     index: usize,
@@ -162,7 +193,7 @@ pub(crate) fn required(
     of_type(required_any(operands, index, name)?, DType::Real, name)
 }
 
-/// The operand at a position, which must hold f32 whatever the storage type.
+/// The operand at a position; an error if it is absent or its elements are not f32.
 pub(crate) fn required_f32(
     operands: Operands,
     index: usize,
@@ -179,7 +210,7 @@ fn of_type(tensor: TensorType, dtype: DType, name: &str) -> Result<TensorType, M
     }
 }
 
-/// Checks the shape of an optional operand.
+/// Checks the type of an optional operand, if it is present.
 pub(crate) fn optional_shape(
     operands: Operands,
     index: usize,
@@ -196,7 +227,7 @@ pub(crate) fn optional_shape(
     }
 }
 
-/// The first operands, which `infer` has found to be there.
+/// The first `N` operands, whose presence `infer` has checked.
 pub(crate) fn given<T: Copy, const N: usize>(operands: &[Option<T>]) -> [T; N] {
     std::array::from_fn(|index| match operands[index] {
         Some(operand) => operand,
@@ -204,7 +235,7 @@ pub(crate) fn given<T: Copy, const N: usize>(operands: &[Option<T>]) -> [T; N] {
     })
 }
 
-/// Whether an optional operand is there.
+/// Whether an optional operand is present.
 pub(crate) fn present(operands: Operands, index: usize) -> bool {
     operands.get(index).copied().flatten().is_some()
 }

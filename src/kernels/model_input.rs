@@ -1,7 +1,8 @@
-//! The latents as a network reads them: scaled, in the storage type, once per prompt.
+//! The network's input: the latents, scaled, converted to the storage type and repeated once per
+//! prompt.
 //!
-//! `out[c·B + b, …] = x[b, …] · scale · step[1]` for every copy c; the factor of the step only where
-//! there is one.
+//! `out[c·B + b, …] = x[b, …] · scale · step[INPUT_SCALE]` for every copy c; the factor of the step
+//! only where the operand is given.
 
 use super::scheduler_step::slot;
 use super::shader::{params, shader};
@@ -15,9 +16,9 @@ use crate::shape::TensorType;
 /// `[copies·B, H, W, C]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelInput {
-    /// How many times the batch is repeated: 2 for classifier-free guidance, else 1.
+    /// The number of copies of the batch: 2 for classifier-free guidance, else 1.
     pub copies: usize,
-    /// A constant factor, as that of a VAE's latents.
+    /// A constant factor, such as that of a VAE's latents.
     pub scale: f32,
 }
 
@@ -45,7 +46,7 @@ impl Kernel for ModelInput {
         Ok(TensorType::real([self.copies * batch, height, width, channels]))
     }
 
-    fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, operands: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let [x] = given(operands);
         let quads = output.shape.padded_len() / 4;
         let params = Params {
@@ -53,10 +54,11 @@ impl Kernel for ModelInput {
             in_quads: (x.shape.padded_len() / 4) as u32,
             scale: self.scale,
         };
-        Launch::threads(&params, quads)
+        let launch = Launch::threads(&params, quads)
             .constant("HAS_STEP", present(operands, 1))
             .constant("INPUT_SCALE", slot::INPUT_SCALE as u32)
-            .flops(output.shape.len() as u64)
+            .flops(output.shape.len() as u64);
+        vec![launch]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {

@@ -37,7 +37,7 @@ impl Kernel for Pixels {
         Ok(TensorType::u32([batch, height * width]))
     }
 
-    fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, operands: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let [image] = given(operands);
         let elements = output.shape.padded_len();
         let params = Params {
@@ -46,7 +46,7 @@ impl Kernel for Pixels {
             pixels: output.shape.channels() as u32,
             image_quads: image.shape.quads() as u32,
         };
-        Launch::threads(&params, elements).flops(9 * output.shape.len() as u64)
+        vec![Launch::threads(&params, elements).flops(9 * output.shape.len() as u64)]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {

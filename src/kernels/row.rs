@@ -1,6 +1,5 @@
-//! One row of each table, chosen on the GPU: `out[b, c] = x[b, step[0], c]`. What depends on the
-//! timestep, and on nothing else that changes, is computed for all steps at once; a step then takes
-//! its row.
+//! One row of each table, chosen on the GPU: `out[b, c] = x[b, step[ROW], c]`. Tensors that depend
+//! only on the timestep are computed for all steps at once; a step then reads its row.
 
 use super::scheduler_step::slot;
 use super::shader::{params, shader};
@@ -42,7 +41,7 @@ impl Kernel for Row {
         Ok(TensorType::real([tables, channels]))
     }
 
-    fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, operands: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let [x] = given(operands);
         let out_quads = output.shape.padded_len() / 4;
         let params = Params {
@@ -50,7 +49,7 @@ impl Kernel for Row {
             quads: output.shape.quads() as u32,
             out_quads: out_quads as u32,
         };
-        Launch::threads(&params, out_quads).constant("ROW", slot::ROW as u32)
+        vec![Launch::threads(&params, out_quads).constant("ROW", slot::ROW as u32)]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
@@ -66,7 +65,7 @@ impl Kernel for Row {
     }
 }
 
-/// S of a table `[S, C]` or of tables `[B, S, C]`.
+/// The number of rows S of a table `[S, C]` or of tables `[B, S, C]`.
 pub(super) fn steps(table: Shape) -> usize {
     table.dims()[table.rank() - 2]
 }

@@ -1,5 +1,5 @@
-//! A tensor times one of the step's scalars: `out = x · step[18]`, as a ControlNet's results are
-//! scaled, step by step.
+//! A tensor times a scalar of the step: `out = x · step[CONTROL]`, the scale of a ControlNet's
+//! results in that step.
 
 use super::scheduler_step::slot;
 use super::shader::{params, shader};
@@ -33,11 +33,12 @@ impl Kernel for Scale {
         Ok(x)
     }
 
-    fn launch(&self, _: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, _: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let quads = output.shape.padded_len() / 4;
-        Launch::threads(&Params { quads: quads as u32 }, quads)
+        let launch = Launch::threads(&Params { quads: quads as u32 }, quads)
             .constant("CONTROL", slot::CONTROL as u32)
-            .flops(output.shape.len() as u64)
+            .flops(output.shape.len() as u64);
+        vec![launch]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {

@@ -1,5 +1,6 @@
-//! One step of a sampler with classifier-free guidance (arXiv 2207.12598), as a linear combination
-//! whose coefficients s the host writes; x is the sample, z noise, hₖ slot k of the history:
+//! One step of a sampler with classifier-free guidance (arXiv 2207.12598): a linear combination with
+//! coefficients s that the host writes before each step. With x the sample, z noise and hₖ slot k of
+//! the history:
 //!
 //! m = u + g·(c − u) (two copies: unconditional u, conditional c), else the network's output
 //!
@@ -7,7 +8,9 @@
 //!
 //! x' = s₆·x + s₇·m + s₈·x₀ + s₉·z + Σₖ s₁₀₊ₖ·hₖ
 //!
-//! hₖ' = one of hₖ, x, m, x₀, as s₁₄₊ₖ says
+//! hₖ' = one of hₖ, x, m, x₀, chosen by s₁₄₊ₖ
+//!
+//! The positions have names in [`slot`].
 
 use super::shader::{params, shader};
 use super::{
@@ -19,22 +22,25 @@ use crate::shape::{Shape, TensorType};
 /// Slots of the history.
 pub const SLOTS: usize = 4;
 
-/// Which item of the result is the predicted image.
+/// The item of the result that is the predicted image.
 pub const PREDICTED: usize = 1 + SLOTS;
 
-/// Positions in the operand `step`, F32 `[32]`: one step of a sampler as numbers, also read by
-/// `row`, `model_input` and `blend`. What is not named is zero.
+/// Positions in the operand `step`, F32 `[32]`: the numbers of one step of a sampler. Positions
+/// without a name are zero. `row`, `scale`, `model_input`, `blend` and the epilogue read some of them too.
 pub mod slot {
-    /// Which row of the tables that hold one row per step; a whole number.
+    /// The row of tables with one row per step; a whole number.
     pub const ROW: usize = 0;
-    /// The network's input is this times the sample.
+    /// The factor from the sample to the network's input.
     pub const INPUT_SCALE: usize = 1;
     /// The guidance scale g.
     pub const GUIDANCE: usize = 2;
-    /// The predicted image is clamped to plus and minus this; 0 for no clamping.
+    /// The bound ± to which the predicted image is clamped; 0 for no clamping.
     pub const CLIP: usize = 3;
-    /// Two coefficients of the predicted image x₀: of the sample and of the output.
+    /// Two coefficients of the predicted image x₀: of the sample and, at
+    /// [`ORIGINAL_OUTPUT`], of the output.
     pub const ORIGINAL: usize = 4;
+    /// Coefficient of the (guided) output in the predicted image x₀.
+    pub const ORIGINAL_OUTPUT: usize = 5;
     /// Coefficient of the sample in the next sample.
     pub const SAMPLE: usize = 6;
     /// Coefficient of the (guided) output in the next sample.
@@ -45,21 +51,21 @@ pub mod slot {
     pub const NOISE: usize = 9;
     /// Four coefficients of the history's slots in the next sample.
     pub const HISTORY: usize = 10;
-    /// What each of the four slots of the history receives: one of [`keep`](super::keep).
+    /// Four numbers of [`keep`](super::keep): the tensor that each slot of the history receives.
     pub const KEEP: usize = 14;
-    /// What a ControlNet's results are multiplied by.
+    /// The factor of a ControlNet's results.
     pub const CONTROL: usize = 18;
-    /// What is left of a kept picture in the noised one of the next step; 1 after the last step.
+    /// Factor of a kept picture's latents in the next step's sample; 1 after the last step.
     pub const NEXT_SIGNAL: usize = 19;
-    /// How much noise is in the noised picture of the next step; 0 after the last step.
+    /// Factor of the noise of a kept picture in the next step's sample; 0 after the last step.
     pub const NEXT_LEVEL: usize = 20;
-    /// How many numbers there are.
+    /// The number of positions.
     pub const LEN: usize = 32;
 }
 
-/// What a slot of the history receives, as the number at [`slot::KEEP`].
+/// The tensor that a slot of the history receives, as the number at [`slot::KEEP`].
 pub mod keep {
-    /// Nothing: it keeps what it has.
+    /// None: the slot is unchanged.
     pub const NOTHING: u32 = 0;
     /// The sample x that the step started from.
     pub const SAMPLE: u32 = 1;
@@ -71,11 +77,12 @@ pub mod keep {
 
 /// Operands: sample F32 `[B, H, W, C]`, history F32 `[4·B, H, W, C]` (slot k is the items from
 /// k·B), output `[copies·B, H, W, C]`, noise F32 `[B, H, W, C]`, step F32 `[32]` (see [`slot`]).
-/// Result: F32 `[6·B, H, W, C]`: the next sample, the history, and the predicted image x₀, which a
-/// preview shows.
+/// Result: F32 `[6·B, H, W, C]`: the next sample, the history, and the predicted image x₀ for
+/// previews.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SchedulerStep {
-    /// 2 where the output's first half is unconditional and its second conditional, else 1.
+    /// 2 for a guided output, of which the first half is unconditional and the second conditional;
+    /// else 1.
     pub copies: usize,
 }
 
@@ -88,12 +95,13 @@ params! {
 pub(super) static SHADER: Shader =
     shader!("scheduler_step", Params, ["sample", "history", "output", "noise", "step"]);
 
-/// The header of the shader that this file's constants make.
-const HEADER: [(&str, u32); 13] = [
+/// The `const` lines of the shader's header: the positions in `step`, and the numbers of [`keep`].
+const HEADER: [(&str, u32); 14] = [
     ("SLOTS", SLOTS as u32),
     ("GUIDANCE", slot::GUIDANCE as u32),
     ("CLIP", slot::CLIP as u32),
     ("ORIGINAL", slot::ORIGINAL as u32),
+    ("ORIGINAL_OUTPUT", slot::ORIGINAL_OUTPUT as u32),
     ("SAMPLE", slot::SAMPLE as u32),
     ("OUTPUT", slot::OUTPUT as u32),
     ("FROM_ORIGINAL", slot::FROM_ORIGINAL as u32),
@@ -133,13 +141,14 @@ impl Kernel for SchedulerStep {
         Ok(TensorType::f32(items(PREDICTED + 1)))
     }
 
-    fn launch(&self, operands: Operands, _: TensorType, _: &Target) -> Launch {
+    fn variants(&self, operands: Operands, _: TensorType, _: &Target) -> Vec<Launch> {
         let [sample] = given(operands);
         let quads = sample.shape.padded_len() / 4;
         let launch = Launch::threads(&Params { quads: quads as u32 }, quads)
             .constant("GUIDED", self.copies == 2)
             .flops(24 * sample.shape.len() as u64);
-        HEADER.into_iter().fold(launch, |launch, (name, value)| launch.constant(name, value))
+        let add = |launch: Launch, (name, value)| launch.constant(name, value);
+        vec![HEADER.into_iter().fold(launch, add)]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
@@ -154,7 +163,7 @@ impl Kernel for SchedulerStep {
             if self.copies == 2 {
                 m += s[slot::GUIDANCE] * (output.data[len + i] - m);
             }
-            let mut original = s[slot::ORIGINAL] * x + s[slot::ORIGINAL + 1] * m;
+            let mut original = s[slot::ORIGINAL] * x + s[slot::ORIGINAL_OUTPUT] * m;
             if s[slot::CLIP] > 0.0 {
                 original = original.clamp(-s[slot::CLIP], s[slot::CLIP]);
             }

@@ -1,10 +1,11 @@
-//! A WGSL source and what the host prepends to it.
+//! WGSL sources and the header that the host puts before them.
 
 use super::{Constant, Launch};
 use crate::shape::Storage;
+use crate::weights::WeightFormat;
 use std::fmt::Write;
 
-/// Functions that several kernels share, from `shaders/lib/`.
+/// A file of `shaders/lib/`: functions that several kernels share.
 #[derive(Debug)]
 pub struct Lib {
     /// The file stem.
@@ -22,7 +23,7 @@ pub struct ParamField {
     pub offset: usize,
 }
 
-/// One kernel's WGSL.
+/// The WGSL of one kernel and its interface.
 #[derive(Debug)]
 pub struct Shader {
     /// The file stem and entry point.
@@ -36,11 +37,11 @@ pub struct Shader {
 }
 
 impl Shader {
-    /// The whole module: the header of `enable`, `alias` and `const` lines, the kernel, the
-    /// shared functions it uses, the functions of the storage type.
+    /// The whole module: the header of `enable` and `const` lines, the kernel, the library files of
+    /// the launch, the functions of the storage type and of the weight format.
     pub fn module(&self, storage: Storage, launch: &Launch) -> String {
         let mut text = String::with_capacity(self.source.len() + 4096);
-        if storage == Storage::F16 {
+        if storage == Storage::F16 || launch.weight_format == Some(WeightFormat::F16) {
             text.push_str("enable f16;\n");
         }
         for (name, value) in &launch.constants {
@@ -57,6 +58,12 @@ impl Shader {
             Storage::F16 => include_str!("../../shaders/lib/storage_f16.wgsl"),
             Storage::Packed => include_str!("../../shaders/lib/storage_packed.wgsl"),
             Storage::F32 => include_str!("../../shaders/lib/storage_f32.wgsl"),
+        });
+        text.push_str(match launch.weight_format {
+            None => "",
+            Some(WeightFormat::F16) => include_str!("../../shaders/lib/weight_f16.wgsl"),
+            Some(WeightFormat::Packed) => include_str!("../../shaders/lib/weight_packed.wgsl"),
+            Some(WeightFormat::F32) => include_str!("../../shaders/lib/weight_f32.wgsl"),
         });
         text
     }

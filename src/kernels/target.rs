@@ -1,13 +1,17 @@
-//! What a plan is made for: storage type, device class and the limits that shape kernels.
+//! The target of a plan: storage types, device class, capabilities and limits.
 
+use super::Choices;
 use crate::shape::Storage;
+use crate::weights::WeightFormat;
+use std::sync::Arc;
 
-/// Groups of GPUs that want the same kernel variants.
+/// Groups of GPUs that prefer the same kernel variants; see
+/// [`Preferences`](super::preferences::Preferences).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeviceClass {
     /// Any GPU inside WebGPU's default limits.
     Portable,
-    /// Qualcomm Adreno, either driver.
+    /// Qualcomm Adreno, with Qualcomm's driver or Mesa's.
     Adreno,
     /// Apple GPUs through Metal.
     Apple,
@@ -19,29 +23,94 @@ pub enum DeviceClass {
     Intel,
     /// ARM Mali.
     Mali,
-    /// A CPU that pretends to be a GPU: lavapipe, SwiftShader.
+    /// CPU drivers: lavapipe, SwiftShader.
     Software,
 }
 
-/// What a plan is made for. It names no GPU API, so plans are made and costed without a GPU.
+impl DeviceClass {
+    /// Every class.
+    pub const ALL: [DeviceClass; 8] = [
+        DeviceClass::Portable,
+        DeviceClass::Adreno,
+        DeviceClass::Apple,
+        DeviceClass::Nvidia,
+        DeviceClass::Amd,
+        DeviceClass::Intel,
+        DeviceClass::Mali,
+        DeviceClass::Software,
+    ];
+}
+
+/// The number type of a cooperative matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MatrixType {
+    /// 16-bit float.
+    F16,
+    /// 32-bit float.
+    F32,
+    /// 32-bit signed integer.
+    I32,
+    /// 32-bit unsigned integer.
+    U32,
+}
+
+/// A cooperative matrix product of a device: C `[m, n]` += A `[m, k]` · B `[k, n]`, computed by the
+/// threads of a subgroup together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CooperativeMatrix {
+    /// Rows of A and C.
+    pub m: u32,
+    /// Columns of B and C.
+    pub n: u32,
+    /// Columns of A, rows of B.
+    pub k: u32,
+    /// The type of A and B.
+    pub inputs: MatrixType,
+    /// The type of C.
+    pub sums: MatrixType,
+}
+
+/// Optional abilities of a device that kernel variants may require.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Capabilities {
+    /// Native 16-bit floats in shaders (`enable f16`).
+    pub f16: bool,
+    /// Subgroup operations: the smallest and largest number of threads in a subgroup.
+    pub subgroups: Option<[u32; 2]>,
+    /// The cooperative matrix products; empty where there are none.
+    pub cooperative: Vec<CooperativeMatrix>,
+    /// The packed integer dot product `dot4I8Packed`. WGSL has it everywhere; a driver without an
+    /// instruction for it computes it in several.
+    pub packed_dot: bool,
+}
+
+/// The target of a plan. It names no GPU API, so that plans are made and costed without a GPU.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// How activations and weights are stored.
+    /// The storage type of activations and, by default, of weights.
     pub storage: Storage,
-    /// Which kernel variants to prefer.
+    /// The format of matrices and filters; `None` for that of the storage type.
+    pub weight_format: Option<WeightFormat>,
+    /// The device class, which orders kernel variants.
     pub class: DeviceClass,
-    /// The largest buffer range that one binding may cover, in bytes.
+    /// Optional abilities of the device.
+    pub capabilities: Capabilities,
+    /// The largest buffer range of one binding, in bytes.
     pub max_binding_bytes: u64,
-    /// Workgroup memory that one workgroup may use, in bytes.
+    /// Workgroup memory of one workgroup, in bytes.
     pub workgroup_memory_bytes: u32,
-    /// Threads that one workgroup may have.
+    /// Threads of one workgroup.
     pub max_invocations: u32,
+    /// Workgroups along one axis of a dispatch.
+    pub max_groups: u32,
     /// The alignment of offsets into uniform buffers, in bytes.
     pub uniform_alignment_bytes: u32,
+    /// Measured choices of variants; where there is none, the first variant is taken.
+    pub choices: Arc<Choices>,
 }
 
 impl Target {
-    /// Like a Qualcomm Adreno GPU: WebGPU's default limits but for the workgroups.
+    /// A target like a Qualcomm Adreno GPU: WebGPU's default limits but for the workgroups.
     pub fn adreno(storage: Storage) -> Self {
         Target {
             class: DeviceClass::Adreno,
@@ -51,15 +120,20 @@ impl Target {
         }
     }
 
-    /// WebGPU's default limits: what every browser offers.
+    /// A target with WebGPU's default limits, which every browser offers.
     pub fn webgpu(storage: Storage) -> Self {
+        let f16 = storage == Storage::F16;
         Target {
             storage,
+            weight_format: None,
             class: DeviceClass::Portable,
+            capabilities: Capabilities { f16, packed_dot: true, ..Default::default() },
             max_binding_bytes: 128 << 20,
             workgroup_memory_bytes: 16 << 10,
             max_invocations: 256,
+            max_groups: 65_535,
             uniform_alignment_bytes: 256,
+            choices: Arc::default(),
         }
     }
 }

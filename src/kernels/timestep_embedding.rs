@@ -21,7 +21,7 @@ pub struct TimestepEmbedding {
     pub dim: usize,
     /// Whether the cosines come first.
     pub flip_sin_to_cos: bool,
-    /// What is subtracted from the number of frequencies to divide the exponent.
+    /// The shift in the exponent's divisor h − shift.
     pub frequency_shift: f32,
 }
 
@@ -62,7 +62,7 @@ impl Kernel for TimestepEmbedding {
         Ok(TensorType::real([count, self.dim]))
     }
 
-    fn launch(&self, _: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, _: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let quads = output.shape.padded_len() / 4;
         let params = Params {
             quads: quads as u32,
@@ -70,10 +70,11 @@ impl Kernel for TimestepEmbedding {
             half: (self.dim / 2) as u32,
             ratio: (self.ratio() * (1_u64 << 32) as f64).round() as u32,
         };
-        Launch::threads(&params, quads)
+        let launch = Launch::threads(&params, quads)
             .constant("COS_FIRST", self.flip_sin_to_cos)
             .lib(&SINCOS)
-            .flops(20 * output.shape.len() as u64)
+            .flops(20 * output.shape.len() as u64);
+        vec![launch]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {

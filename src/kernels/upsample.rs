@@ -2,8 +2,8 @@
 //!
 //! `out[n, y, x, c] = in[n, ⌊y/2⌋, ⌊x/2⌋, c]`
 //!
-//! The last row and column may be left out. That is PyTorch's nearest neighbour to a size of
-//! 2·H − 1: where a UNet halved an odd size, rounding up, the way back up has to meet it.
+//! The last row and column may be left out, which is PyTorch's nearest neighbour to a size of 2·H − 1:
+//! a UNet whose way down halved an odd size, rounding up, needs it on the way up.
 
 use super::shader::{params, shader};
 use super::{
@@ -14,7 +14,7 @@ use crate::shape::TensorType;
 /// Operand: x `[N, H, W, C]`. Result: `[N, 2·H, 2·W, C]`, or one less where trimmed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Upsample {
-    /// Whether the last row, and the last column, is left out.
+    /// Whether the last row and the last column are left out.
     pub trim: [bool; 2],
 }
 
@@ -52,7 +52,7 @@ impl Kernel for Upsample {
         Ok(TensorType::real([n, out_height, out_width, channels]))
     }
 
-    fn launch(&self, operands: Operands, output: TensorType, _: &Target) -> Launch {
+    fn variants(&self, operands: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let [x] = given(operands);
         let quads = output.shape.padded_len() / 4;
         let params = Params {
@@ -63,7 +63,7 @@ impl Kernel for Upsample {
             out_height: output.shape.dims()[1] as u32,
             out_width: output.shape.dims()[2] as u32,
         };
-        Launch::threads(&params, quads)
+        vec![Launch::threads(&params, quads)]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {

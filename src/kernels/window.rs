@@ -1,4 +1,4 @@
-//! Where the filter of a convolution lies on its input: what `conv2d` and `depthwise` share.
+//! The window of a convolution's filter on its input, shared by `conv2d` and `depthwise`.
 
 use super::Mismatch;
 
@@ -16,7 +16,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The output's size: ⌊(input + padding − kernel) / stride⌋ + 1, or why there is none.
+    /// The output's size, ⌊(input + padding − kernel) / stride⌋ + 1.
     pub fn output(&self) -> Result<[usize; 2], Mismatch> {
         let [top, bottom, left, right] = self.padding;
         let size = |name: &str, padded: usize, kernel: usize| {

@@ -54,8 +54,8 @@ impl Stage {
             let new: Vec<_> = plan
                 .weights
                 .iter()
-                .filter(|weight| uploaded.insert((component, &weight.name)))
-                .map(|weight| bytes(weight.tensor))
+                .filter(|weight| uploaded.insert((component, weight.key())))
+                .map(|weight| weight.bytes().next_multiple_of(16))
                 .collect();
             let own = |port: &&Port| !computed.contains(&port.name);
             let written = plan.inputs.iter().filter(own).map(|port| bytes(port.tensor)).sum();

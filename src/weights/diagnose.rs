@@ -1,4 +1,4 @@
-//! What is wrong with a file that is not valid safetensors, in words that help its owner.
+//! Diagnosis of files that are not valid safetensors: the likely cause, in words that help the user.
 
 use std::collections::BTreeMap;
 

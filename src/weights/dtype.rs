@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How a file stores the numbers of a tensor. Types that come in blocks hold several numbers and
+/// The type of a tensor's numbers in a file. Types that come in blocks hold several numbers and
 /// what they share, such as a scale, in a fixed number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -67,7 +67,7 @@ pub struct OtherType {
 /// Numbers that are stored together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Block {
-    /// How many there are.
+    /// The number of elements.
     pub len: usize,
     pub bytes: usize,
 }

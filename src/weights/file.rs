@@ -14,7 +14,7 @@ pub(super) struct File {
     source: Source,
 }
 
-/// What a file's header says.
+/// The content of a file's header.
 #[derive(Default)]
 pub(super) struct Header {
     pub tensors: Vec<Found>,

@@ -1,9 +1,9 @@
 //! The parts of a GGUF header, read one after the other.
 
-/// How deep arrays may be nested.
+/// The largest depth of nested arrays.
 const MAX_DEPTH: usize = 4;
 
-/// How many integers of an array are kept; longer arrays are skipped.
+/// The largest number of integers of an array that is kept; longer arrays are skipped.
 const MAX_KEPT: u64 = 16;
 
 /// A value of the metadata.

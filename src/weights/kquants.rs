@@ -17,7 +17,7 @@ pub(super) fn dequantise(dtype: DataType, block: &[u8], out: &mut [f32; MAX_BLOC
     }
 }
 
-/// Where number i of two-bit fields is: in a run of 128 numbers, 32 bytes hold four numbers each,
+/// The position of number i of two-bit fields: in a run of 128 numbers, 32 bytes hold four numbers each,
 /// the lowest bits those of the first 32. Returns byte and shift.
 fn two_bits(i: usize) -> (usize, usize) {
     (i / 128 * 32 + i % 32, i % 128 / 32 * 2)

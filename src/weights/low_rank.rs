@@ -15,7 +15,7 @@ pub struct LowRank {
 }
 
 impl LowRank {
-    /// A product of matrices that are stored row by row.
+    /// The product of two row-major matrices.
     ///
     /// # Errors
     /// `Weights` if the lengths are no multiples of the rank, one of them is 0, or a number is not
@@ -55,12 +55,12 @@ impl LowRank {
         self.rank
     }
 
-    /// What the product is multiplied with.
+    /// The factor of the product.
     pub fn scale(&self) -> f32 {
         self.scale
     }
 
-    /// That the product has the shape of a weight.
+    /// Checks that the product has the shape of a weight.
     pub(super) fn check(&self, file_shape: &[usize]) -> Result<()> {
         let [rows, columns] = self.shape();
         if let Some((&first, rest)) = file_shape.split_first()
@@ -75,8 +75,8 @@ impl LowRank {
         Err(Error::new(ErrorKind::Weights, message))
     }
 
-    /// Adds the product's numbers from `start` on, in the order of its rows. Each is summed over
-    /// the rank in f32, in the same order however the run is cut.
+    /// Adds the elements of the product from `start` on, in row-major order. Each is summed over the
+    /// rank in f32, in the same order whatever the run.
     pub(super) fn add_to(&self, start: usize, out: &mut [f32]) {
         let [_, columns] = self.shape();
         let mut sums = [0.0; 256];

@@ -1,17 +1,16 @@
 //! Reading the weights of a model from unmodified safetensors and GGUF files.
 //!
 //! [`Weights`] is one component (`unet`, `vae`, `text_encoder`): a map from PyTorch names to
-//! tensors in memory-mapped or embedded files. Nothing is read until a tensor is asked for, and
-//! one tensor at a time is enough: [`Weights::pack`] converts it to its layout on the GPU, and
-//! adds what [`Weights::set_patches`] set.
+//! tensors in memory-mapped or embedded files. A tensor is read when it is asked for, one at a
+//! time: [`Weights::pack`] converts it to the layout and format that a kernel reads, and adds the
+//! patches of [`Weights::set_patches`].
 //!
 //! ```no_run
-//! use croquis::shape::Storage;
-//! use croquis::weights::{Packing, Weights};
+//! use croquis::weights::{WeightFormat, WeightLayout, Weights};
 //!
 //! # fn main() -> croquis::error::Result<()> {
 //! let weights = Weights::open("unet/diffusion_pytorch_model.safetensors")?;
-//! let bytes = weights.pack("conv_in.weight", Packing::Conv, Storage::F16)?;
+//! let bytes = weights.pack("conv_in.weight", WeightLayout::Conv, WeightFormat::F16)?;
 //! # Ok(())
 //! # }
 //! ```
@@ -20,9 +19,11 @@ mod diagnose;
 mod dtype;
 mod entry;
 mod file;
+mod format;
 mod gguf;
 mod gguf_value;
 mod kquants;
+mod layout;
 mod low_rank;
 mod names;
 mod pack;
@@ -31,20 +32,22 @@ mod safetensors;
 mod source;
 mod values;
 
+use ::safetensors::tensor::TensorView;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use dtype::{DataType, OtherType};
 pub use entry::View;
+pub use format::WeightFormat;
+pub use layout::{WeightLayout, packed_len};
 pub use low_rank::LowRank;
-pub use pack::{Packing, pack, pack_into, packed_len, packed_shape};
+pub use pack::{pack, pack_into};
 pub use source::Source;
 pub use values::Values;
 
 use self::entry::Entry;
 use self::file::{File, Found};
 use crate::error::{Error, ErrorKind, Result};
-use crate::shape::Storage;
 
 /// The tensors of one component, in one file or several. Cloning it copies names, not tensors.
 #[derive(Clone)]
@@ -71,6 +74,21 @@ impl Weights {
         Ok(Weights { files: vec![Arc::new(file)], tensors, metadata: header.metadata })
     }
 
+    /// Tensors of f32 values in memory, by name, each with its shape.
+    ///
+    /// # Errors
+    /// `Weights` if a shape does not say how many values there are.
+    pub fn from_f32(tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>) -> Result<Self> {
+        let mut views = Vec::new();
+        for (name, (shape, values)) in tensors {
+            let bytes = bytemuck::cast_slice(values);
+            let view = TensorView::new(::safetensors::Dtype::F32, shape.clone(), bytes);
+            views.push((name, view.map_err(|error| in_memory(name, error))?));
+        }
+        let file = ::safetensors::serialize(views, None);
+        Self::from_bytes("memory", file.map_err(|error| in_memory("tensors", error))?)
+    }
+
     /// The tensors of a safetensors or GGUF file, memory-mapped: the system reads what is used.
     /// The file must not be changed by anyone while the `Weights` or a clone of it lives.
     ///
@@ -92,7 +110,7 @@ impl Weights {
         self.tensors.get(name).map(|entry| entry.shape.as_slice())
     }
 
-    /// How the file stores a tensor, if there is a tensor of that name.
+    /// The type of a tensor's numbers in the file, if there is a tensor of that name.
     pub fn dtype(&self, name: &str) -> Option<DataType> {
         self.tensors.get(name).map(|entry| entry.dtype)
     }
@@ -102,14 +120,13 @@ impl Weights {
         self.tensors.get(name).map(|entry| entry.range.len())
     }
 
-    /// What the file tells besides tensors: the `__metadata__` of safetensors, the strings and
-    /// numbers of GGUF.
+    /// The file's metadata: the `__metadata__` of safetensors, the strings and numbers of GGUF.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
 
-    /// Sets what is added to the weights when they are read: for each tensor the sum of its
-    /// low-rank products. All earlier ones are removed; an empty map leaves the file's weights.
+    /// Sets the low-rank products that are added to each tensor when it is read. Earlier ones are
+    /// removed; with an empty map the weights are the file's again.
     ///
     /// # Errors
     /// `Weights` if there is no tensor of such a name, or a product is not of its shape; then
@@ -195,32 +212,32 @@ impl Weights {
         })
     }
 
-    /// A tensor in its layout on the GPU; see [`Packing`].
+    /// A tensor in a layout and format of GPU memory.
     ///
     /// # Errors
     /// As [`Weights::values`] and [`pack()`], naming file and tensor.
-    pub fn pack(&self, name: &str, packing: Packing, storage: Storage) -> Result<Vec<u8>> {
+    pub fn pack(&self, name: &str, layout: WeightLayout, format: WeightFormat) -> Result<Vec<u8>> {
         let entry = self.entry(name)?;
         let path = format!("{}: {name}", self.files[entry.file].name());
-        pack(&path, self.values(name)?, &entry.shape, packing, storage)
+        pack(&path, self.values(name)?, &entry.shape, layout, format)
     }
 
-    /// [`Weights::pack`] into memory that may only be written, such as a GPU's: `put` gets every
-    /// byte once, in runs and where each begins. The tensor is nowhere else in memory; patches are
-    /// added a few thousand numbers at a time.
+    /// [`Weights::pack`] into write-only memory, such as a GPU's: `put` is called with the position
+    /// and the bytes of consecutive runs and gets every byte once. No copy of the tensor is made;
+    /// patches are added a few thousand numbers at a time.
     ///
     /// # Errors
     /// As [`Weights::pack`].
     pub fn pack_into(
         &self,
         name: &str,
-        packing: Packing,
-        storage: Storage,
+        layout: WeightLayout,
+        format: WeightFormat,
         put: impl FnMut(usize, &[u8]),
     ) -> Result<()> {
         let entry = self.entry(name)?;
         let path = format!("{}: {name}", self.files[entry.file].name());
-        pack_into(&path, self.values(name)?, &entry.shape, packing, storage, put)
+        pack_into(&path, self.values(name)?, &entry.shape, layout, format, put)
     }
 
     fn entry(&self, name: &str) -> Result<&Entry> {
@@ -232,4 +249,8 @@ impl Weights {
             )
         })
     }
+}
+
+fn in_memory(name: &str, error: ::safetensors::SafeTensorError) -> Error {
+    Error::new(ErrorKind::Weights, format!("{name}: cannot be kept in memory")).with_source(error)
 }

@@ -1,11 +1,11 @@
-//! Where the bytes of a file are.
+//! The bytes of a file: embedded, shared or memory-mapped.
 
 use std::sync::Arc;
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where the bytes of a file are.
+/// The bytes of a file.
 #[derive(Clone)]
 pub enum Source {
     /// Part of the program: the embedded model.

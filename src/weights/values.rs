@@ -1,4 +1,4 @@
-//! Numbers as they are in a file, converted to f32 a run at a time.
+//! The numbers of a tensor in a file, converted to f32 a run at a time.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -8,7 +8,7 @@ use super::low_rank::LowRank;
 use super::quants::{MAX_BLOCK, dequantise};
 
 /// The numbers of a tensor: little-endian, not necessarily aligned, maybe in quantised blocks.
-/// What a view or a low-rank patch makes of them is computed as they are read.
+/// Transposed views and low-rank patches are computed as the numbers are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
     bytes: &'a [u8],
@@ -45,7 +45,7 @@ impl<'a> Values<'a> {
         Values { patches, ..self }
     }
 
-    /// How many numbers there are.
+    /// The number of elements.
     pub fn len(&self) -> usize {
         let block = self.dtype.block();
         self.bytes.len() / block.bytes * block.len

@@ -124,7 +124,7 @@ fn memory_is_what_plans_take() {
                     .iter()
                     .filter(|(phase, _)| phases.contains(phase))
                     .flat_map(|(_, plan)| &plan.weights)
-                    .map(|weight| (&weight.name, weight.tensor.bytes(storage)))
+                    .map(|weight| (weight.key(), weight.bytes()))
                     .collect();
                 let mut wanted: u64 = planned.values().sum();
                 if (file, name) == ("sdxl-tiny", "text_encoder") {

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use croquis::shape::Storage;
-use croquis::weights::{Packing, View, Weights};
+use croquis::weights::{View, WeightFormat, WeightLayout, Weights};
 
 /// A seeded random number generator (Marsaglia's xorshift64).
 pub struct Random(pub u64);
@@ -69,8 +68,12 @@ pub fn mutated(good: &[u8], header: usize, random: &mut Random) -> Vec<u8> {
 /// Reads all tensors in all ways, some of them as slices and transposed.
 pub fn read_all(weights: Weights, random: &mut Random) {
     for name in weights.names() {
-        for packing in [Packing::Vector, Packing::Matrix, Packing::Conv, Packing::Depthwise] {
-            let _ = weights.pack(name, packing, Storage::ALL[random.below(3)]);
+        for layout in WeightLayout::ALL {
+            let _ = weights.pack(
+                name,
+                layout,
+                WeightFormat::ALL[random.below(WeightFormat::ALL.len())],
+            );
         }
         let _ = weights.read_f32(name);
         let _ = weights.scalar(name);

@@ -1,8 +1,7 @@
 //! safetensors files, valid and damaged.
 
 use croquis::error::{ErrorKind, Result};
-use croquis::shape::Storage;
-use croquis::weights::{Packing, Source, Weights, packed_len};
+use croquis::weights::{Source, WeightFormat, WeightLayout, Weights, packed_len};
 
 use crate::{Random, file, fuzz, tensors};
 
@@ -88,7 +87,7 @@ fn unusable_tensors_are_named_when_read() {
         for error in [
             weights.read_f32(name).unwrap_err(),
             weights.values(name).unwrap_err(),
-            weights.pack(name, Packing::Vector, Storage::F16).unwrap_err(),
+            weights.pack(name, WeightLayout::Vector, WeightFormat::F16).unwrap_err(),
         ] {
             assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::Weights, message));
         }
@@ -143,15 +142,15 @@ fn the_embedded_model_is_read() {
     let mut parameters = 0;
     for name in weights.names() {
         let shape = weights.shape(name).unwrap();
-        let packing = match shape {
-            [_] => Packing::Vector,
-            [_, _] | [_, _, 1, 1] => Packing::Matrix,
-            [_, 1, _, _] => Packing::Depthwise,
-            _ => Packing::Conv,
+        let layout = match shape {
+            [_] => WeightLayout::Vector,
+            [_, _] | [_, _, 1, 1] => WeightLayout::Matrix,
+            [_, 1, _, _] => WeightLayout::Depthwise,
+            _ => WeightLayout::Conv,
         };
         parameters += weights.read_f32(name).unwrap().len();
-        let packed = weights.pack(name, packing, Storage::F16).unwrap();
-        assert_eq!(packed.len(), 2 * packed_len(shape, packing).unwrap(), "{name}");
+        let packed = weights.pack(name, layout, WeightFormat::F16).unwrap();
+        assert_eq!(packed.len(), 2 * packed_len(shape, layout).unwrap(), "{name}");
     }
     assert_eq!(parameters / 10_000, 1176);
 }
@@ -177,4 +176,16 @@ fn damaged_headers_never_panic() {
     });
     // The mutations must reach both sides.
     assert!(opened > 100 && refused > 1000, "{opened} opened, {refused} refused");
+}
+
+#[test]
+fn tensors_of_values_in_memory() {
+    let values: Vec<f32> = (0..6).map(|v| v as f32 / 4.0).collect();
+    let tensors = |shape: &[usize]| [("a.b".to_string(), (shape.to_vec(), values.clone()))].into();
+    let weights = Weights::from_f32(&tensors(&[2, 3])).unwrap();
+    assert_eq!(weights.shape("a.b"), Some(&[2, 3][..]));
+    assert_eq!(weights.read_f32("a.b").unwrap(), values);
+    let error = Weights::from_f32(&tensors(&[2, 4])).err().expect("eight values, not six");
+    assert_eq!(error.kind(), ErrorKind::Weights);
+    assert!(error.to_string().starts_with("a.b: "), "{error}");
 }

@@ -1,14 +1,13 @@
 //! The GPU layouts of weights, packed from every element type.
 
 use croquis::error::ErrorKind;
-use croquis::shape::Storage;
-use croquis::weights::{DataType, Packing, Values, Weights, pack, packed_len, packed_shape};
+use croquis::weights::{DataType, Values, WeightFormat, WeightLayout, Weights, pack, packed_len};
 use half::f16;
 
 use crate::{DTYPES, Random, encode, tensors};
 
-/// The packed shape by definition, and each packed element's index in the file.
-fn definition(shape: &[usize], packing: Packing) -> (Vec<usize>, Vec<Option<usize>>) {
+/// The layout by definition: for each packed element its index in the file, `None` for padding.
+fn definition(shape: &[usize], layout: WeightLayout) -> Vec<Option<usize>> {
     let pad = |n: usize| n.div_ceil(4) * 4;
     let (o, i, kh, kw) = match *shape {
         [c] => (c, 1, 1, 1),
@@ -16,11 +15,9 @@ fn definition(shape: &[usize], packing: Packing) -> (Vec<usize>, Vec<Option<usiz
         [o, i, kh, kw] => (o, i, kh, kw),
         _ => unreachable!(),
     };
-    let (packed, rows) = match packing {
-        Packing::Vector => (vec![o], 1),
-        Packing::Matrix => (vec![pad(i), o], pad(i)),
-        Packing::Conv => (vec![kh, kw, pad(i), o], pad(i)),
-        Packing::Depthwise => (vec![kh, kw, o], 1),
+    let rows = match layout {
+        WeightLayout::Vector | WeightLayout::Depthwise => 1,
+        WeightLayout::Matrix | WeightLayout::Conv => pad(i),
     };
     let mut from = Vec::new();
     for y in 0..kh {
@@ -33,11 +30,11 @@ fn definition(shape: &[usize], packing: Packing) -> (Vec<usize>, Vec<Option<usiz
             }
         }
     }
-    (packed, from)
+    from
 }
 
-fn packings() -> Vec<(Packing, Vec<usize>)> {
-    use Packing::*;
+fn layouts() -> Vec<(WeightLayout, Vec<usize>)> {
+    use WeightLayout::*;
     let mut cases = Vec::new();
     for c in [1, 3, 4, 5, 63, 64, 65, 320] {
         cases.push((Vector, vec![c]));
@@ -58,33 +55,32 @@ fn packings() -> Vec<(Packing, Vec<usize>)> {
 fn every_layout_is_its_definition() {
     let mut random = Random(7);
     let mut wrong = Vec::new();
-    for (packing, shape) in packings() {
-        let (packed, from) = definition(&shape, packing);
-        assert_eq!(packed_shape(&shape, packing).unwrap().dims(), packed);
-        assert_eq!(packed_len(&shape, packing).unwrap(), from.len());
+    for (layout, shape) in layouts() {
+        let from = definition(&shape, layout);
+        assert_eq!(packed_len(&shape, layout).unwrap(), from.len());
         for dtype in DTYPES {
             let (bytes, values) = encode(dtype, &random.floats(shape.iter().product()));
             let weights =
                 Weights::from_bytes("a", tensors(&[("w", dtype, &shape, bytes)])).unwrap();
             assert_eq!(weights.shape("w"), Some(&shape[..]));
             assert_eq!(weights.read_f32("w").unwrap(), values);
-            for storage in Storage::ALL {
-                let got = weights.pack("w", packing, storage).unwrap();
+            for format in WeightFormat::ALL {
+                let got = weights.pack("w", layout, format).unwrap();
                 let want = from.iter().map(|from| from.map_or(0.0, |from| values[from]));
-                let want: Vec<u8> = match storage {
-                    Storage::F32 => want.flat_map(f32::to_le_bytes).collect(),
+                let want: Vec<u8> = match format {
+                    WeightFormat::F32 => want.flat_map(f32::to_le_bytes).collect(),
                     _ => want.flat_map(|v| f16::from_f32(v).to_le_bytes()).collect(),
                 };
-                assert_eq!(want.len(), from.len() * storage.element_bytes());
+                assert_eq!(want.len(), format.bytes(from.len()));
                 // Written run by run, every byte is written exactly once.
                 let (mut put, mut times) = (vec![0xaa; got.len()], vec![0; got.len()]);
                 let run = |start: usize, run: &[u8]| {
                     put[start..][..run.len()].copy_from_slice(run);
                     times[start..][..run.len()].iter_mut().for_each(|count| *count += 1);
                 };
-                weights.pack_into("w", packing, storage, run).unwrap();
+                weights.pack_into("w", layout, format, run).unwrap();
                 if got != want || put != want || times.iter().any(|count| *count != 1) {
-                    wrong.push(format!("{packing:?} {shape:?} {dtype} {storage}"));
+                    wrong.push(format!("{layout:?} {shape:?} {dtype} {format}"));
                 }
             }
         }
@@ -128,14 +124,15 @@ fn halves_keep_every_bit() {
         "w",
         Values::new(DataType::F16, &bytes).unwrap(),
         &shape,
-        Packing::Vector,
-        Storage::Packed,
+        WeightLayout::Vector,
+        WeightFormat::Packed,
     )
     .unwrap();
     assert_eq!(packed, bytes);
     // f32 rounds to nearest, ties to even.
     let values = [1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0, 65504.0, 1e-9];
-    let packed = pack("w", values[..].into(), &[4], Packing::Vector, Storage::F16).unwrap();
+    let packed =
+        pack("w", values[..].into(), &[4], WeightLayout::Vector, WeightFormat::F16).unwrap();
     let halves: Vec<u16> =
         packed.chunks_exact(2).map(|two| u16::from_le_bytes([two[0], two[1]])).collect();
     assert_eq!(halves, [0x3c00, 0x3c02, 0x7bff, 0]);
@@ -144,34 +141,34 @@ fn halves_keep_every_bit() {
 #[test]
 fn bad_values_are_named() {
     let cases = [
-        (f32::NAN, Storage::F32, "w[3, 1, 0, 2]: expected a finite weight, got NaN"),
-        (f32::NAN, Storage::F16, "w[3, 1, 0, 2]: expected a finite weight, got NaN"),
-        (f32::INFINITY, Storage::F32, "w[3, 1, 0, 2]: expected a finite weight, got inf"),
-        (f32::NEG_INFINITY, Storage::Packed, "got -inf"),
-        (65505.0, Storage::F16, "expected at most 65504 for 16-bit storage, got 65505"),
-        (-70000.0, Storage::Packed, "w[3, 1, 0, 2]: expected at most 65504"),
-        (1e30, Storage::F16, "use `--storage f32`"),
+        (f32::NAN, WeightFormat::F32, "w[3, 1, 0, 2]: expected a finite weight, got NaN"),
+        (f32::NAN, WeightFormat::F16, "w[3, 1, 0, 2]: expected a finite weight, got NaN"),
+        (f32::INFINITY, WeightFormat::F32, "w[3, 1, 0, 2]: expected a finite weight, got inf"),
+        (f32::NEG_INFINITY, WeightFormat::Packed, "got -inf"),
+        (65505.0, WeightFormat::F16, "expected at most 65504 for 16-bit storage, got 65505"),
+        (-70000.0, WeightFormat::Packed, "w[3, 1, 0, 2]: expected at most 65504"),
+        (1e30, WeightFormat::F16, "use `--storage f32`"),
     ];
     let shape = [70, 9, 3, 3];
     let mut values = vec![1.0; shape.iter().product()];
-    for (value, storage, message) in cases {
+    for (value, format, message) in cases {
         values[(3 * 9 + 1) * 9 + 2] = value;
         let (bytes, _) = encode("F32", &values);
         let weights = Weights::from_bytes("m.st", tensors(&[("w", "F32", &shape, bytes)])).unwrap();
-        let error = weights.pack("w", Packing::Conv, storage).unwrap_err();
+        let error = weights.pack("w", WeightLayout::Conv, format).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Weights);
         let text = error.to_string();
         assert!(text.starts_with("m.st: w[") && text.contains(message), "{message}: {text}");
     }
     values[(3 * 9 + 1) * 9 + 2] = 1e30;
-    assert!(pack("w", values[..].into(), &shape, Packing::Conv, Storage::F32).is_ok());
+    assert!(pack("w", values[..].into(), &shape, WeightLayout::Conv, WeightFormat::F32).is_ok());
 }
 
 #[test]
 fn bad_shapes_are_named() {
-    use Packing::*;
+    use WeightLayout::*;
     let max = usize::MAX;
-    let cases: &[(Packing, &[usize], &str)] = &[
+    let cases: &[(WeightLayout, &[usize], &str)] = &[
         (Vector, &[], "expected a weight of shape [C] for Vector, got []"),
         (Vector, &[2, 2], "got [2, 2]"),
         (Vector, &[0], "got [0]"),
@@ -186,14 +183,13 @@ fn bad_shapes_are_named() {
         (Conv, &[max, max, 1, 1], "got ["),
         (Depthwise, &[4, 2, 3, 3], "[C, 1, kh, kw]"),
     ];
-    for (packing, shape, message) in cases {
-        let error = packed_shape(shape, *packing).unwrap_err();
+    for (layout, shape, message) in cases {
+        let error = packed_len(shape, *layout).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Weights);
         assert!(error.to_string().contains(message), "{message}: {error}");
-        assert!(packed_len(shape, *packing).is_err());
-        let error = pack("a.b", [][..].into(), shape, *packing, Storage::F32).unwrap_err();
+        let error = pack("a.b", [][..].into(), shape, *layout, WeightFormat::F32).unwrap_err();
         assert!(error.to_string().starts_with("a.b: expected a weight of shape"), "{error}");
     }
-    let error = pack("a.b", [1.0; 3][..].into(), &[4], Vector, Storage::F32).unwrap_err();
+    let error = pack("a.b", [1.0; 3][..].into(), &[4], Vector, WeightFormat::F32).unwrap_err();
     assert_eq!(error.to_string(), "a.b: expected 4 values for [4], got 3");
 }

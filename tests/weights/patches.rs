@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use croquis::error::ErrorKind;
-use croquis::shape::Storage;
-use croquis::weights::{LowRank, Packing, View, Weights};
+use croquis::weights::{LowRank, View, WeightFormat, WeightLayout, Weights};
 
 use crate::fuzz::Random;
 use crate::{encode, tensors};
@@ -36,12 +35,12 @@ fn farthest(got: &[f32], wanted: &[f32]) -> f32 {
 #[test]
 fn products_are_added() {
     let mut random = Random(11);
-    for (shape, packing) in [
-        (vec![130, 67], Packing::Matrix),
-        (vec![5, 300, 1, 1], Packing::Matrix),
-        (vec![70, 9, 3, 3], Packing::Conv),
-        (vec![9, 1, 3, 3], Packing::Depthwise),
-        (vec![70], Packing::Vector),
+    for (shape, layout) in [
+        (vec![130, 67], WeightLayout::Matrix),
+        (vec![5, 300, 1, 1], WeightLayout::Matrix),
+        (vec![70, 9, 3, 3], WeightLayout::Conv),
+        (vec![9, 1, 3, 3], WeightLayout::Depthwise),
+        (vec![70], WeightLayout::Vector),
     ] {
         let count: usize = shape.iter().product();
         let (rows, columns) = (shape[0], count / shape[0]);
@@ -49,7 +48,7 @@ fn products_are_added() {
         let file = tensors(&[("w", "F16", &shape, bytes)]);
         let mut weights = Weights::from_bytes("m", file).unwrap();
         let plain: Vec<_> =
-            Storage::ALL.map(|storage| weights.pack("w", packing, storage).unwrap()).into();
+            WeightFormat::ALL.map(|format| weights.pack("w", layout, format).unwrap()).into();
         let parts: Vec<_> = [(1, 0.5), (5, -0.25)]
             .into_iter()
             .map(|(rank, scale)| {
@@ -73,13 +72,13 @@ fn products_are_added() {
         // for bit.
         let bytes = encode("F32", &got).0;
         let merged = Weights::from_bytes("m", tensors(&[("w", "F32", &shape, bytes)])).unwrap();
-        for (storage, plain) in Storage::ALL.into_iter().zip(plain) {
-            let packed = weights.pack("w", packing, storage).unwrap();
-            assert!(packed == merged.pack("w", packing, storage).unwrap(), "{shape:?} {storage:?}");
+        for (format, plain) in WeightFormat::ALL.into_iter().zip(plain) {
+            let packed = weights.pack("w", layout, format).unwrap();
+            assert!(packed == merged.pack("w", layout, format).unwrap(), "{shape:?} {format:?}");
             assert!(packed != plain);
             let mut removed = weights.clone();
             removed.set_patches(BTreeMap::new()).unwrap();
-            assert!(removed.pack("w", packing, storage).unwrap() == plain);
+            assert!(removed.pack("w", layout, format).unwrap() == plain);
         }
     }
 }

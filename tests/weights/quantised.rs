@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use croquis::error::ErrorKind;
-use croquis::shape::Storage;
-use croquis::weights::{DataType, Packing, Values, Weights};
+use croquis::weights::{DataType, Values, WeightFormat, WeightLayout, Weights};
 
 pub fn golden(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf").join(file)
@@ -88,13 +87,13 @@ fn any_range_is_read() {
 fn quantised_weights_are_packed() {
     let weights = Weights::open(golden("types.gguf")).unwrap();
     let values = Weights::open(golden("types.safetensors")).unwrap();
-    for storage in Storage::ALL {
+    for format in WeightFormat::ALL {
         for name in ["q4_0", "q5_k"] {
-            let packed = weights.pack(name, Packing::Matrix, storage).unwrap();
-            assert!(packed == values.pack(name, Packing::Matrix, storage).unwrap(), "{name}");
+            let packed = weights.pack(name, WeightLayout::Matrix, format).unwrap();
+            assert!(packed == values.pack(name, WeightLayout::Matrix, format).unwrap(), "{name}");
         }
-        let packed = weights.pack("reshaped", Packing::Conv, storage).unwrap();
-        assert!(packed == values.pack("reshaped", Packing::Conv, storage).unwrap());
+        let packed = weights.pack("reshaped", WeightLayout::Conv, format).unwrap();
+        assert!(packed == values.pack("reshaped", WeightLayout::Conv, format).unwrap());
     }
 }
 

@@ -1,8 +1,7 @@
 //! Views of tensors: renamed, sliced, transposed.
 
 use croquis::error::ErrorKind;
-use croquis::shape::Storage;
-use croquis::weights::{Packing, View, Weights};
+use croquis::weights::{View, WeightFormat, WeightLayout, Weights};
 
 use crate::fuzz::Random;
 use crate::quantised::golden;
@@ -36,8 +35,8 @@ fn a_transpose_is_read_as_one() {
     let mut part = [0.0; 100];
     transposed.values("w").unwrap().read(33, &mut part);
     assert_eq!(part, turned[33..133]);
-    for storage in Storage::ALL {
-        let pack = |weights: &Weights| weights.pack("w", Packing::Matrix, storage).unwrap();
+    for format in WeightFormat::ALL {
+        let pack = |weights: &Weights| weights.pack("w", WeightLayout::Matrix, format).unwrap();
         assert!(pack(&transposed) == pack(&wanted));
         assert!(pack(&transposed) != pack(&weights));
     }

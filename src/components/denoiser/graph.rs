@@ -43,7 +43,6 @@ pub(super) fn phases(
     let operands = [sample, history, output, noise, step].map(Some);
     let state = builder.apply(SchedulerStep { copies }, &operands);
     builder.output("state", state);
-    builder.carry("state", 1, "history");
     match shape.keeps_picture {
         false => builder.carry("state", 0, "sample"),
         true => {
@@ -55,5 +54,6 @@ pub(super) fn phases(
             builder.carry("blended", 0, "sample");
         }
     }
+    builder.carry("state", 1, "history");
     Ok(split_phases(fuse(builder.finish()?), &PER_STEP))
 }

@@ -1,4 +1,4 @@
-//! Fuses operations into the product or norm that feeds them, so that a tensor is stored once:
+//! Fusion of operations into the product or norm before them, so that a tensor is stored once:
 //!
 //! ```text
 //! upsample → conv2d                    = conv2d { upsample }
@@ -10,7 +10,7 @@
 //! (x·w + b) + y                        = matmul | conv2d with residual
 //! ```
 //!
-//! A pattern applies only where nothing else reads the intermediate tensor.
+//! A pattern applies where no other node reads the intermediate tensor.
 
 use super::prune;
 use crate::graph::{Graph, NodeId, Source};
@@ -37,7 +37,7 @@ pub fn fuse(mut graph: Graph) -> Graph {
     prune(graph)
 }
 
-/// The operation that replaces a node, its operands, and the layer it is named after.
+/// The operation that replaces a node, its operands, and the node whose path it takes.
 type Fused = (Op, Vec<Option<NodeId>>, NodeId);
 
 fn upsample_conv(graph: &Graph, uses: &[usize], id: NodeId) -> Option<Fused> {

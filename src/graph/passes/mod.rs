@@ -1,4 +1,4 @@
-//! Rewrites of a graph, each a function `Graph -> Graph`.
+//! Passes: rewrites of a graph, each a function `Graph -> Graph`.
 
 mod fuse;
 mod phases;

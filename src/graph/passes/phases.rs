@@ -1,4 +1,4 @@
-//! Separates what changes with the sampling step from what does not.
+//! Separation of the operations that depend on the sampling step from those that do not.
 
 use super::prune;
 use crate::graph::{Graph, NodeId, Source};
@@ -6,16 +6,16 @@ use crate::graph::{Graph, NodeId, Source};
 /// A graph in two parts that run at different rates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phases {
-    /// What depends on no per-step input: text keys and values, time embeddings. Runs once. What
-    /// `step` reads of it are outputs here and inputs there: `hoisted.0`, `hoisted.1`, …. Outputs of the
-    /// whole graph that do not change are here as well.
+    /// The operations that depend on no per-step input, such as text keys and values, and time
+    /// embeddings; it runs once. Results that `step` reads are outputs here and inputs there:
+    /// `hoisted.0`, `hoisted.1`, …. Outputs of the whole graph that do not change are here as well.
     pub prepare: Graph,
-    /// The rest, which runs every step.
+    /// The other operations, which run every step.
     pub step: Graph,
 }
 
-/// Splits a graph at the boundary of what depends on the inputs named in `per_step`, and on those that
-/// an output is carried over to. Carries go with the phase that has their output.
+/// Splits a graph into the operations that depend on the inputs named in `per_step`, or on inputs that
+/// an output is carried over to, and the others. Carries go with the phase that has their output.
 pub fn split_phases(graph: Graph, per_step: &[&str]) -> Phases {
     let mut varies = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {

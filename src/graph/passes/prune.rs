@@ -1,4 +1,4 @@
-//! Removes what no output needs.
+//! Removal of nodes that no output depends on.
 
 use crate::graph::{Graph, NodeId, Source};
 
@@ -8,7 +8,7 @@ pub fn prune(graph: Graph) -> Graph {
     keep(graph, &needed)
 }
 
-/// Which nodes the outputs depend on.
+/// For every node whether an output depends on it.
 fn reachable(graph: &Graph) -> Vec<bool> {
     let mut needed = vec![false; graph.nodes.len()];
     for (_, id) in &graph.outputs {
@@ -22,7 +22,7 @@ fn reachable(graph: &Graph) -> Vec<bool> {
     needed
 }
 
-/// The graph with only the marked nodes; the marks are closed under dependency.
+/// The graph with only the marked nodes; the operands of a marked node must be marked.
 fn keep(graph: Graph, marks: &[bool]) -> Graph {
     let mut position: Vec<NodeId> = vec![0; graph.nodes.len()];
     let mut kept = Graph::default();
