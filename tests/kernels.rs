@@ -89,7 +89,7 @@ fn weights_of_every_format_are_read_under_every_storage_type() {
                         .map(|class| check.plan(&Target { class, ..target.clone() }))
                         .map(|plan| plan.expect("the case fits"))
                         .into();
-                    assert_eq!(plans[0].dispatches[0].launch.weight_format, Some(format));
+                    assert_eq!(dispatch(&plans[0]).launch.weight_format, Some(format));
                     *runs.entry((name, format)).or_insert(0) += plans.len();
                     run(gpu, &check, plans, &mut failures);
                 }
@@ -110,17 +110,18 @@ fn a_table_of_choices_changes_the_variant_of_its_keys() {
             let [(key, name)]: [_; 1] =
                 plan.target.choices.iter().collect::<Vec<_>>().try_into().expect("one choice");
             assert!(key.starts_with(&format!("matmul {}", gpu.target().storage)), "{key}");
-            assert_eq!(plan.dispatches[0].launch.variant, *name, "{key}");
+            assert_eq!(dispatch(&plan).launch.variant, *name, "{key}");
             changed += usize::from(
-                *name != check.plan(gpu.target()).expect("it fits").dispatches[0].launch.variant,
+                *name != dispatch(&check.plan(gpu.target()).expect("it fits")).launch.variant,
             );
             // Another key and an unknown name are ignored.
             let default = check.plan(gpu.target()).expect("the case fits");
             for (key, name) in [(format!("{key}x"), name.clone()), (key.clone(), "none".into())] {
                 let choices = Arc::new(Choices::from([(key, name)]));
                 let plan = check.plan(&Target { choices, ..gpu.target().clone() });
-                let launch = &plan.expect("the case fits").dispatches[0].launch;
-                assert_eq!(launch.variant, default.dispatches[0].launch.variant);
+                let plan = plan.expect("the case fits");
+                let launch = &dispatch(&plan).launch;
+                assert_eq!(launch.variant, dispatch(&default).launch.variant);
             }
         }
     }
@@ -134,7 +135,8 @@ fn a_weight_that_is_read_in_another_format_is_detected() {
         let check = checks().find(|check| check.case().op.name() == name).expect("a case");
         let target = Target { weight_format: Some(WeightFormat::F32), ..gpu.target().clone() };
         let mut plan = check.plan(&target).expect("the case fits");
-        plan.dispatches[0].launch.weight_format = Some(WeightFormat::Packed);
+        plan.dispatches_mut().next().expect("a dispatch").launch.weight_format =
+            Some(WeightFormat::Packed);
         let outcome = gpu.block_on(check.run_plan(gpu, plan));
         assert!(!outcome.passed && outcome.error > outcome.tolerance, "{outcome}");
     }

@@ -12,6 +12,8 @@ options, after `cargo bench --` or `./x bench --`:
   --large          the shapes of Stable Diffusion 1.5 as well: for a GPU
   --device NAME    a part of the device's name, or its position in the list
   --storage TYPE   f16, packed or f32
+  --model DIR      the model, for the bench `host`; the embedded one if left out
+  --size WxH       the size of the picture in pixels, for the bench `host`
   --json           one JSON object a line";
 
 /// The command-line options.
@@ -21,6 +23,8 @@ pub struct Options {
     pub large: bool,
     pub json: bool,
     pub variants: bool,
+    pub model: Option<String>,
+    pub size: Option<[usize; 2]>,
     device: DeviceOptions,
 }
 
@@ -36,6 +40,13 @@ impl Options {
                 "--large" => options.large = true,
                 "--json" => options.json = true,
                 "--variants" => options.variants = true,
+                "--model" => options.model = Some(value()),
+                "--size" => {
+                    let size = value();
+                    let sides = size.split_once('x');
+                    let sides = sides.and_then(|(w, h)| Some([w.parse().ok()?, h.parse().ok()?]));
+                    options.size = Some(sides.unwrap_or_else(|| usage(&size)));
+                }
                 "--device" => options.device.device = Some(value()),
                 "--storage" => {
                     let name = value();

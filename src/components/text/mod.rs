@@ -19,6 +19,7 @@ use crate::files::ModelFiles;
 use crate::gpu::Gpu;
 use crate::graph::Plan;
 use crate::kernels::Target;
+use crate::logging;
 use crate::lora::Patches;
 use crate::models::parse_config;
 use chunks::{Chunk, chunks};
@@ -150,8 +151,10 @@ impl TextEncoder {
     pub fn read(&self, texts: &[&str], options: TextOptions) -> Result<Texts> {
         let read = |encoder: &Encoder| {
             let placeholders = &self.placeholders;
-            let chunks =
-                texts.iter().map(|t| chunks(t, options.plain, &encoder.tokenizer, placeholders));
+            let chunks = texts.iter().map(|text| {
+                log::debug!(target: logging::TOKENS, "text tokenised for {}", encoder.folder);
+                chunks(text, options.plain, &encoder.tokenizer, placeholders)
+            });
             chunks.collect::<Result<Vec<_>>>()
         };
         let chunks = self.encoders.iter().map(read).collect::<Result<Vec<_>>>()?;

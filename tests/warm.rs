@@ -1,0 +1,99 @@
+//! A second picture of the same shapes: nothing is built, planned, compiled or bound again, and every
+//! text is tokenised once for each encoder.
+
+mod common;
+
+use croquis::diffusion::{Diffusion, Mask, Request};
+use croquis::files::ModelFiles;
+use croquis::logging;
+use croquis::picture::Picture;
+use croquis::schedulers::SchedulerKind;
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+/// Counts log records by their target.
+struct Counter(Mutex<Option<HashMap<String, usize>>>);
+
+static COUNTER: Counter = Counter(Mutex::new(None));
+
+impl log::Log for Counter {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("croquis::")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let mut counts = self.0.lock().unwrap();
+            *counts.get_or_insert_default().entry(record.target().into()).or_default() += 1;
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// The records of each target since the last call: graphs, plans, pipelines, programs, texts.
+fn counts() -> [usize; 5] {
+    let counts = COUNTER.0.lock().unwrap().take().unwrap_or_default();
+    [logging::GRAPH, logging::PLAN, logging::PIPELINE, logging::PROGRAM, logging::TOKENS]
+        .map(|target| counts.get(target).copied().unwrap_or(0))
+}
+
+/// A picture of 48×32 pixels.
+fn picture(value: u8) -> Picture {
+    Picture::new(48, 32, vec![value; 48 * 32 * 3]).unwrap()
+}
+
+/// A model, the number of its text encoders, and pairs of requests of the same shapes.
+fn cases() -> Vec<(&'static str, usize, Vec<[Request; 2]>)> {
+    let of = |prompt: &str, seed| Request::new(prompt).size(48, 32).steps(2).seed(seed);
+    let plain = [of("a red apple", 1), of("two green pears", 2).guidance_scale(3.0)];
+    let unguided = [of("a", 1).guidance_scale(1.0), of("b", 2).guidance_scale(0.5)];
+    let samplers =
+        [SchedulerKind::Ddim, SchedulerKind::EulerAncestral].map(|kind| of("a", 1).scheduler(kind));
+    let image = [0.5, 0.6].map(|strength| of("a tree", 5).steps(4).image(picture(90), strength));
+    let mask = || Mask::new(picture(200));
+    let inpaint = [1, 2].map(|seed| of("a tree", seed).inpaint(picture(seed as u8), mask(), 1.0));
+    let all = vec![plain.clone(), unguided, samplers, image, inpaint];
+    vec![("sd1-tiny", 1, all), ("sdxl-tiny", 2, vec![plain])]
+}
+
+// The only test of this target: the logger belongs to the whole process.
+#[test]
+fn a_second_picture_of_the_same_shapes_builds_nothing() {
+    log::set_logger(&COUNTER).unwrap();
+    log::set_max_level(log::LevelFilter::Debug);
+    let gpu = &common::gpus()[0];
+    for (model, encoders, pairs) in cases() {
+        let folder = format!("{}/tests/golden/{model}", env!("CARGO_MANIFEST_DIR"));
+        let files = ModelFiles::folder(folder).unwrap();
+        for [first, second] in pairs {
+            let mut diffusion = Diffusion::open(gpu, &files).unwrap();
+            counts();
+            diffusion.generate_blocking(&first).unwrap();
+            let [graphs, plans, _, programs, texts] = counts();
+            // The counters work: a text encoder, both phases of the denoiser, the decoder.
+            assert!(graphs >= 3 && plans >= 4 && programs >= 4, "{graphs} {plans} {programs}");
+            let guided = first.guidance_scale.is_none_or(|scale| scale > 1.0);
+            let each = if guided { 2 * encoders } else { encoders };
+            assert_eq!(texts, each, "{model}: {first:?}");
+
+            diffusion.generate_blocking(&second).unwrap();
+            assert_eq!(counts(), [0, 0, 0, 0, each], "{model}: {second:?}");
+
+            // Components that take turns in memory are bound again, not planned.
+            let memory = diffusion.model().memory(&second, gpu.target()).unwrap();
+            diffusion.set_memory_budget(Some(memory.in_turn()));
+            diffusion.generate_blocking(&second).unwrap();
+            let [graphs, plans, pipelines, programs, texts] = counts();
+            assert_eq!([graphs, plans, pipelines], [0, 0, 0], "{model}: in turn");
+            assert!(programs >= 4 && texts == 2 * each, "{programs} programs, {texts} texts");
+
+            diffusion.set_memory_budget(None);
+            let larger = second.clone().size(64, 64);
+            if second.image.is_none() {
+                diffusion.generate_blocking(&larger).unwrap();
+                assert!(counts()[1] >= 3, "another size is planned");
+            }
+        }
+    }
+}
