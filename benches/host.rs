@@ -11,7 +11,7 @@ use common::{Options, median};
 use croquis::Result;
 use croquis::diffusion::{Diffusion, Request};
 use croquis::files::ModelFiles;
-use croquis::logging;
+use croquis::internal::logging;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 

@@ -9,8 +9,8 @@ mod shapes;
 
 use common::{Options, median};
 use croquis::gpu::{Gpu, GpuWeights, Program};
-use croquis::graph::{Dispatch, Plan, single_op, variant_plans};
-use croquis::kernels::Case;
+use croquis::internal::graph::{Dispatch, Plan, single_op, variant_plans};
+use croquis::internal::kernels::Case;
 use croquis::{ErrorKind, Result};
 use shapes::Shape;
 use std::time::{Duration, Instant};

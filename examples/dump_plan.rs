@@ -2,11 +2,11 @@
 //! `cargo run --example dump_plan [MODEL_FOLDER] [PIXELS]` lists every dispatch of every phase with
 //! its cost, and the total memory, for a GPU with WebGPU's default limits.
 
+use croquis::Storage;
 use croquis::diffusion::{Model, Request};
 use croquis::files::ModelFiles;
-use croquis::graph::Plan;
-use croquis::kernels::Target;
-use croquis::shape::Storage;
+use croquis::internal::graph::Plan;
+use croquis::internal::kernels::Target;
 use std::sync::Arc;
 
 fn main() -> croquis::Result<()> {

@@ -4,7 +4,7 @@
 //! on the Hugging Face Hub, and a small one is part of the library.
 //!
 //! ```
-//! use croquis::diffusion::{Diffusion, Request};
+//! use croquis::{Diffusion, Request};
 //!
 //! # fn main() -> croquis::Result<()> {
 //! let mut diffusion = Diffusion::embedded()?;
@@ -14,28 +14,19 @@
 //! # }
 //! ```
 //!
-//! A model of your own: [`ModelFiles::open`](files::ModelFiles::open) and
-//! [`Diffusion::open`](diffusion::Diffusion::open). A device of your own:
-//! [`Gpu::from_device`](gpu::Gpu::from_device). Step by step, with previews:
-//! [`Diffusion::start`](diffusion::Diffusion::start). LoRAs, ControlNets, new words, other
-//! autoencoders: the setters of [`Model`](diffusion::Model) and [`Diffusion`](diffusion::Diffusion).
+//! A model of your own: [`ModelFiles::open`] and [`Diffusion::open`]. A device of your own:
+//! [`Gpu::from_device`]. Step by step, with previews: [`Diffusion::start`]. LoRAs, ControlNets, new
+//! words, other autoencoders: the setters of [`Model`] and [`Diffusion`].
 //!
 //! # Modules
 //!
-//! From the top down; each uses only those below it, and only [`gpu`] names wgpu.
-//!
-//! - [`diffusion`]: from a [`Request`](diffusion::Request) to a [`Picture`](picture::Picture).
-//! - [`files`]: model files of every form, as the parts of a diffusers folder.
+//! - [`diffusion`]: pictures from requests, and everything that a request or a model takes.
+//! - [`files`]: model files of every form.
+//! - [`gpu`]: devices.
+//! - [`picture`]: RGB pictures, read from and written to PNG files.
 //! - [`doctor`]: the self-check of a device.
 //! - [`hub`]: models by their names on the Hugging Face Hub.
-//! - [`gpu`]: devices, weights in their memory, plans ready to run.
-//! - [`models`]: CLIP, the UNets, the autoencoder, written as their papers write them.
-//! - [`graph`]: what models build and what is planned from it; plain data, made without a GPU.
-//! - [`kernels`]: every operation: formula, shape rule, launch and reference, beside its WGSL.
-//! - [`lora`] reads what changes weights, [`weights`] reads safetensors and GGUF; [`prompt`],
-//!   [`tokenizer`], [`schedulers`] and [`random`] stand alone.
-//! - [`picture`], [`shape`] and [`error`]: what all of them speak of; [`logging`]: the targets of
-//!   log records.
+//! - [`error`]: the error type, whose kinds a caller can match on.
 //!
 //! # Features
 //!
@@ -49,34 +40,46 @@
 //! (`wasm32-unknown-unknown`; the functions that block or touch files are missing there, their
 //! async forms are not). A machine without a GPU runs a software Vulkan driver, such as Mesa's
 //! lavapipe. GPUs without 16-bit floats in shaders store pairs of halves
-//! ([`Storage::Packed`](shape::Storage::Packed)).
+//! ([`Storage::Packed`]).
 
-// What a caller can do wrong is an error, never a panic.
+#![deny(missing_docs)]
+// Mistakes of a caller are errors, never panics.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo))]
 
-pub mod components;
+mod components;
 pub mod diffusion;
 pub mod doctor;
 pub mod error;
-pub mod families;
+mod families;
 pub mod files;
 pub mod gpu;
-pub mod graph;
+mod graph;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod hub;
-pub mod kernels;
-pub mod logging;
-pub mod lora;
+#[doc(hidden)]
+pub mod internal;
+mod kernels;
+mod logging;
+mod lora;
 mod memory;
-pub mod models;
+mod models;
 pub mod picture;
-pub mod prompt;
-pub mod random;
-pub mod schedulers;
-pub mod shape;
-pub mod tokenizer;
-pub mod weights;
+mod prompt;
+mod random;
+mod schedulers;
+mod shape;
+mod tokenizer;
+mod weights;
+
+pub use diffusion::{Diffusion, Generated, Model, Progress, Request, Run};
 pub use error::{Error, ErrorKind, Result};
+pub use files::ModelFiles;
+pub use gpu::{DeviceOptions, Gpu};
+pub use lora::Lora;
+pub use picture::Picture;
+pub use random::RandomKind;
+pub use schedulers::{SchedulerKind, Spacing};
+pub use shape::Storage;
 
 /// The README's snippets, compiled and run as tests.
 #[cfg(doctest)]

@@ -2,9 +2,9 @@
 //! the system's figure is read too.
 
 use croquis::gpu::{DeviceOptions, Gpu, GpuWeights};
-use croquis::graph::WeightUse;
-use croquis::shape::{Shape, Storage};
-use croquis::weights::{LowRank, WeightFormat, WeightLayout, Weights};
+use croquis::internal::graph::WeightUse;
+use croquis::internal::shape::{Shape, Storage};
+use croquis::internal::weights::{LowRank, WeightFormat, WeightLayout, Weights};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

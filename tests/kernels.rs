@@ -8,10 +8,12 @@ mod shapes;
 
 use croquis::doctor::KernelCheck;
 use croquis::gpu::{Gpu, GpuWeights, Program};
-use croquis::graph::{Builder, Dispatch, Plan, Scope, single_op};
-use croquis::kernels::{Case, Choices, DeviceClass, Fill, Lcg, Op, Shader, Target, activation};
-use croquis::shape::{Storage, TensorType};
-use croquis::weights::{WeightFormat, Weights};
+use croquis::internal::graph::{Builder, Dispatch, Plan, Scope, single_op};
+use croquis::internal::kernels::{
+    Case, Choices, DeviceClass, Fill, Lcg, Op, Shader, Target, activation,
+};
+use croquis::internal::shape::{Storage, TensorType};
+use croquis::internal::weights::{WeightFormat, Weights};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 

@@ -3,9 +3,9 @@
 mod common;
 
 use croquis::gpu::GpuWeights;
-use croquis::graph::Builder;
-use croquis::logging;
-use croquis::shape::TensorType;
+use croquis::internal::graph::Builder;
+use croquis::internal::logging;
+use croquis::internal::shape::TensorType;
 use std::collections::HashMap;
 use std::sync::Mutex;
 

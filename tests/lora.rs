@@ -10,8 +10,8 @@ mod fuzz;
 use std::path::PathBuf;
 
 use croquis::error::ErrorKind;
-use croquis::lora::{Lora, Patches, sum};
-use croquis::weights::{WeightFormat, WeightLayout, Weights};
+use croquis::internal::lora::{Lora, Patches, sum};
+use croquis::internal::weights::{WeightFormat, WeightLayout, Weights};
 use files::tensors;
 use fuzz::Random;
 

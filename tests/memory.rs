@@ -4,12 +4,12 @@
 mod common;
 
 use croquis::ErrorKind;
+use croquis::Storage;
 use croquis::diffusion::{Diffusion, Generated, Model, Request, Tiling};
 use croquis::files::ModelFiles;
 use croquis::gpu::{Gpu, wgpu};
-use croquis::kernels::Target;
+use croquis::internal::kernels::Target;
 use croquis::picture::Picture;
-use croquis::shape::Storage;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn files(model: &str) -> ModelFiles {

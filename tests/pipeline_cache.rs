@@ -4,9 +4,9 @@
 mod common;
 
 use croquis::gpu::{DeviceOptions, Gpu, GpuWeights};
-use croquis::graph::Builder;
-use croquis::kernels::activation::Function;
-use croquis::shape::{Storage, TensorType};
+use croquis::internal::graph::Builder;
+use croquis::internal::kernels::activation::Function;
+use croquis::internal::shape::{Storage, TensorType};
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! The presets' weights against the published models: names, shapes and counts.
 
-use croquis::models::presets::{Preset, PresetComponent};
+use croquis::internal::models::presets::{Preset, PresetComponent};
 use std::collections::BTreeMap;
 use std::path::Path;
 

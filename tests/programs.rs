@@ -4,11 +4,11 @@ mod common;
 
 use croquis::ErrorKind;
 use croquis::gpu::{Gpu, GpuWeights, Program};
-use croquis::graph::{Builder, Plan};
-use croquis::kernels::Shader;
-use croquis::kernels::blend::Blend;
-use croquis::kernels::scheduler_step::slot;
-use croquis::shape::TensorType;
+use croquis::internal::graph::{Builder, Plan};
+use croquis::internal::kernels::Shader;
+use croquis::internal::kernels::blend::Blend;
+use croquis::internal::kernels::scheduler_step::slot;
+use croquis::internal::shape::TensorType;
 use std::sync::Arc;
 
 /// Doubles `[3, 2, 5]`, adds one to it, and hands item 1 of the result to the next run.

@@ -1,7 +1,7 @@
 //! The prompt syntax, and fuzzing: any text is a valid prompt.
 
-use croquis::prompt::{PromptPart, parse};
-use croquis::random::Generator;
+use croquis::internal::prompt::{PromptPart, parse};
+use croquis::internal::random::Generator;
 
 /// The texts of a prompt with their weights; `BREAK` for a break.
 fn parts(prompt: &str) -> Vec<(String, f64)> {

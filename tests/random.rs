@@ -6,7 +6,7 @@
 //! equal. Whole latents are compared by their sums too, exactly where the values are equal: f64
 //! sums of f32 values of this size round below `SUM_TOLERANCE`.
 
-use croquis::random::{Generator, RandomKind};
+use croquis::internal::random::{Generator, RandomKind};
 use serde::Deserialize;
 
 const TOLERANCE: f32 = 1e-6;

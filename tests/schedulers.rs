@@ -11,8 +11,10 @@
 use std::collections::BTreeMap;
 
 use croquis::error::ErrorKind;
-use croquis::random::Generator;
-use croquis::schedulers::{History, Keep, Next, Schedule, SchedulerConfig, SchedulerKind, Spacing};
+use croquis::internal::random::Generator;
+use croquis::internal::schedulers::{
+    History, Keep, Next, Schedule, SchedulerConfig, SchedulerKind, Spacing,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -265,7 +267,7 @@ fn spacings_are_keys_of_the_file() {
 fn history_is_kept_before_it_is_read() {
     let golden = golden();
     for case in &golden.cases {
-        let mut kept = [false; croquis::schedulers::HISTORY];
+        let mut kept = [false; croquis::internal::schedulers::HISTORY];
         for (i, step) in schedule(&golden, case).unwrap().steps.iter().enumerate() {
             for (slot, kept) in kept.iter_mut().enumerate() {
                 let reads = step.next.history[slot] != 0.0;

@@ -1,9 +1,9 @@
 //! Assumptions of the host about every shader that no compiler checks. Every check is also shown to
 //! find a violation.
 
-use croquis::kernels::{Case, DeviceClass, Launch, Op, Shader, Target};
-use croquis::shape::Storage;
-use croquis::weights::WeightFormat;
+use croquis::Storage;
+use croquis::internal::kernels::{Case, DeviceClass, Launch, Op, Shader, Target};
+use croquis::internal::weights::WeightFormat;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage, StorageAccess, TypeInner};
 use std::collections::{BTreeSet, HashSet};

@@ -4,13 +4,13 @@
 mod common;
 
 use croquis::ErrorKind;
-use croquis::components::{TextEmbeddings, TextEncoder, TextOptions, TextualInversion};
-use croquis::families::{Family, sd1, sd2, sdxl};
+use croquis::Storage;
 use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
-use croquis::graph::Plan;
-use croquis::kernels::Target;
-use croquis::shape::Storage;
+use croquis::internal::components::{TextEmbeddings, TextEncoder, TextOptions, TextualInversion};
+use croquis::internal::families::{Family, sd1, sd2, sdxl};
+use croquis::internal::graph::Plan;
+use croquis::internal::kernels::Target;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use croquis::error::ErrorKind;
-use croquis::tokenizer::{Tokenizer, TokenizerFiles};
+use croquis::internal::tokenizer::{Tokenizer, TokenizerFiles};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -5,9 +5,9 @@ mod common;
 
 use croquis::diffusion::{Diffusion, Mask, Request};
 use croquis::files::ModelFiles;
-use croquis::logging;
+use croquis::internal::logging;
+use croquis::SchedulerKind;
 use croquis::picture::Picture;
-use croquis::schedulers::SchedulerKind;
 use std::collections::HashMap;
 use std::sync::Mutex;
 

@@ -1,8 +1,8 @@
 //! Shared by the benches: options, the device, medians.
 #![allow(dead_code)] // each bench uses a part
 
+use croquis::Storage;
 use croquis::gpu::{DeviceOptions, Gpu};
-use croquis::shape::Storage;
 use std::time::Duration;
 
 const USAGE: &str = "\

@@ -1,29 +1,29 @@
 //! The shapes that `kernels` measures: of the embedded model and a little larger, which software
 //! drivers manage, and of Stable Diffusion 1.5 at 512×512.
 
-use croquis::kernels::activation::{Activation, Function};
-use croquis::kernels::attention::{Attention, Form};
-use croquis::kernels::binary::{Arithmetic, Binary};
-use croquis::kernels::blend::Blend;
-use croquis::kernels::concat::Concat;
-use croquis::kernels::conv2d::Conv2d;
-use croquis::kernels::depthwise::Depthwise;
-use croquis::kernels::epilogue::Epilogue;
-use croquis::kernels::gate::Gate;
-use croquis::kernels::group_norm::GroupNorm;
-use croquis::kernels::group_norm_merge::GroupNormMerge;
-use croquis::kernels::group_norm_stats::{GroupNormStats, tiles};
-use croquis::kernels::layer_norm::LayerNorm;
-use croquis::kernels::matmul::MatMul;
-use croquis::kernels::model_input::ModelInput;
-use croquis::kernels::pixels::Pixels;
-use croquis::kernels::row::Row;
-use croquis::kernels::scale::Scale;
-use croquis::kernels::scheduler_step::{PREDICTED, SLOTS, SchedulerStep, slot};
-use croquis::kernels::timestep_embedding::TimestepEmbedding;
-use croquis::kernels::upsample::Upsample;
-use croquis::kernels::{Case, Fill, Op};
-use croquis::shape::TensorType;
+use croquis::internal::kernels::activation::{Activation, Function};
+use croquis::internal::kernels::attention::{Attention, Form};
+use croquis::internal::kernels::binary::{Arithmetic, Binary};
+use croquis::internal::kernels::blend::Blend;
+use croquis::internal::kernels::concat::Concat;
+use croquis::internal::kernels::conv2d::Conv2d;
+use croquis::internal::kernels::depthwise::Depthwise;
+use croquis::internal::kernels::epilogue::Epilogue;
+use croquis::internal::kernels::gate::Gate;
+use croquis::internal::kernels::group_norm::GroupNorm;
+use croquis::internal::kernels::group_norm_merge::GroupNormMerge;
+use croquis::internal::kernels::group_norm_stats::{GroupNormStats, tiles};
+use croquis::internal::kernels::layer_norm::LayerNorm;
+use croquis::internal::kernels::matmul::MatMul;
+use croquis::internal::kernels::model_input::ModelInput;
+use croquis::internal::kernels::pixels::Pixels;
+use croquis::internal::kernels::row::Row;
+use croquis::internal::kernels::scale::Scale;
+use croquis::internal::kernels::scheduler_step::{PREDICTED, SLOTS, SchedulerStep, slot};
+use croquis::internal::kernels::timestep_embedding::TimestepEmbedding;
+use croquis::internal::kernels::upsample::Upsample;
+use croquis::internal::kernels::{Case, Fill, Op};
+use croquis::internal::shape::TensorType;
 
 /// A kernel at a shape.
 pub struct Shape {

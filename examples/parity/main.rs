@@ -11,8 +11,8 @@ mod report;
 mod text;
 
 use croquis::Result;
+use croquis::Storage;
 use croquis::gpu::{DeviceOptions, Gpu};
-use croquis::shape::Storage;
 use reference::Reference;
 use report::Report;
 

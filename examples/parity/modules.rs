@@ -5,13 +5,13 @@ use crate::report::Report;
 use croquis::Result;
 use croquis::diffusion::{Diffusion, Request};
 use croquis::gpu::{Gpu, GpuWeights, Link, Program};
-use croquis::graph::passes::{fuse, split_phases};
-use croquis::graph::{Builder, Graph, Plan, Scope, Tensor};
-use croquis::kernels::scheduler_step::slot;
-use croquis::models::autoencoder::{AutoencoderConfig, decode, encode};
-use croquis::models::unet::{AddedConditioning, Conditioning, UnetConfig, unet};
-use croquis::shape::TensorType;
-use croquis::weights::Weights;
+use croquis::internal::graph::passes::{fuse, split_phases};
+use croquis::internal::graph::{Builder, Graph, Plan, Scope, Tensor};
+use croquis::internal::kernels::scheduler_step::slot;
+use croquis::internal::models::autoencoder::{AutoencoderConfig, decode, encode};
+use croquis::internal::models::unet::{AddedConditioning, Conditioning, UnetConfig, unet};
+use croquis::internal::shape::TensorType;
+use croquis::internal::weights::Weights;
 
 /// Plans, uploads and compiles a graph.
 pub fn program(gpu: &Gpu, weights: &Weights, graph: &Graph, links: &[Link<'_>]) -> Result<Program> {

@@ -3,7 +3,7 @@
 
 use croquis::error::{Error, ErrorKind, Result};
 use croquis::files::ModelFiles;
-use croquis::weights::Weights;
+use croquis::internal::weights::Weights;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -73,5 +73,5 @@ fn parse<C: DeserializeOwned>(path: &Path) -> Result<C> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::new(ErrorKind::NotFound, file.clone()).with_source(error))?;
-    croquis::models::parse_config(&file, &text)
+    croquis::internal::models::parse_config(&file, &text)
 }

@@ -1,8 +1,8 @@
 //! The report: a table of differences, and their tolerances.
 
 use crate::common::relative_l2;
+use croquis::Storage;
 use croquis::gpu::Gpu;
-use croquis::shape::Storage;
 use std::time::Instant;
 
 /// The table's rows, printed as they are added, and the number of failures.

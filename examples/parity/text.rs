@@ -4,11 +4,11 @@ use crate::common::relative_l2;
 use crate::reference::Reference;
 use crate::report::Report;
 use croquis::Result;
-use croquis::components::{TextEmbeddings, TextEncoder, TextOptions};
-use croquis::families::{sd1, sdxl};
 use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
-use croquis::weights::Source;
+use croquis::internal::components::{TextEmbeddings, TextEncoder, TextOptions};
+use croquis::internal::families::{sd1, sdxl};
+use croquis::internal::weights::Source;
 use std::path::Path;
 
 /// The UNet's context (for SDXL both encoders' outputs, concatenated) and the pooled embeddings, if

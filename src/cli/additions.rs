@@ -4,7 +4,7 @@
 use super::terminal::say;
 use croquis::diffusion::{Autoencoder, ControlNet, Model, TextualInversion};
 use croquis::files::ModelFiles;
-use croquis::lora::Lora;
+use croquis::Lora;
 use croquis::{Error, Result};
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -2,8 +2,8 @@
 
 use super::terminal::{print, print_json};
 use croquis::Result;
+use croquis::Storage;
 use croquis::files::{ComponentSummary, ModelFiles, Summary};
-use croquis::shape::Storage;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 

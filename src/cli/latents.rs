@@ -1,7 +1,7 @@
 //! Initial noise (latents) from a safetensors file.
 
 use croquis::diffusion::{Model, Request};
-use croquis::weights::Weights;
+use croquis::internal::weights::Weights;
 use croquis::{Error, ErrorKind, Result};
 use std::path::Path;
 

@@ -5,12 +5,12 @@ use super::terminal::say;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use croquis::Result;
+use croquis::Storage;
 use croquis::diffusion::{Model, Request, Tiling};
-use croquis::families::Prediction;
 use croquis::files::ModelFiles;
 use croquis::gpu::{DeviceOptions, Gpu};
-use croquis::schedulers::{SchedulerKind, Spacing};
-use croquis::shape::Storage;
+use croquis::internal::families::Prediction;
+use croquis::{SchedulerKind, Spacing};
 use std::path::{Path, PathBuf};
 
 /// Options for the model and the picture.

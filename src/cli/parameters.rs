@@ -2,8 +2,8 @@
 //! web UI that other tools read: the prompt, the negative prompt, then one line of settings.
 
 use croquis::diffusion::{Generated, Request};
-use croquis::random::RandomKind;
-use croquis::schedulers::{SchedulerKind, Spacing};
+use croquis::RandomKind;
+use croquis::{SchedulerKind, Spacing};
 
 /// The text of the chunk `parameters`.
 pub fn parameters(

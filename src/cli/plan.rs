@@ -3,9 +3,9 @@
 use super::options::{GpuOptions, ModelOptions};
 use super::terminal::print;
 use croquis::Result;
-use croquis::graph::Plan;
-use croquis::kernels::Target;
-use croquis::shape::Storage;
+use croquis::Storage;
+use croquis::internal::graph::Plan;
+use croquis::internal::kernels::Target;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use super::progress::Meter;
 use super::sources::SourceOptions;
 use super::terminal::{print, print_json, say};
 use croquis::diffusion::{Diffusion, Generated, Preview, Request};
-use croquis::random::RandomKind;
+use croquis::RandomKind;
 use croquis::{Error, ErrorKind, Result};
 use serde_json::json;
 use std::hash::{BuildHasher, RandomState};

@@ -22,9 +22,15 @@ mod upload;
 pub use adapter::list_adapters_blocking;
 pub use adapter::{AdapterSummary, list_adapters};
 pub use device::{DeviceOptions, Gpu, LimitProfile};
+#[doc(hidden)]
 pub use program::{Link, Program, buffer_bytes};
+#[doc(hidden)]
 pub use recording::Recording;
+#[doc(hidden)]
 pub use timing::DispatchTime;
+#[doc(hidden)]
 pub use upload::{GpuWeights, staging_bytes};
+/// The limits and capabilities of a device, which [`Model::memory`](crate::Model::memory) takes.
+pub use crate::kernels::{DeviceClass, Target};
 /// The wgpu whose devices [`Gpu::from_device`] takes.
 pub use wgpu;

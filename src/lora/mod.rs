@@ -7,8 +7,8 @@
 //! refused.
 //!
 //! ```no_run
-//! use croquis::lora::Lora;
-//! use croquis::weights::Weights;
+//! use croquis::internal::lora::Lora;
+//! use croquis::internal::weights::Weights;
 //!
 //! # fn main() -> croquis::error::Result<()> {
 //! let mut unet = Weights::open("unet/diffusion_pytorch_model.safetensors")?;

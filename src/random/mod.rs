@@ -14,7 +14,7 @@
 //!   arithmetic as on a GPU, lie up to 3·10⁻⁷ from these. All 64 bits of the seed count.
 //!
 //! ```
-//! use croquis::random::{Generator, RandomKind};
+//! use croquis::internal::random::{Generator, RandomKind};
 //!
 //! let latents = Generator::new(0).normal(4 * 64 * 64);
 //! assert!((latents[0] + 1.1258).abs() < 1e-4); // torch on the CPU: -1.1258

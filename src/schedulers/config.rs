@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// with diffusers' `from_config`.
 ///
 /// ```
-/// use croquis::schedulers::{SchedulerConfig, SchedulerKind};
+/// use croquis::internal::schedulers::{SchedulerConfig, SchedulerKind};
 ///
 /// let config = SchedulerConfig::from_json(
 ///     r#"{"_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear",

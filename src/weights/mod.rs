@@ -6,7 +6,7 @@
 //! patches of [`Weights::set_patches`].
 //!
 //! ```no_run
-//! use croquis::weights::{WeightFormat, WeightLayout, Weights};
+//! use croquis::internal::weights::{WeightFormat, WeightLayout, Weights};
 //!
 //! # fn main() -> croquis::error::Result<()> {
 //! let weights = Weights::open("unet/diffusion_pytorch_model.safetensors")?;

@@ -4,7 +4,7 @@
 use crate::{Shapes, divided, header, list};
 use croquis::diffusion::{ControlNet, Model};
 use croquis::files::ModelFiles;
-use croquis::weights::Source;
+use croquis::internal::weights::Source;
 use std::time::{Duration, Instant};
 
 /// A seeded random number generator (Marsaglia's xorshift64).

@@ -2,9 +2,9 @@
 
 use crate::{Shapes, list, shrunk, zeros};
 use croquis::ErrorKind;
-use croquis::families::Prediction;
 use croquis::files::checkpoint::Checkpoint;
-use croquis::weights::Weights;
+use croquis::internal::families::Prediction;
+use croquis::internal::weights::Weights;
 use serde_json::{Value, json};
 
 fn open(shapes: &Shapes) -> croquis::Result<Checkpoint> {

@@ -2,7 +2,7 @@
 
 use crate::{Shapes, fresh, zeros};
 use croquis::files::shards::Folder;
-use croquis::weights::Weights;
+use croquis::internal::weights::Weights;
 use croquis::{ErrorKind, Result};
 use serde_json::json;
 use std::collections::BTreeMap;

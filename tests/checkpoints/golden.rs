@@ -2,12 +2,12 @@
 //! configurations, quantised copies, and a whole run.
 
 use crate::common;
+use croquis::Storage;
 use croquis::diffusion::{Diffusion, Model, Request};
 use croquis::files::ModelFiles;
 use croquis::files::checkpoint::Checkpoint;
 use croquis::gpu::Gpu;
-use croquis::shape::Storage;
-use croquis::weights::Weights;
+use croquis::internal::weights::Weights;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

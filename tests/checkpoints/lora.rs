@@ -3,9 +3,9 @@
 
 use crate::parts::{original, project};
 use croquis::files::checkpoint::UnetLayout;
-use croquis::lora::{Lora, Patches};
-use croquis::random::Generator;
-use croquis::weights::Weights;
+use croquis::internal::lora::{Lora, Patches};
+use croquis::internal::random::Generator;
+use croquis::internal::weights::Weights;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 

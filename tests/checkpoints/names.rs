@@ -1,10 +1,10 @@
 //! The tensors of the published models, by name and shape.
 
 use crate::{Shapes, fresh, list, sparse};
-use croquis::families::{Task, sd1, sd2, sdxl};
 use croquis::files::checkpoint::blocks::RESNET;
 use croquis::files::checkpoint::{Checkpoint, UnetLayout};
-use croquis::weights::Weights;
+use croquis::internal::families::{Task, sd1, sd2, sdxl};
+use croquis::internal::weights::Weights;
 use serde_json::json;
 use std::collections::BTreeMap;
 

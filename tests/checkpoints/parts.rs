@@ -3,14 +3,14 @@
 use crate::golden::{error_of_run, files, path};
 use crate::{common, fresh};
 use croquis::ErrorKind;
+use croquis::Storage;
 use croquis::diffusion::{Autoencoder, Control, ControlNet, Diffusion, Model, Request};
-use croquis::families::Prediction;
 use croquis::files::ModelFiles;
 use croquis::files::checkpoint::blocks::RESNET;
 use croquis::files::checkpoint::{Checkpoint, UnetLayout};
+use croquis::internal::families::Prediction;
+use croquis::internal::weights::Weights;
 use croquis::picture::Picture;
-use croquis::shape::Storage;
-use croquis::weights::Weights;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};

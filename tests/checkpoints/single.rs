@@ -3,9 +3,9 @@
 use crate::{Shapes, fresh, list, shrunk, zeros};
 use croquis::ErrorKind;
 use croquis::diffusion::Model;
-use croquis::families::Prediction;
 use croquis::files::ModelFiles;
-use croquis::weights::Source;
+use croquis::internal::families::Prediction;
+use croquis::internal::weights::Source;
 use std::fs;
 
 fn file(shapes: &Shapes) -> croquis::Result<ModelFiles> {

@@ -1,12 +1,12 @@
 //! `inspect`: folders, single files, quantised files and single components.
 
 use super::{croquis, fresh, text};
+use croquis::Storage;
 use croquis::diffusion::{Model, Request};
 use croquis::files::ModelFiles;
-use croquis::kernels::Target;
+use croquis::internal::kernels::Target;
+use croquis::internal::weights::Weights;
 use croquis::picture::Picture;
-use croquis::shape::Storage;
-use croquis::weights::Weights;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

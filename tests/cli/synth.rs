@@ -1,10 +1,10 @@
 //! Model folders with random weights.
 
 use super::{croquis, fresh, text};
+use croquis::Storage;
 use croquis::diffusion::{Model, Request};
 use croquis::files::ModelFiles;
-use croquis::kernels::Target;
-use croquis::shape::Storage;
+use croquis::internal::kernels::Target;
 use std::fs;
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use croquis::weights::{View, WeightFormat, WeightLayout, Weights};
+use croquis::internal::weights::{View, WeightFormat, WeightLayout, Weights};
 
 /// A seeded random number generator (Marsaglia's xorshift64).
 pub struct Random(pub u64);

@@ -2,9 +2,9 @@
 #![allow(dead_code)] // each test target uses a part
 
 use croquis::Result;
+use croquis::Storage;
 use croquis::gpu::{DeviceOptions, Gpu, GpuWeights, LimitProfile, Link, Program};
-use croquis::graph::{Graph, Plan};
-use croquis::shape::Storage;
+use croquis::internal::graph::{Graph, Plan};
 use std::sync::OnceLock;
 
 /// Every adapter of this machine with each storage type it supports; prints the list once.

@@ -5,14 +5,14 @@ use crate::blocks::{assert_complete, check_everywhere, run};
 use crate::{bytes, common, path, to_bytes};
 use croquis::diffusion::{Autoencoder, Diffusion, Request};
 use croquis::files::ModelFiles;
-use croquis::graph::passes::fuse;
-use croquis::graph::{Builder, Scope, Tensor};
-use croquis::models::autoencoder::{self, AutoencoderConfig};
-use croquis::models::parse_config;
-use croquis::models::tiny_autoencoder::{self, TinyAutoencoderConfig, diffusers_names};
+use croquis::internal::graph::passes::fuse;
+use croquis::internal::graph::{Builder, Scope, Tensor};
+use croquis::internal::models::autoencoder::{self, AutoencoderConfig};
+use croquis::internal::models::parse_config;
+use croquis::internal::models::tiny_autoencoder::{self, TinyAutoencoderConfig, diffusers_names};
+use croquis::internal::shape::{Storage, TensorType};
+use croquis::internal::weights::{View, Weights};
 use croquis::picture::Picture;
-use croquis::shape::{Storage, TensorType};
-use croquis::weights::{View, Weights};
 use safetensors::SafeTensors;
 
 const TAESD: &str = "tests/golden/taesd-tiny";
@@ -241,7 +241,7 @@ fn encoding_by_taesd_draws_no_noise() {
         gpu.block_on(run.latents()).unwrap()
     };
     let seeded = start(&mut diffusion, &request.clone().seed(3));
-    let noise = croquis::random::Generator::new(3).normal(seeded.len());
+    let noise = croquis::internal::random::Generator::new(3).normal(seeded.len());
     let given = start(&mut diffusion, &Request { latents: Some(noise), ..request.clone() });
     assert_eq!(seeded, given);
     // With no noise at all, the first sample is a multiple of the encoded latents.

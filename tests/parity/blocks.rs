@@ -2,13 +2,13 @@
 
 use crate::{bytes, common, json, path};
 use croquis::gpu::{Gpu, GpuWeights, Program};
-use croquis::graph::passes::fuse;
-use croquis::graph::{Builder, Graph, Scope};
-use croquis::models::autoencoder::{AutoencoderConfig, decode, encode};
-use croquis::models::clip::{ClipConfig, embed, text_encoder};
-use croquis::models::parse_config;
-use croquis::shape::{Storage, TensorType};
-use croquis::weights::Weights;
+use croquis::internal::graph::passes::fuse;
+use croquis::internal::graph::{Builder, Graph, Scope};
+use croquis::internal::models::autoencoder::{AutoencoderConfig, decode, encode};
+use croquis::internal::models::clip::{ClipConfig, embed, text_encoder};
+use croquis::internal::models::parse_config;
+use croquis::internal::shape::{Storage, TensorType};
+use croquis::internal::weights::Weights;
 use safetensors::SafeTensors;
 
 /// The tolerance of a block's relative L2 error.
@@ -66,7 +66,7 @@ pub fn assert_complete(
 }
 
 pub fn upload(gpu: &Gpu, weights: &Weights, graph: &Graph) -> GpuWeights {
-    let plan = croquis::graph::Plan::new(graph, gpu.target()).unwrap();
+    let plan = croquis::internal::graph::Plan::new(graph, gpu.target()).unwrap();
     let mut uploaded = GpuWeights::default();
     gpu.block_on(uploaded.upload(gpu, weights, &plan.weights)).unwrap();
     uploaded

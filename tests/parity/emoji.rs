@@ -1,10 +1,10 @@
 //! The embedded model against its golden files, which come with its weights.
 
 use crate::{bytes, common, json, to_bytes};
+use croquis::Storage;
 use croquis::diffusion::{Diffusion, Request};
 use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
-use croquis::shape::Storage;
 use safetensors::SafeTensors;
 
 /// The request of `models/emoji-64/golden/golden.json`.

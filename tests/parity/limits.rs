@@ -1,11 +1,11 @@
 //! The whole pipeline within the limits of other devices than this machine's.
 
 use crate::{bytes, common, emoji};
+use croquis::Storage;
 use croquis::diffusion::{Diffusion, Model, Request, Tiling};
 use croquis::files::ModelFiles;
 use croquis::gpu::LimitProfile;
-use croquis::kernels::{DeviceClass, Target};
-use croquis::shape::Storage;
+use croquis::internal::kernels::{DeviceClass, Target};
 use safetensors::SafeTensors;
 
 fn check(storage: Storage, limits: LimitProfile, class: Option<DeviceClass>) {

@@ -1,14 +1,14 @@
 //! Whole runs from prompt to picture against diffusers' pipelines.
 
 use crate::{bytes, common, json, path, to_bytes};
+use croquis::Storage;
 use croquis::diffusion::{
     Control, ControlNet, Diffusion, Framing, Mask, Request, to_channels_first,
 };
 use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
+use croquis::SchedulerKind;
 use croquis::picture::Picture;
-use croquis::schedulers::SchedulerKind;
-use croquis::shape::Storage;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::ops::ControlFlow;
@@ -278,7 +278,7 @@ fn previews_approach_the_picture_and_breaking_stops() {
         let mut run = diffusion.start(&request).await.unwrap();
         // Before the first step there is the noise, also where an earlier run left something else.
         let first = run.latents().await.unwrap();
-        assert_eq!(first, croquis::random::Generator::new(42).normal(first.len()));
+        assert_eq!(first, croquis::internal::random::Generator::new(42).normal(first.len()));
         let mut previews = Vec::new();
         while run.step().await.unwrap().is_some() {
             previews.push(run.preview().await.unwrap());

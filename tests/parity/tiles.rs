@@ -1,11 +1,11 @@
 //! Tiled decoding and encoding against the untiled results.
 
 use crate::{bytes, common, path, to_bytes};
+use croquis::Storage;
 use croquis::diffusion::{Diffusion, Request, Tiling};
 use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
 use croquis::picture::Picture;
-use croquis::shape::Storage;
 use safetensors::SafeTensors;
 
 /// A 192x128 montage of the embedded model's golden picture, mirrored and shifted by half, so that

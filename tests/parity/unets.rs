@@ -3,17 +3,17 @@
 use crate::blocks::{assert_complete, check_everywhere, read_all, tolerance, upload};
 use crate::{bytes, common, json, path};
 use croquis::gpu::{Gpu, Link, Program};
-use croquis::graph::passes::{fuse, split_phases};
-use croquis::graph::{Builder, Graph, Scope};
-use croquis::kernels::scheduler_step::slot;
-use croquis::models::controlnet::controlnet;
-use croquis::models::mobile::MobileConfig;
-use croquis::models::parse_config;
-use croquis::models::unet::{
+use croquis::internal::graph::passes::{fuse, split_phases};
+use croquis::internal::graph::{Builder, Graph, Scope};
+use croquis::internal::kernels::scheduler_step::slot;
+use croquis::internal::models::controlnet::controlnet;
+use croquis::internal::models::mobile::MobileConfig;
+use croquis::internal::models::parse_config;
+use croquis::internal::models::unet::{
     AddedConditioning, Conditioning, Outline, UnetConfig, guidance_embedding, unet,
 };
-use croquis::shape::TensorType;
-use croquis::weights::{View, Weights};
+use croquis::internal::shape::TensorType;
+use croquis::internal::weights::{View, Weights};
 use safetensors::SafeTensors;
 use serde::de::DeserializeOwned;
 

@@ -1,7 +1,7 @@
 //! safetensors files, valid and damaged.
 
 use croquis::error::{ErrorKind, Result};
-use croquis::weights::{Source, WeightFormat, WeightLayout, Weights, packed_len};
+use croquis::internal::weights::{Source, WeightFormat, WeightLayout, Weights, packed_len};
 
 use crate::{Random, file, fuzz, tensors};
 

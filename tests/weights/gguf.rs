@@ -1,7 +1,7 @@
 //! Damaged GGUF files.
 
 use croquis::error::ErrorKind;
-use croquis::weights::Weights;
+use croquis::internal::weights::Weights;
 
 use crate::fuzz::{self, Random};
 use crate::quantised::golden;

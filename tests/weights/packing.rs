@@ -1,7 +1,9 @@
 //! The GPU layouts of weights, packed from every element type.
 
 use croquis::error::ErrorKind;
-use croquis::weights::{DataType, Values, WeightFormat, WeightLayout, Weights, pack, packed_len};
+use croquis::internal::weights::{
+    DataType, Values, WeightFormat, WeightLayout, Weights, pack, packed_len,
+};
 use half::f16;
 
 use crate::{DTYPES, Random, encode, tensors};

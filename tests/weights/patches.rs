@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use croquis::error::ErrorKind;
-use croquis::weights::{LowRank, View, WeightFormat, WeightLayout, Weights};
+use croquis::internal::weights::{LowRank, View, WeightFormat, WeightLayout, Weights};
 
 use crate::fuzz::Random;
 use crate::{encode, tensors};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use croquis::error::ErrorKind;
-use croquis::weights::{DataType, Values, WeightFormat, WeightLayout, Weights};
+use croquis::internal::weights::{DataType, Values, WeightFormat, WeightLayout, Weights};
 
 pub fn golden(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf").join(file)

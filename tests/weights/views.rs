@@ -1,7 +1,7 @@
 //! Views of tensors: renamed, sliced, transposed.
 
 use croquis::error::ErrorKind;
-use croquis::weights::{View, WeightFormat, WeightLayout, Weights};
+use croquis::internal::weights::{View, WeightFormat, WeightLayout, Weights};
 
 use crate::fuzz::Random;
 use crate::quantised::golden;

@@ -5,7 +5,7 @@
 //! embedding tables have the variance ½, since they are added. Sums over residual branches grow
 //! with the root of their number, which norms undo.
 
-use croquis::random::Generator;
+use croquis::internal::random::Generator;
 use half::f16;
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
