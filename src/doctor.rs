@@ -14,6 +14,7 @@
 mod embedded;
 mod kernel;
 
+#[doc(hidden)]
 pub use kernel::KernelCheck;
 
 use crate::gpu::Gpu;

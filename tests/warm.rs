@@ -3,10 +3,10 @@
 
 mod common;
 
+use croquis::SchedulerKind;
 use croquis::diffusion::{Diffusion, Mask, Request};
 use croquis::files::ModelFiles;
 use croquis::internal::logging;
-use croquis::SchedulerKind;
 use croquis::picture::Picture;
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -2,9 +2,9 @@
 //! autoencoders.
 
 use super::terminal::say;
+use croquis::Lora;
 use croquis::diffusion::{Autoencoder, ControlNet, Model, TextualInversion};
 use croquis::files::ModelFiles;
-use croquis::Lora;
 use croquis::{Error, Result};
 use std::path::PathBuf;
 use std::str::FromStr;

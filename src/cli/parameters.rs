@@ -1,8 +1,8 @@
 //! The generation parameters in the PNG's text chunk `parameters`, in the form of AUTOMATIC1111's
 //! web UI that other tools read: the prompt, the negative prompt, then one line of settings.
 
-use croquis::diffusion::{Generated, Request};
 use croquis::RandomKind;
+use croquis::diffusion::{Generated, Request};
 use croquis::{SchedulerKind, Spacing};
 
 /// The text of the chunk `parameters`.

@@ -84,6 +84,7 @@ impl Diffusion {
     ///
     /// # Errors
     /// As [`Model::plans`].
+    #[doc(hidden)]
     pub fn plans(&self, request: &Request) -> Result<Vec<(&'static str, Arc<Plan>)>> {
         self.session.model.plans(request, self.session.gpu.target())
     }

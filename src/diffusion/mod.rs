@@ -23,9 +23,7 @@ mod run;
 mod session;
 mod settings;
 
-pub use crate::components::{
-    Autoencoder, Control, ControlNet, TextEmbeddings, TextualInversion, Tiling,
-};
+pub use crate::components::{Autoencoder, Control, ControlNet, TextualInversion, Tiling};
 pub use crate::memory::{Bytes, MemoryPlan, Stage};
 pub use defaults::Defaults;
 pub use facade::Diffusion;

@@ -40,6 +40,7 @@ impl Model {
     /// # Errors
     /// `Argument` for an impossible request; `Weights`, `Shape` or `Memory` if the model's weights
     /// or the target's limits do not allow it.
+    #[doc(hidden)]
     pub fn plans(
         &self,
         request: &Request,

@@ -3,18 +3,24 @@
 //! Every form becomes the components and small files of a diffusers folder; nothing else in the
 //! crate knows the difference.
 
+#[doc(hidden)]
 pub mod checkpoint;
 mod combined;
 mod pickle;
+#[doc(hidden)]
 pub mod shards;
 mod summary;
 
+pub use crate::families::Prediction;
+pub use crate::weights::Source;
+#[doc(hidden)]
 pub use checkpoint::{Checkpoint, Sampling};
+#[doc(hidden)]
 pub use pickle::refuse_pickle;
 pub use summary::{ComponentSummary, Summary};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::weights::{Source, Weights};
+use crate::weights::Weights;
 use shards::Folder;
 use std::collections::BTreeMap;
 
@@ -128,6 +134,7 @@ impl ModelFiles {
 
     /// What a folder would hold, whatever it was made from: small files by their path, such as
     /// `unet/config.json`, and weights by component, such as `unet`, under diffusers' names.
+    #[doc(hidden)]
     pub fn parts(
         name: impl Into<String>,
         texts: BTreeMap<String, Vec<u8>>,
@@ -175,6 +182,7 @@ impl ModelFiles {
     }
 
     /// The bytes of a small file, or `None` if there is none.
+    #[doc(hidden)]
     pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
         if let Some(text) = self.instead.get(path) {
             return Ok(Some(text.clone()));
@@ -195,6 +203,7 @@ impl ModelFiles {
     }
 
     /// The text of a file that must exist.
+    #[doc(hidden)]
     pub fn text(&self, path: &str) -> Result<String> {
         let Some(bytes) = self.read(path)? else {
             if let (Origin::Parts { weights, .. }, Some((component, _))) =
@@ -213,6 +222,7 @@ impl ModelFiles {
 
     /// A component's weights; of a model that is one component, such as a ControlNet's folder, the
     /// component is "".
+    #[doc(hidden)]
     pub fn weights(&self, component: &str) -> Result<Weights> {
         let slash = if component.is_empty() { "" } else { "/" };
         let inside = |file: &str| format!("{component}{slash}{file}");
@@ -243,6 +253,7 @@ impl ModelFiles {
     }
 
     /// A component's weights, or `None` if there are none at all.
+    #[doc(hidden)]
     pub fn present(&self, component: &str) -> Result<Option<Weights>> {
         match self.weights(component) {
             Ok(weights) => Ok(Some(weights)),

@@ -241,6 +241,7 @@ impl Gpu {
 
     /// The same device with the kernel variants of another class, to try them where that class is
     /// not at hand.
+    #[doc(hidden)]
     pub fn with_class(&self, class: DeviceClass) -> Gpu {
         Gpu { target: Target { class, ..self.target.clone() }, ..self.clone() }
     }

@@ -18,6 +18,8 @@ mod recording;
 mod timing;
 mod upload;
 
+/// The limits and capabilities of a device, which [`Model::memory`](crate::Model::memory) takes.
+pub use crate::kernels::{DeviceClass, Target};
 #[cfg(not(target_arch = "wasm32"))]
 pub use adapter::list_adapters_blocking;
 pub use adapter::{AdapterSummary, list_adapters};
@@ -30,7 +32,5 @@ pub use recording::Recording;
 pub use timing::DispatchTime;
 #[doc(hidden)]
 pub use upload::{GpuWeights, staging_bytes};
-/// The limits and capabilities of a device, which [`Model::memory`](crate::Model::memory) takes.
-pub use crate::kernels::{DeviceClass, Target};
 /// The wgpu whose devices [`Gpu::from_device`] takes.
 pub use wgpu;

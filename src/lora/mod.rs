@@ -141,6 +141,7 @@ impl Lora {
     }
 
     /// The components that the file changes: `unet`, `text_encoder`, `text_encoder_2`.
+    #[doc(hidden)]
     pub fn components(&self) -> BTreeSet<&'static str> {
         self.layers.iter().map(|layer| layer.component).collect()
     }
@@ -157,6 +158,7 @@ impl Lora {
     /// # Errors
     /// `Weights` if the component lacks some of the layers (the message names a few), or if a key
     /// fits several layers; if a value is not finite; or as [`Weights::values`].
+    #[doc(hidden)]
     pub fn patches(
         &self,
         component: &str,

@@ -3,11 +3,11 @@
 
 use crate::{common, path};
 use croquis::ErrorKind;
+use croquis::Lora;
 use croquis::Storage;
 use croquis::diffusion::{ControlNet, Diffusion, Request};
 use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
-use croquis::Lora;
 
 fn lora(name: &str) -> Lora {
     Lora::open(path(&format!("tests/golden/lora/{name}.safetensors"))).unwrap()

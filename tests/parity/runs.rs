@@ -1,13 +1,13 @@
 //! Whole runs from prompt to picture against diffusers' pipelines.
 
 use crate::{bytes, common, json, path, to_bytes};
+use croquis::SchedulerKind;
 use croquis::Storage;
 use croquis::diffusion::{
     Control, ControlNet, Diffusion, Framing, Mask, Request, to_channels_first,
 };
 use croquis::files::ModelFiles;
 use croquis::gpu::Gpu;
-use croquis::SchedulerKind;
 use croquis::picture::Picture;
 use safetensors::SafeTensors;
 use serde_json::Value;

@@ -53,6 +53,7 @@ impl Autoencoder {
     ///
     /// # Errors
     /// `Config`, `Unsupported` or `Weights`, naming file and key.
+    #[doc(hidden)]
     pub fn from_parts(file: &str, config: &str, weights: Weights) -> Result<Autoencoder> {
         let class: ClassName = parse_config(file, config)?;
         match class.class_name.as_deref() {
@@ -83,6 +84,7 @@ impl Autoencoder {
     ///
     /// # Errors
     /// `Weights` if a file is something else, or two of them are the same half.
+    #[doc(hidden)]
     pub fn tiny(files: impl IntoIterator<Item = Weights>) -> Result<Autoencoder> {
         let mut merged: Option<Weights> = None;
         for file in files {
@@ -146,6 +148,7 @@ impl Autoencoder {
     /// # Errors
     /// `Weights`, `Format` or `Unsupported` if it holds no such autoencoder, as
     /// [`Checkpoint::new`] and [`tiny`](Autoencoder::tiny).
+    #[doc(hidden)]
     pub fn single_file(name: &str, weights: Weights) -> Result<Autoencoder> {
         if is_tiny(&weights) {
             return Autoencoder::tiny([weights]).map_err(|error| error.context(name));

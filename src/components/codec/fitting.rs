@@ -44,7 +44,7 @@ impl Codec {
     /// what is planned.
     ///
     /// # Errors
-    /// As [`decoder_plan`](Codec::decoder_plan).
+    /// As [`plan_for`](Codec::plan_for).
     pub fn needed_bytes(
         &self,
         target: &Target,

@@ -34,12 +34,12 @@ impl Control {
     }
 
     /// The picture as the network reads it: `[H, W, 3]` in [0, 1].
-    pub fn values(&self) -> Vec<f32> {
+    pub(crate) fn values(&self) -> Vec<f32> {
         self.picture.rgb().iter().map(|value| f32::from(*value) / 255.0).collect()
     }
 
     /// The scale in step `index` of `steps`, as diffusers counts them.
-    pub fn scale_at(&self, index: usize, steps: usize) -> f32 {
+    pub(crate) fn scale_at(&self, index: usize, steps: usize) -> f32 {
         let (from, to) = (index as f64 / steps as f64, (index + 1) as f64 / steps as f64);
         if from < self.start || to > self.end { 0.0 } else { self.scale }
     }
