@@ -1,40 +1,125 @@
 //! The dependency rules of ARCHITECTURE.md, checked on the `use` lines of every source file. The
 //! check is also shown to find a violation.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The modules of the crate that `module` must not import.
-fn forbidden(module: &str) -> &'static [&'static str] {
-    match module {
-        "error" | "shape" => {
-            &["weights", "kernels", "graph", "models", "gpu", "schedulers", "tokenizer"]
-        }
-        "weights" => &["kernels", "graph", "models", "gpu", "schedulers", "tokenizer"],
-        "kernels" => &["graph", "models", "gpu"],
-        "graph" => &["models", "gpu", "schedulers"],
-        "models" => &["gpu"],
-        "schedulers" | "tokenizer" | "prompt" => &["graph", "gpu"],
-        _ => &[],
-    }
+/// The rooms of the crate, each with the rooms that it may use: every room uses rooms above it only.
+const ROOMS: [(&str, &[&str]); 22] = [
+    ("error", &[]),
+    ("shape", &[]),
+    ("logging", &[]),
+    ("prompt", &[]),
+    ("picture", &["error"]),
+    ("random", &["error"]),
+    ("schedulers", &["error"]),
+    ("tokenizer", &["error"]),
+    ("weights", &["error", "shape"]),
+    ("kernels", &["error", "shape", "weights"]),
+    ("graph", &["error", "kernels", "logging", "shape", "weights"]),
+    ("models", &["error", "graph", "kernels", "shape", "tokenizer", "weights"]),
+    ("gpu", &["error", "graph", "kernels", "logging", "shape", "weights"]),
+    ("families", &["error", "graph", "models", "weights"]),
+    ("files", &["error", "families", "models", "shape", "tokenizer", "weights"]),
+    ("lora", &["error", "files", "weights"]),
+    ("hub", &["error", "files"]),
+    ("memory", &["error", "gpu", "graph", "shape"]),
+    (
+        "components",
+        &[
+            "error",
+            "families",
+            "files",
+            "gpu",
+            "graph",
+            "kernels",
+            "logging",
+            "lora",
+            "memory",
+            "models",
+            "picture",
+            "prompt",
+            "schedulers",
+            "shape",
+            "tokenizer",
+            "weights",
+        ],
+    ),
+    (
+        "diffusion",
+        &[
+            "components",
+            "error",
+            "families",
+            "files",
+            "gpu",
+            "graph",
+            "kernels",
+            "lora",
+            "memory",
+            "models",
+            "picture",
+            "random",
+            "schedulers",
+            "shape",
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            "diffusion",
+            "error",
+            "files",
+            "gpu",
+            "graph",
+            "kernels",
+            "picture",
+            "schedulers",
+            "shape",
+            "weights",
+        ],
+    ),
+    // The command and the crate's root are programs around the library.
+    ("cli", &[]),
+];
+
+/// The room of a source file; `path` is relative to `src/`.
+fn room(path: &Path) -> String {
+    let first = path.components().next().expect("a path").as_os_str().to_string_lossy();
+    first.trim_end_matches(".rs").to_string()
+}
+
+/// The rooms that a room may use; the crate's root and its hidden seam may use all.
+fn allowed(room: &str) -> Option<&'static [&'static str]> {
+    ROOMS.iter().find(|(name, _)| *name == room).map(|(_, uses)| *uses)
+}
+
+/// The code of a file without comments.
+fn code(source: &str) -> String {
+    source.lines().map(|l| l.split("//").next().unwrap_or_default().to_owned() + "\n").collect()
 }
 
 /// The rule violations in a source file; `path` is relative to `src/`.
 fn violations(path: &Path, source: &str) -> Vec<String> {
-    let first = path.components().next().expect("a path").as_os_str().to_string_lossy();
-    let module = first.trim_end_matches(".rs");
+    let (module, code) = (room(path), code(source));
     let mut found = Vec::new();
-    let code: String = source
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n")
-        .collect();
-    for name in crate_modules(&code) {
-        if forbidden(module).contains(&name) {
-            found.push(format!("{}: {module} names {name}", path.display()));
+    let root = ["lib", "main", "internal"].contains(&module.as_str());
+    match allowed(&module) {
+        Some(uses) => {
+            // Tests inside a file may use what they test with.
+            let code = code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            for name in crate_modules(code) {
+                if !name.is_empty() && name != module && !uses.contains(&name) {
+                    found.push(format!("{}: {module} names {name}", path.display()));
+                }
+            }
         }
+        None if !root => found.push(format!("{}: the room {module} is unknown", path.display())),
+        None => {}
     }
     if module != "gpu" && names_wgpu(&code) {
         found.push(format!("{}: {module} names wgpu", path.display()));
@@ -44,8 +129,16 @@ fn violations(path: &Path, source: &str) -> Vec<String> {
 
 /// The first path segments after `crate::`, also of `crate::{a, b::{c, d}}`.
 fn crate_modules(code: &str) -> Vec<&str> {
+    first_names(code, "crate::")
+}
+
+/// The first names of all paths from a prefix, also of `prefix::{a, b::{c, d}}`.
+fn first_names<'c>(code: &'c str, prefix: &str) -> Vec<&'c str> {
     let mut names = Vec::new();
-    for (at, prefix) in code.match_indices("crate::") {
+    for (at, prefix) in code.match_indices(prefix) {
+        if code[..at].ends_with("super::") {
+            continue; // of the folder above
+        }
         let rest = &code[at + prefix.len()..];
         let Some(list) = rest.strip_prefix('{') else {
             names.push(identifier(rest));
@@ -96,6 +189,77 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// The files in the same folder that a file imports by `super::name`.
+fn siblings(path: &Path, code: &str) -> Vec<PathBuf> {
+    let folder = path.parent().expect("a folder");
+    let mut found = Vec::new();
+    for name in first_names(code, "super::") {
+        for candidate in [folder.join(format!("{name}.rs")), folder.join(name).join("mod.rs")] {
+            if candidate.is_file() && candidate != path {
+                found.push(candidate);
+            }
+        }
+    }
+    found
+}
+
+/// A circle of imports that a file is part of, if there is one.
+fn circle(start: &Path, edges: &BTreeMap<PathBuf, Vec<PathBuf>>) -> Option<Vec<PathBuf>> {
+    let mut paths = vec![vec![start.to_path_buf()]];
+    let mut seen = BTreeSet::new();
+    while let Some(path) = paths.pop() {
+        for next in edges.get(path.last()?).into_iter().flatten() {
+            if next == start {
+                return Some(path);
+            }
+            if seen.insert(next.clone()) {
+                paths.push([path.clone(), vec![next.clone()]].concat());
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let mut edges = BTreeMap::new();
+    for path in sources(&root().join("src")) {
+        let source = std::fs::read_to_string(&path).expect("a source file");
+        let code = code(&source);
+        let code = code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        edges.insert(path.clone(), siblings(&path, code));
+    }
+    assert!(edges.values().map(Vec::len).sum::<usize>() > 100, "imports are found");
+    let circles: Vec<_> = edges.keys().filter_map(|file| circle(file, &edges)).collect();
+    assert!(circles.is_empty(), "{circles:#?}");
+    // One more import makes a circle, which is found.
+    let (from, to) = edges.iter().find_map(|(from, to)| Some((from, to.first()?))).expect("one");
+    let (from, to) = (from.clone(), to.clone());
+    edges.get_mut(&to).expect("a file").push(from.clone());
+    assert!(circle(&from, &edges).is_some());
+}
+
+#[test]
+fn the_list_of_rooms_is_exact() {
+    let folder = root().join("src");
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in sources(&folder) {
+        let source = std::fs::read_to_string(&path).expect("a source file");
+        let code = code(&source);
+        let code = code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let names = crate_modules(code).into_iter().map(String::from);
+        used.entry(room(path.strip_prefix(&folder).expect("under src"))).or_default().extend(names);
+    }
+    for (index, (room, uses)) in ROOMS.iter().enumerate() {
+        let used = used.get(*room).unwrap_or_else(|| panic!("there is no room {room}"));
+        for name in *uses {
+            assert!(used.contains(*name), "{room} does not use {name} any more");
+            let above = ROOMS[..index].iter().any(|(room, _)| room == name);
+            assert!(above, "{room} uses {name}, which stands below it");
+        }
+    }
 }
 
 #[test]

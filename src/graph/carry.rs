@@ -1,7 +1,7 @@
 //! State that a graph hands from one run to the next: outputs copied over inputs.
 
-use super::command::Copy;
-use super::plan::{BufferId, Plan};
+use super::command::{BufferId, Copy};
+use super::plan::Plan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::{Shape, TensorType};
 

@@ -1,6 +1,6 @@
 //! The commands of a plan, as plain data for an executor.
 
-use super::plan::{BufferId, Dispatch, Plan};
+use crate::kernels::{Launch, Shader};
 use crate::shape::TensorType;
 
 /// One piece of work for the GPU.
@@ -31,29 +31,45 @@ pub struct Copy {
     pub tensor: TensorType,
 }
 
-impl Plan {
-    /// The dispatches, in order.
-    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> + Clone {
-        self.commands.iter().filter_map(|command| match command {
-            Command::Dispatch(dispatch) => Some(dispatch),
-            Command::Copy(_) => None,
-        })
-    }
+/// A launch of a kernel on buffers.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The path of the layer in the model.
+    pub path: String,
+    /// The kernel.
+    pub shader: &'static Shader,
+    /// The variant, its constants and workgroups.
+    pub launch: Launch,
+    /// The offset of its parameters in [`Plan::params`](super::Plan::params).
+    pub params_offset: usize,
+    /// The operands in the order of the bindings; the result is last.
+    pub operands: Vec<Option<Operand>>,
+    /// The result.
+    pub output: TensorType,
+    /// Bytes read and written, counting each operand once.
+    pub bytes: u64,
+    /// Bytes of the intermediate tensors that are in memory while it runs.
+    pub live_bytes: u64,
+}
 
-    /// The dispatches, in order, to alter them: for checks that a wrong kernel is noticed.
-    pub fn dispatches_mut(&mut self) -> impl Iterator<Item = &mut Dispatch> {
-        self.commands.iter_mut().filter_map(|command| match command {
-            Command::Dispatch(dispatch) => Some(dispatch),
-            Command::Copy(_) => None,
-        })
-    }
+/// A range at the start of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operand {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// The length in bytes.
+    pub bytes: u64,
+}
 
-    /// Bytes that all commands read and write when each operand is read once.
-    pub fn moved_bytes(&self) -> u64 {
-        let moved = self.commands.iter().map(|command| match command {
-            Command::Dispatch(dispatch) => dispatch.bytes,
-            Command::Copy(copy) => 2 * copy.bytes,
-        });
-        moved.sum()
-    }
+/// A buffer of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BufferId {
+    /// A position in [`Plan::weights`](super::Plan::weights).
+    Weight(usize),
+    /// A position in [`Plan::inputs`](super::Plan::inputs).
+    Input(usize),
+    /// A position in [`Plan::outputs`](super::Plan::outputs).
+    Output(usize),
+    /// A position in [`Plan::slots`](super::Plan::slots).
+    Slot(usize),
 }

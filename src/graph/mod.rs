@@ -18,8 +18,8 @@ mod weight_use;
 
 pub use builder::Builder;
 pub use carry::Carry;
-pub use command::{Command, Copy};
-pub use plan::{BufferId, Dispatch, Operand, Plan, Port};
+pub use command::{BufferId, Command, Copy, Dispatch, Operand};
+pub use plan::{Plan, Port};
 pub use scope::{Scope, WeightIndex};
 pub use single::{single_op, variant_plans};
 pub use tensor::{AttentionShape, Tensor};

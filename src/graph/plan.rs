@@ -1,10 +1,10 @@
 //! The plan of a graph: commands in order, buffers shared by lifetime, packed parameters.
 
-use super::command::Command;
+use super::command::{BufferId, Command, Dispatch, Operand};
 use super::slots::{Lifetime, assign};
 use super::{Graph, Node, NodeId, Source, WeightKey, WeightUse, weight_format};
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernels::{Launch, Op, Shader, Target};
+use crate::kernels::{Op, Target};
 use crate::logging;
 use crate::shape::{Shape, TensorType};
 use crate::weights::WeightLayout;
@@ -26,49 +26,6 @@ pub struct Plan {
     pub slots: Vec<u64>,
     /// The parameters of all dispatches, each at an aligned offset.
     pub params: Vec<u8>,
-}
-
-/// A launch of a kernel on buffers.
-#[derive(Clone, Debug)]
-pub struct Dispatch {
-    /// The path of the layer in the model.
-    pub path: String,
-    /// The kernel.
-    pub shader: &'static Shader,
-    /// The variant, its constants and workgroups.
-    pub launch: Launch,
-    /// The offset of its parameters in [`Plan::params`].
-    pub params_offset: usize,
-    /// The operands in the order of the bindings; the result is last.
-    pub operands: Vec<Option<Operand>>,
-    /// The result.
-    pub output: TensorType,
-    /// Bytes read and written, counting each operand once.
-    pub bytes: u64,
-    /// Bytes of the intermediate tensors that are in memory while it runs.
-    pub live_bytes: u64,
-}
-
-/// A range at the start of a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Operand {
-    /// The buffer.
-    pub buffer: BufferId,
-    /// The length in bytes.
-    pub bytes: u64,
-}
-
-/// A buffer of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BufferId {
-    /// A position in [`Plan::weights`].
-    Weight(usize),
-    /// A position in [`Plan::inputs`].
-    Input(usize),
-    /// A position in [`Plan::outputs`].
-    Output(usize),
-    /// A position in [`Plan::slots`].
-    Slot(usize),
 }
 
 /// An input or output of a plan.
@@ -156,6 +113,31 @@ impl Plan {
             "plan made: {dispatches} dispatches, {copies} copies, {bytes} bytes of activations"
         );
         Ok(plan)
+    }
+
+    /// The dispatches, in order.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> + Clone {
+        self.commands.iter().filter_map(|command| match command {
+            Command::Dispatch(dispatch) => Some(dispatch),
+            Command::Copy(_) => None,
+        })
+    }
+
+    /// The dispatches, in order, to alter them: for checks that a wrong kernel is noticed.
+    pub fn dispatches_mut(&mut self) -> impl Iterator<Item = &mut Dispatch> {
+        self.commands.iter_mut().filter_map(|command| match command {
+            Command::Dispatch(dispatch) => Some(dispatch),
+            Command::Copy(_) => None,
+        })
+    }
+
+    /// Bytes that all commands read and write when each operand is read once.
+    pub fn moved_bytes(&self) -> u64 {
+        let moved = self.commands.iter().map(|command| match command {
+            Command::Dispatch(dispatch) => dispatch.bytes,
+            Command::Copy(copy) => 2 * copy.bytes,
+        });
+        moved.sum()
     }
 
     /// The position of an input.
