@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("graph", &["error", "kernels", "logging", "shape", "weights"]),
     ("models", &["error", "graph", "kernels", "shape", "tokenizer", "weights"]),
     ("gpu", &["error", "graph", "kernels", "logging", "shape", "weights"]),
-    ("families", &["error", "graph", "models", "weights"]),
+    ("families", &["error", "graph", "models", "tokenizer", "weights"]),
     ("files", &["error", "families", "models", "shape", "tokenizer", "weights"]),
     ("lora", &["error", "files", "weights"]),
     ("hub", &["error", "files"]),

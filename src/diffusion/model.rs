@@ -6,7 +6,7 @@ use crate::components::{
     Autoencoder, Codec, ControlNet, Denoiser, TextEncoder, TextualInversion, Tiling,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::families::recognise;
+use crate::families::{Family, denoiser_folders, recognise};
 use crate::files::ModelFiles;
 use crate::lora::{Lora, Patches};
 use crate::models::{ClassName, parse_config};
@@ -49,9 +49,7 @@ impl Model {
     fn read(files: &ModelFiles) -> Result<Model> {
         let scheduler =
             SchedulerConfig::from_json(&files.text("scheduler/scheduler_config.json")?)?;
-        let file = "unet/config.json";
-        let class: ClassName = parse_config(file, &files.text(file)?)?;
-        let family = recognise(file, &class.class_name, &files.weights("unet")?)?;
+        let family = family_of(files)?;
         let denoiser = Denoiser::open(family, files)?;
         let codec = Codec::open(&family.latents, files)?;
         let facts = denoiser.facts();
@@ -178,6 +176,19 @@ impl Model {
         }
         self.preview.iter_mut().for_each(Codec::unload);
     }
+}
+
+/// The family of a model, recognised by its denoiser.
+fn family_of(files: &ModelFiles) -> Result<&'static Family> {
+    let mut folder = "unet";
+    for other in denoiser_folders() {
+        if files.read(&format!("{other}/config.json"))?.is_some() {
+            folder = other;
+        }
+    }
+    let file = format!("{folder}/config.json");
+    let class: ClassName = parse_config(&file, &files.text(&file)?)?;
+    recognise(&file, &class.class_name, &files.weights(folder)?)
 }
 
 /// Checks that a denoiser reads embeddings of the widths that the text encoders make.

@@ -12,7 +12,9 @@ use std::fmt;
 pub struct Family {
     /// Its name in messages.
     pub name: &'static str,
-    /// The class of its denoiser: `_class_name` in `unet/config.json`.
+    /// The folder of its denoiser in diffusers' layout, such as `unet` or `transformer`.
+    pub folder: &'static str,
+    /// The class of its denoiser: `_class_name` in that folder's `config.json`.
     pub class_name: &'static str,
     /// Whether a denoiser of that class belongs to this family.
     pub recognises: fn(&Evidence<'_>) -> bool,

@@ -2,7 +2,7 @@
 //! and exact widths are not public: folders name the class `MobileDiffusionUNet`, which is
 //! croquis' own.
 
-use super::stable_diffusion::{END_OF_TEXT, tokenizer};
+use super::stable_diffusion::{CLIP_PREFIX, END_OF_TEXT, FOLDER, tokenizer};
 use super::{EncoderPlan, Family, LatentSpace, TextPlan};
 use crate::models::clip::Reading;
 use crate::models::clip_network::ClipNetwork;
@@ -12,6 +12,7 @@ use crate::models::{parse_config, unet_network::UnetNetwork};
 /// MobileDiffusion.
 pub static FAMILY: Family = Family {
     name: "MobileDiffusion",
+    folder: FOLDER,
     class_name: "MobileDiffusionUNet",
     recognises: |_| true,
     network: |file, config| {
@@ -21,6 +22,7 @@ pub static FAMILY: Family = Family {
     text: TextPlan {
         encoders: &[EncoderPlan {
             folder: "text_encoder",
+            prefix: CLIP_PREFIX,
             tokenizer: tokenizer(END_OF_TEXT),
             network: |file, config, weights| {
                 let reading = Reading { skip: 0, norm: true, projection: false };

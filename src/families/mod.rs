@@ -24,6 +24,6 @@ pub use family::Family;
 pub use latents::LatentSpace;
 pub use prediction::Prediction;
 pub use published::{HeadRule, Published, Training};
-pub use recognise::{of_unet, recognise, refuse_foreign};
+pub use recognise::{denoiser_folders, of_unet, recognise, refuse_foreign};
 pub use task::Task;
 pub use text::{EncoderPlan, TextPlan, TokenizerPlan};

@@ -8,6 +8,7 @@ use super::{mobile, sd1, sd2, sdxl};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::WeightIndex;
 use crate::weights::Weights;
+use std::collections::BTreeSet;
 
 /// All families. A model belongs to the first one that recognises its denoiser.
 static ALL: [&Family; 4] = [&sdxl::FAMILY, &sd2::FAMILY, &sd1::FAMILY, &mobile::FAMILY];
@@ -45,6 +46,11 @@ const FOREIGN: [(&str, &str); 29] = [
     ("emb_params", "an embedding (textual inversion)"),
     ("clip_g", "an embedding (textual inversion)"),
 ];
+
+/// The folders of denoisers in diffusers' layout.
+pub fn denoiser_folders() -> BTreeSet<&'static str> {
+    ALL.iter().map(|family| family.folder).collect()
+}
 
 /// The family of a denoiser of a class, under diffusers' names. `file` names its configuration in
 /// messages.

@@ -1,7 +1,7 @@
 //! Stable Diffusion 1.1 to 1.5 (Rombach et al., arXiv 2112.10752) and its relatives with fewer
 //! layers (BK-SDM, arXiv 2305.15798): CLIP-L, text embeddings of width 768, eight heads everywhere.
 
-use super::stable_diffusion::{CLASS_NAME, END_OF_TEXT, network, tokenizer};
+use super::stable_diffusion::{CLASS_NAME, CLIP_PREFIX, END_OF_TEXT, FOLDER, network, tokenizer};
 use super::{EncoderPlan, Family, HeadRule, LatentSpace, Published, Task, TextPlan, Training};
 use crate::models::clip::Reading;
 use crate::models::clip_network::ClipNetwork;
@@ -9,6 +9,7 @@ use crate::models::clip_network::ClipNetwork;
 /// Stable Diffusion 1.x.
 pub static FAMILY: Family = Family {
     name: "Stable Diffusion 1.x",
+    folder: FOLDER,
     class_name: CLASS_NAME,
     // Any UNet with cross-attention that no other family recognises.
     recognises: |_| true,
@@ -16,6 +17,7 @@ pub static FAMILY: Family = Family {
     text: TextPlan {
         encoders: &[EncoderPlan {
             folder: "text_encoder",
+            prefix: CLIP_PREFIX,
             tokenizer: tokenizer(END_OF_TEXT),
             network: |file, config, weights| {
                 let reading = Reading { skip: 0, norm: true, projection: false };

@@ -3,7 +3,9 @@
 
 use super::evidence::Evidence;
 use super::sd1::{LATENTS, pipeline};
-use super::stable_diffusion::{CLASS_NAME, has_linear_projections, network, tokenizer};
+use super::stable_diffusion::{
+    CLASS_NAME, CLIP_PREFIX, FOLDER, has_linear_projections, network, tokenizer,
+};
 use super::{EncoderPlan, Family, HeadRule, Prediction, Published, TextPlan, Training};
 use crate::models::clip::Reading;
 use crate::models::clip_network::ClipNetwork;
@@ -12,12 +14,14 @@ use crate::weights::Weights;
 /// Stable Diffusion 2.x.
 pub static FAMILY: Family = Family {
     name: "Stable Diffusion 2.x",
+    folder: FOLDER,
     class_name: CLASS_NAME,
     recognises,
     network,
     text: TextPlan {
         encoders: &[EncoderPlan {
             folder: "text_encoder",
+            prefix: CLIP_PREFIX,
             tokenizer: tokenizer("!"),
             network: |file, config, weights| {
                 let reading = Reading { skip: 0, norm: true, projection: false };

@@ -1,16 +1,18 @@
 //! Stable Diffusion XL (Podell et al., arXiv 2307.01952), SDXL-Turbo and SSD-1B: CLIP-L and
 //! OpenCLIP-bigG, text embeddings of width 2048, pooled text and picture sizes as further inputs.
 
-use super::stable_diffusion::{CLASS_NAME, END_OF_TEXT, network, tokenizer};
+use super::stable_diffusion::{CLASS_NAME, CLIP_PREFIX, END_OF_TEXT, FOLDER, network, tokenizer};
 use super::{
     EncoderPlan, Family, HeadRule, LatentSpace, Published, Task, TextPlan, TokenizerPlan, Training,
 };
 use crate::models::clip::Reading;
 use crate::models::clip_network::ClipNetwork;
+use crate::tokenizer::Tokenizer;
 
 /// Stable Diffusion XL.
 pub static FAMILY: Family = Family {
     name: "Stable Diffusion XL",
+    folder: FOLDER,
     class_name: CLASS_NAME,
     recognises: |unet| unet.has_added_embedding(),
     network,
@@ -18,6 +20,7 @@ pub static FAMILY: Family = Family {
         encoders: &[
             EncoderPlan {
                 folder: "text_encoder",
+                prefix: CLIP_PREFIX,
                 tokenizer: tokenizer(END_OF_TEXT),
                 network: |file, config, weights| {
                     let reading = Reading { skip: 1, norm: false, projection: false };
@@ -27,10 +30,12 @@ pub static FAMILY: Family = Family {
             },
             EncoderPlan {
                 folder: "text_encoder_2",
+                prefix: CLIP_PREFIX,
                 tokenizer: TokenizerPlan {
                     folder: "tokenizer_2",
                     fallback: Some(("tokenizer", "!")),
                     padding: "!",
+                    open: Tokenizer::new,
                 },
                 network: |file, config, weights| {
                     let reading = Reading { skip: 1, norm: false, projection: true };

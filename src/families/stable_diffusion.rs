@@ -6,16 +6,23 @@ use crate::error::{Error, Result};
 use crate::models::network::Network;
 use crate::models::unet::UnetConfig;
 use crate::models::{parse_config, unet_network::UnetNetwork};
+use crate::tokenizer::Tokenizer;
+
+/// The folder of the UNet in diffusers.
+pub(super) const FOLDER: &str = "unet";
 
 /// The class of the UNet in diffusers.
 pub(super) const CLASS_NAME: &str = "UNet2DConditionModel";
+
+/// The start of the names of CLIP's weights, which transformers writes before version 5.
+pub(super) const CLIP_PREFIX: &str = "text_model.";
 
 /// CLIP's end of a text, with which OpenAI's encoder pads.
 pub(super) const END_OF_TEXT: &str = "<|endoftext|>";
 
 /// CLIP's tokenizer for the first encoder.
 pub(super) const fn tokenizer(padding: &'static str) -> TokenizerPlan {
-    TokenizerPlan { folder: "tokenizer", fallback: None, padding }
+    TokenizerPlan { folder: "tokenizer", fallback: None, padding, open: Tokenizer::new }
 }
 
 /// The UNet of a `config.json`.

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::models::network::TextNetwork;
+use crate::tokenizer::{Tokenizer, TokenizerFiles};
 use crate::weights::Weights;
 
 /// The text encoders of a family. Their hidden states are joined along the width.
@@ -18,6 +19,8 @@ pub struct TextPlan {
 pub struct EncoderPlan {
     /// The folder of its configuration and weights.
     pub folder: &'static str,
+    /// A start of the names of its weights that is left out where it is there.
+    pub prefix: &'static str,
     /// Its tokenizer.
     pub tokenizer: TokenizerPlan,
     /// Reads its `config.json` (file name for messages, and text).
@@ -36,4 +39,6 @@ pub struct TokenizerPlan {
     pub fallback: Option<(&'static str, &'static str)>,
     /// The published padding token, which a single file does not tell.
     pub padding: &'static str,
+    /// Reads the files for an encoder of at most so many tokens.
+    pub open: fn(&TokenizerFiles<'_>, max_length: usize) -> Result<Tokenizer>,
 }

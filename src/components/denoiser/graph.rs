@@ -14,7 +14,7 @@ pub(super) const PER_STEP: [&str; 4] = ["sample", "history", "noise", "step"];
 
 /// The graphs of both phases.
 ///
-/// Inputs of a step are `sample` `[1, h, w, C]`, `history` `[4, h, w, C]`, `noise` and the scalars
+/// `folder` names the network in messages. Inputs of a step are `sample` `[1, h, w, C]`, `history` `[4, h, w, C]`, `noise` and the scalars
 /// `step`; the network declares all others. The result `state` is the next sample, the history and
 /// the predicted picture, one after the other; the first two are carried over to the next step.
 ///
@@ -22,13 +22,14 @@ pub(super) const PER_STEP: [&str; 4] = ["sample", "history", "noise", "step"];
 /// next sample is `blended` instead: `image` `[1, h, w, C]` with `image_noise` at the next step's
 /// noise level where `mask` `[1, h, w, 1]` is 0.
 pub(super) fn phases(
+    folder: &str,
     network: &dyn Network,
     weights: &dyn WeightIndex,
     shape: DenoiserShape,
 ) -> Result<Phases> {
     let channels = network.facts().channels;
     let builder = Builder::new();
-    let m = Scope::new(&builder, "unet", weights);
+    let m = Scope::new(&builder, folder, weights);
     let latents = |count: usize| TensorType::f32([count, shape.height, shape.width, channels]);
     let sample = builder.input("sample", latents(1));
     let history = builder.input("history", latents(SLOTS));

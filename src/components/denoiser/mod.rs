@@ -27,6 +27,7 @@ const CONTROL: &str = "controlnet.";
 
 /// The denoiser of a model.
 pub struct Denoiser {
+    folder: &'static str,
     network: Box<dyn Network>,
     facts: NetworkFacts,
     has_control: bool,
@@ -60,13 +61,13 @@ pub struct Programs {
 }
 
 impl Denoiser {
-    /// Reads the configuration and the weight headers in `unet/`.
+    /// Reads the configuration and the weight headers in the family's folder.
     ///
     /// # Errors
     /// `NotFound`, `Format`, `Config`, `Unsupported` or `Weights`, naming file and key.
     pub fn open(family: &Family, files: &ModelFiles) -> Result<Denoiser> {
-        let file = "unet/config.json";
-        let network = (family.network)(file, &files.text(file)?)?;
+        let file = format!("{}/config.json", family.folder);
+        let network = (family.network)(&file, &files.text(&file)?)?;
         let facts = network.facts();
         for (key, value) in [("sample_size", facts.sample_size), ("out_channels", facts.channels)] {
             if !(1..=4096).contains(&value) {
@@ -74,8 +75,10 @@ impl Denoiser {
                 return Err(Error::new(ErrorKind::Config, message));
             }
         }
-        let component = Component::new(files.weights("unet")?);
-        Ok(Denoiser { network, facts, has_control: false, uploaded_control: false, component })
+        let component = Component::new(files.weights(family.folder)?);
+        let (has_control, uploaded_control) = (false, false);
+        let folder = family.folder;
+        Ok(Denoiser { folder, network, facts, has_control, uploaded_control, component })
     }
 
     /// Facts about the network.
@@ -186,7 +189,7 @@ impl Denoiser {
         if let (Some(prepare), Some(step)) = (known(Phase::Prepare), known(Phase::Step)) {
             return Ok(DenoiserPlans { prepare, step });
         }
-        let graphs = graph::phases(&*self.network, &self.component.weights, shape)?;
+        let graphs = graph::phases(self.folder, &*self.network, &self.component.weights, shape)?;
         let prepare = Plan::new(&graphs.prepare, target)?;
         let step = Plan::new(&graphs.step, target)?;
         Ok(DenoiserPlans {

@@ -44,7 +44,7 @@ impl Encoder {
         let folder = plan.folder;
         let file = format!("{folder}/config.json");
         let config = files.text(&file)?;
-        let weights = files.weights(folder)?.without_prefix("text_model.")?;
+        let weights = files.weights(folder)?.without_prefix(plan.prefix)?;
         let network = (plan.network)(&file, &config, &weights)?;
         let tokenizer = open_tokenizer(&plan.tokenizer, files, network.tokens())?;
         let (width, component) = (network.width(), Component::new(weights));
@@ -173,13 +173,18 @@ fn open_tokenizer(
             own |= files.read(&format!("{}/{name}", plan.folder))?.is_some();
         }
         if !own {
-            return read_tokenizer(files, folder, max_length)?.with_padding(padding);
+            return read_tokenizer(plan, files, folder, max_length)?.with_padding(padding);
         }
     }
-    read_tokenizer(files, plan.folder, max_length)
+    read_tokenizer(plan, files, plan.folder, max_length)
 }
 
-fn read_tokenizer(files: &ModelFiles, folder: &str, max_length: usize) -> Result<Tokenizer> {
+fn read_tokenizer(
+    plan: &TokenizerPlan,
+    files: &ModelFiles,
+    folder: &str,
+    max_length: usize,
+) -> Result<Tokenizer> {
     let read = |name: &str| files.read(&format!("{folder}/{name}"));
     let tokenizer_json = read("tokenizer.json")?;
     let (vocab_json, merges_txt) = (read("vocab.json")?, read("merges.txt")?);
@@ -191,5 +196,5 @@ fn read_tokenizer(files: &ModelFiles, folder: &str, max_length: usize) -> Result
         tokenizer_config: config_json.as_deref(),
         special_tokens_map: special.as_deref(),
     };
-    Tokenizer::new(&files, max_length)
+    (plan.open)(&files, max_length)
 }
