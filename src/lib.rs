@@ -22,7 +22,7 @@
 //!
 //! - [`diffusion`]: pictures from requests, and everything that a request or a model takes.
 //! - [`files`]: model files of every form.
-//! - [`gpu`]: devices.
+//! - [`gpu`]: GPU devices and their limits.
 //! - [`picture`]: RGB pictures, read from and written to PNG files.
 //! - [`doctor`]: the self-check of a device.
 //! - [`hub`]: models by their names on the Hugging Face Hub.
