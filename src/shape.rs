@@ -1,4 +1,4 @@
-//! Shapes, element types and the storage type: what every tensor is described by.
+//! Shapes, element types and storage types of tensors.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ impl Shape {
         self.dims[self.rank - 1]
     }
 
-    /// How many rows of channels there are: the product of all dimensions but the innermost.
+    /// The number of rows of channels: the product of all dimensions but the innermost.
     pub fn rows(&self) -> usize {
         self.dims()[..self.rank - 1].iter().product()
     }
@@ -50,13 +50,13 @@ impl Shape {
         self.dims[0]
     }
 
-    /// How many items there are along the outermost axis, each of whole rows: a tensor of one dimension
-    /// is one row, and so one item.
+    /// The number of items along the outermost axis, each of whole rows. A tensor of one dimension is
+    /// one row and one item.
     pub fn items(&self) -> usize {
         if self.rank == 1 { 1 } else { self.dims[0] }
     }
 
-    /// How many elements there are.
+    /// The number of elements.
     pub fn len(&self) -> usize {
         self.dims().iter().product()
     }
@@ -72,13 +72,13 @@ impl Shape {
         self
     }
 
-    /// How many groups of four a row of channels takes in memory. Rows are padded with zeros to a
+    /// The number of groups of four (`vec4`) that a row of channels takes in memory. Rows are padded with zeros to a
     /// multiple of four elements, so that kernels load and store whole vectors.
     pub fn quads(&self) -> usize {
         self.channels().div_ceil(4)
     }
 
-    /// How many elements the tensor takes in memory, padding included.
+    /// The number of elements in memory, padding included.
     pub fn padded_len(&self) -> usize {
         self.rows() * self.quads() * 4
     }
@@ -113,7 +113,7 @@ pub enum DType {
     U32,
 }
 
-/// How [`DType::Real`] is kept in GPU memory. Arithmetic is f32 in every case.
+/// The representation of [`DType::Real`] in GPU memory. Arithmetic is f32 in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Storage {
     /// 16-bit floats in native registers (needs the `shader-f16` feature).
@@ -162,7 +162,7 @@ impl DType {
     }
 }
 
-/// Shape and element type: all that a shape rule needs to know of a tensor.
+/// The shape and element type of a tensor, the operand of shape rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TensorType {
     /// The dimensions.

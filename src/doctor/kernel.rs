@@ -1,4 +1,4 @@
-//! A kernel against its f64 reference.
+//! Checks of single kernels against their f64 references.
 
 use super::{Check, Measure, by_storage, relative_l2};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,7 +29,7 @@ impl KernelCheck {
         &self.expected
     }
 
-    /// The WGSL that a target gets.
+    /// The WGSL source for a target.
     ///
     /// # Errors
     /// `Shape` if the case's operands do not fit.
@@ -56,7 +56,7 @@ impl KernelCheck {
         }
     }
 
-    /// [`KernelCheck::run`] with a plan of the caller's, which may be altered to be wrong.
+    /// [`KernelCheck::run`] with a given plan, which a test may alter to be wrong.
     pub async fn run_plan(&self, gpu: &Gpu, plan: Plan) -> Check {
         let (got, padding) = match self.compute(gpu, plan).await {
             Ok(computed) => computed,

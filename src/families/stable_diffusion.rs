@@ -1,4 +1,4 @@
-//! What the families of Stable Diffusion share: the UNet of diffusers, and CLIP's tokenizer.
+//! Facts that the Stable Diffusion families share: diffusers' UNet class and CLIP's tokenizer.
 
 use super::TokenizerPlan;
 use super::evidence::Evidence;
@@ -9,9 +9,6 @@ use crate::models::{parse_config, unet_network::UnetNetwork};
 
 /// The class of the UNet in diffusers.
 pub(super) const CLASS_NAME: &str = "UNet2DConditionModel";
-
-/// CLIP's end of a text, with which OpenAI's encoder pads.
-pub(super) const END_OF_TEXT: &str = "<|endoftext|>";
 
 /// CLIP's tokenizer for the first encoder.
 pub(super) const fn tokenizer(padding: &'static str) -> TokenizerPlan {

@@ -1,4 +1,4 @@
-//! A tensor by its name: where it is, and what of it.
+//! The location of a tensor in its file, and views of it.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::dtype::DataType;
 use super::low_rank::LowRank;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where a tensor is and what it looks like.
+/// The location, type and shape of a tensor.
 #[derive(Clone)]
 pub(super) struct Entry {
     /// Index in `Weights::files`.
@@ -20,7 +20,7 @@ pub(super) struct Entry {
     pub patches: Vec<LowRank>,
 }
 
-/// What of a file's tensor becomes a tensor of another name.
+/// The part of a file's tensor that a renamed tensor shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum View {
     /// All of it.

@@ -55,7 +55,7 @@ impl LowRank {
         self.rank
     }
 
-    /// What the product is multiplied with.
+    /// The factor on the product.
     pub fn scale(&self) -> f32 {
         self.scale
     }

@@ -16,16 +16,19 @@
 //! # }
 //! ```
 
+mod block;
 mod diagnose;
 mod dtype;
 mod entry;
 mod file;
 mod gguf;
 mod gguf_value;
+mod header;
 mod kquants;
 mod low_rank;
 mod names;
 mod pack;
+pub(crate) mod pickle;
 mod quants;
 mod safetensors;
 mod source;
@@ -42,7 +45,8 @@ pub use source::Source;
 pub use values::Values;
 
 use self::entry::Entry;
-use self::file::{File, Found};
+use self::file::File;
+use self::header::Found;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::Storage;
 

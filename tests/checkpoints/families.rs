@@ -2,8 +2,8 @@
 
 use crate::{Shapes, list, shrunk, zeros};
 use croquis::ErrorKind;
-use croquis::families::Prediction;
 use croquis::files::checkpoint::Checkpoint;
+use croquis::schedulers::Prediction;
 use croquis::weights::Weights;
 use serde_json::{Value, json};
 

@@ -3,8 +3,8 @@
 use crate::{Shapes, fresh, list, shrunk, zeros};
 use croquis::ErrorKind;
 use croquis::diffusion::Model;
-use croquis::families::Prediction;
 use croquis::files::ModelFiles;
+use croquis::schedulers::Prediction;
 use croquis::weights::Source;
 use std::fs;
 
