@@ -22,7 +22,7 @@ use crate::kernels::Op;
 use crate::shape::Storage;
 use std::fmt;
 
-/// What a check measures.
+/// The quantity that a check measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// ‖got − expected‖ / ‖expected‖: at most the tolerance.
@@ -46,7 +46,7 @@ impl Measure {
         }
     }
 
-    /// Whether an error is within the tolerance; what is not a number is not.
+    /// Whether an error is within the tolerance; NaN never is.
     fn accepts(self, error: f64, tolerance: f64) -> bool {
         match self {
             Measure::Psnr => error >= tolerance,
@@ -60,17 +60,17 @@ impl Measure {
 pub struct Check {
     /// The kernel, or the model and the part of it.
     pub group: &'static str,
-    /// What was checked, with attributes and shapes.
+    /// The checked operation or output, with attributes and shapes.
     pub name: String,
-    /// What `error` and `tolerance` measure.
+    /// The quantity of `error` and `tolerance`.
     pub measure: Measure,
-    /// How far the result is from the reference; NaN where there is no result.
+    /// The deviation from the reference; NaN without a result.
     pub error: f64,
-    /// How far it may be.
+    /// The bound on `error`.
     pub tolerance: f64,
-    /// Whether it is as near as that.
+    /// Whether `error` is within the tolerance.
     pub passed: bool,
-    /// Why there is no result, where there is none.
+    /// The reason for a missing result.
     pub problem: Option<String>,
 }
 
@@ -98,7 +98,7 @@ impl Check {
         }
     }
 
-    /// What was measured and what was expected, or why there is no result.
+    /// The measured and the expected value, or the problem if there is no result.
     pub fn outcome(&self) -> String {
         if let Some(problem) = &self.problem {
             return problem.clone();
@@ -148,14 +148,14 @@ impl Report {
     }
 }
 
-/// How many checks [`examine`] makes.
+/// The number of checks that [`examine`] makes.
 pub fn count() -> usize {
     let model = if cfg!(feature = "embedded") { 3 } else { 0 };
     Op::cases().len() + model
 }
 
-/// Runs every check on a device with its storage type; `seen` is told of each one. A check that
-/// cannot run is one that fails.
+/// Runs every check on a device with its storage type; `seen` is called with each result. A
+/// check that cannot run fails.
 pub async fn examine(gpu: &Gpu, mut seen: impl FnMut(&Check)) -> Report {
     let mut report = Report::default();
     for (seed, case) in Op::cases().into_iter().enumerate() {
@@ -177,7 +177,7 @@ pub fn examine_blocking(gpu: &Gpu, seen: impl FnMut(&Check)) -> Report {
     gpu.block_on(examine(gpu, seen))
 }
 
-/// The first number for f32 storage, the second for halves.
+/// The tolerance for a storage type: the first for f32, the second for 16-bit floats.
 fn by_storage(storage: Storage, f32: f64, halves: f64) -> f64 {
     if storage == Storage::F32 { f32 } else { halves }
 }

@@ -50,8 +50,8 @@ impl Shape {
         self.dims[0]
     }
 
-    /// The number of items along the outermost axis, each of whole rows: a tensor of one dimension
-    /// is one row, and so one item.
+    /// The number of items along the outermost axis, each of whole rows. A tensor of one dimension is
+    /// one row and one item.
     pub fn items(&self) -> usize {
         if self.rank == 1 { 1 } else { self.dims[0] }
     }
@@ -72,8 +72,8 @@ impl Shape {
         self
     }
 
-    /// The number of groups of four elements of a row of channels in memory. Rows are padded with zeros
-    /// to a multiple of four elements, so that kernels load and store whole vectors.
+    /// The number of groups of four (`vec4`) that a row of channels takes in memory. Rows are padded
+    /// with zeros to a multiple of four elements, so that kernels load and store whole vectors.
     pub fn quads(&self) -> usize {
         self.channels().div_ceil(4)
     }
@@ -162,7 +162,7 @@ impl DType {
     }
 }
 
-/// Shape and element type of a tensor: the input of shape rules.
+/// The shape and element type of a tensor, the operand of shape rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TensorType {
     /// The dimensions.

@@ -18,9 +18,10 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, Encoding, SplitDelimiterBehavior, Tokenizer as Pipeline};
 
 use crate::error::{Error, ErrorKind, Result};
-pub(crate) use clip::byte_symbols;
 pub use clip::clip_merges;
+pub(crate) use clip::clip_tokens;
 use special::SpecialTokens;
+pub(crate) use special::{END_OF_TEXT, START_OF_TEXT};
 use vocabulary::Vocabulary;
 
 /// CLIP's regular expression for one word, applied before byte-pair encoding.

@@ -8,8 +8,8 @@ use croquis::Result;
 use croquis::Storage;
 use croquis::diffusion::{Model, Request, Tiling};
 use croquis::files::ModelFiles;
+use croquis::files::Prediction;
 use croquis::gpu::{DeviceOptions, Gpu};
-use croquis::internal::families::Prediction;
 use croquis::{SchedulerKind, Spacing};
 use std::path::{Path, PathBuf};
 

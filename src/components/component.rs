@@ -28,18 +28,18 @@ impl<Key: Clone + PartialEq> Component<Key> {
         Component { weights, uploaded, plans, programs }
     }
 
-    /// Forgets what is on the GPU. Plans stay.
+    /// Drops weights and programs from the GPU; plans stay.
     pub(super) fn unload(&mut self) {
         self.uploaded = GpuWeights::default();
         self.programs.clear();
     }
 
-    /// The shapes that there are programs for.
+    /// The keys of the loaded programs.
     pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
         self.programs.iter().map(|(key, _)| key)
     }
 
-    /// Forgets the programs whose key is not wanted any more; weights and plans stay.
+    /// Drops the programs whose key is not wanted; weights and plans stay.
     pub(super) fn retain(&mut self, wanted: impl Fn(&Key) -> bool) {
         self.programs.retain(|(key, _)| wanted(key));
     }
@@ -50,7 +50,7 @@ impl<Key: Clone + PartialEq> Component<Key> {
         self.uploaded.bytes() + programs.sum::<u64>()
     }
 
-    /// The plan for `key` on a target: the one that is kept, or that of `graph`.
+    /// The plan for `key` on a target: the cached one, or a new one from `graph`.
     pub(super) fn plan(
         &self,
         key: &Key,
@@ -63,7 +63,7 @@ impl<Key: Clone + PartialEq> Component<Key> {
         }
     }
 
-    /// The plan for `key` on a target, if it is kept.
+    /// The cached plan for `key` on a target.
     pub(super) fn known_plan(&self, key: &Key, target: &Target) -> Option<Arc<Plan>> {
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         let at = plans.iter().position(|(known, of, _)| known == key && of == target)?;
@@ -73,7 +73,7 @@ impl<Key: Clone + PartialEq> Component<Key> {
         Some(plan)
     }
 
-    /// Keeps a plan in place of the one that was not asked for the longest.
+    /// Caches a plan in place of the least recently used one.
     pub(super) fn keep_plan(&self, key: &Key, plan: Plan) -> Result<Arc<Plan>> {
         let plan = Arc::new(plan);
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,7 +84,7 @@ impl<Key: Clone + PartialEq> Component<Key> {
         Ok(plan)
     }
 
-    /// The program for `key` if it is still there.
+    /// The loaded program for `key`.
     pub(super) fn program(&self, key: &Key) -> Option<Arc<Program>> {
         self.programs.iter().find(|(known, _)| known == key).map(|(_, program)| program.clone())
     }

@@ -1,5 +1,5 @@
-//! Whole pictures: all steps of a run, again in f32 where 16-bit storage overflows, and again with
-//! less in memory where the device refuses an allocation.
+//! Generation of whole pictures, with retries: in f32 where 16-bit storage overflows, and with fewer
+//! components in memory where the device refuses an allocation.
 
 use super::request::Request;
 use super::run::{Generated, Progress, Run};
@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::shape::Storage;
 use std::ops::ControlFlow;
 
-/// Generates a picture; `progress` is told of every step, and breaking stops the run.
+/// Generates a picture; `progress` is called after every step, and breaking stops the run.
 ///
 /// Where the result of 16-bit storage is not finite, the picture is made again with f32; the model
 /// then stays at f32, and the result says so.

@@ -1,4 +1,4 @@
-//! The start of a run: noise, a noised picture, or a picture of which a part is painted anew.
+//! The start of a run: noise, a noised picture (image-to-image), or inpainting.
 
 use super::job::Job;
 use super::layout::to_channels_last;
@@ -22,7 +22,7 @@ pub(super) struct Initial {
     pub notes: Vec<String>,
 }
 
-/// A picture of which a part is kept by noising it anew in every step (Lugmayr et al., RePaint,
+/// A picture whose unmasked part is kept by noising it anew in every step (Lugmayr et al., RePaint,
 /// arXiv 2201.09865, without its resampling).
 pub(super) struct KeptPicture {
     /// Latents of the picture, `[h, w, C]`.
@@ -61,7 +61,7 @@ pub(super) async fn initial(
         return Ok(Initial { sample: scaled(&noise(random)), masked: None, kept: None, notes });
     };
 
-    // What Philox stands for draws the sampler's noise from it first, and the encoder's elsewhere.
+    // A1111's web UI draws the sampler's noise from Philox first, and the encoder's from elsewhere.
     let early = (request.random == RandomKind::Philox).then(|| noise(random));
     let pixels = picture.to_unit_range();
     let from_noise = mask.is_some() && *strength == 1.0;

@@ -1,4 +1,4 @@
-//! A job: a request read, checked, tokenised and planned, once.
+//! Jobs: requests that were checked, tokenised and planned.
 
 use super::model::Model;
 use super::request::Request;
@@ -11,7 +11,7 @@ use crate::memory::{MemoryPlan, Stage};
 use crate::models::network::DenoiserShape;
 use std::sync::Arc;
 
-/// A request that was read, checked, tokenised and planned for a device.
+/// A request that was checked, tokenised and planned for a device.
 pub(super) struct Job {
     pub settings: Settings,
     pub texts: Texts,

@@ -1,12 +1,12 @@
-//! PyTorch's channels-first layout on one side, ours on the other.
+//! Conversion between PyTorch's channels-first layout and the kernels' channels-last layout.
 
-/// `[C, H, W]` as `[H, W, C]`.
+/// Converts `[C, H, W]` to `[H, W, C]`.
 pub fn to_channels_last(values: &[f32], channels: usize) -> Vec<f32> {
     let pixels = values.len() / channels.max(1);
     (0..pixels).flat_map(|p| (0..channels).map(move |c| values[c * pixels + p])).collect()
 }
 
-/// `[H, W, C]` as `[C, H, W]`.
+/// Converts `[H, W, C]` to `[C, H, W]`.
 pub fn to_channels_first(values: &[f32], channels: usize) -> Vec<f32> {
     let pixels = values.len() / channels.max(1);
     (0..channels).flat_map(|c| (0..pixels).map(move |p| values[p * channels + c])).collect()

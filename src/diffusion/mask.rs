@@ -1,9 +1,9 @@
-//! Which part of a picture is painted anew.
+//! Inpainting masks: the part of a picture that is painted anew.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::picture::Picture;
 
-/// A mask over a picture: what is white is painted anew, what is black stays.
+/// An inpainting mask: white pixels are painted anew, black ones stay.
 #[derive(Clone, Debug)]
 pub struct Mask {
     /// The mask, as large as the picture it belongs to; only its brightness counts.
@@ -37,7 +37,7 @@ impl Mask {
         Err(Error::new(ErrorKind::Argument, message))
     }
 
-    /// How much of each pixel is painted anew, from 0 to 255, `[H, W]`.
+    /// The coverage of each pixel, from 0 (stays) to 255 (painted anew), `[H, W]`.
     pub(super) fn coverage(&self) -> Vec<u8> {
         let (width, height) = (self.picture.width(), self.picture.height());
         let luma: Vec<f32> = self.picture.rgb().chunks_exact(3).map(luma).collect();
@@ -51,7 +51,7 @@ impl Mask {
     }
 }
 
-/// What is at least half covered, as 1, and the rest as 0.
+/// Thresholds a coverage at one half: 1 where it is covered, else 0.
 pub(super) fn binary(coverage: &[u8]) -> Vec<f32> {
     coverage.iter().map(|&value| f32::from(u8::from(value > 127))).collect()
 }

@@ -12,7 +12,7 @@ use crate::lora::{Lora, Patches};
 use crate::models::{ClassName, parse_config};
 use crate::schedulers::SchedulerConfig;
 
-/// A model that was read and checked, and is not on a device yet: enough to know its defaults and
+/// A model that was read and checked but is not on a device: enough to know its defaults and
 /// to plan the cost of a request.
 pub struct Model {
     pub(super) text: TextEncoder,
@@ -79,7 +79,7 @@ impl Model {
         &self.defaults
     }
 
-    /// Puts a ControlNet beside the UNet, in place of an earlier one, or takes it away.
+    /// Sets the model's ControlNet, in place of an earlier one; `None` removes it.
     ///
     /// # Errors
     /// `Weights` if the ControlNet is not for this model.
@@ -87,7 +87,7 @@ impl Model {
         self.denoiser.set_control(controlnet)
     }
 
-    /// Adds a word to the vocabulary of the prompts.
+    /// Adds a textual inversion: a new word for prompts.
     ///
     /// # Errors
     /// `Weights` if the vectors are not those of the model's text encoders, or are more than fit
@@ -96,7 +96,7 @@ impl Model {
         self.text.add_embedding(embedding)
     }
 
-    /// Changes the model by LoRAs, each with its weight, in place of all earlier ones; an empty
+    /// Sets the model's LoRAs, each with its weight, in place of all earlier ones; an empty
     /// list leaves the model as it is in its files, and so does an error.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ impl Model {
         self.text.bytes() + self.denoiser.bytes() + self.codec.bytes() + preview
     }
 
-    /// Forgets what is on the GPU but for the part that is used next.
+    /// Drops everything from the GPU but the part that is used next.
     pub(super) fn unload_all_but(&mut self, next: Option<ModelPart>) {
         if next != Some(ModelPart::Text) {
             self.text.unload();

@@ -57,7 +57,7 @@ impl Model {
         Ok(Job::new(self, request, target)?.memory)
     }
 
-    /// A sentence about what would fit in a budget instead of a request that does not: found by
+    /// Advice for a request that exceeds a budget: a storage type or size that would fit, found by
     /// planning it.
     ///
     /// # Errors

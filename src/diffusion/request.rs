@@ -17,7 +17,7 @@ pub struct Request {
     /// The layer of the text encoder that counts as its last, as other tools count: 1 is the
     /// model's own choice, 2 the layer before, and so on (diffusers' `clip_skip` plus one).
     pub clip_skip: Option<usize>,
-    /// Whether brackets in the prompts are words like any others. Otherwise `(word:1.2)` weights a
+    /// Whether brackets in the prompts are read as plain text. Otherwise `(word:1.2)` weights a
     /// word.
     pub plain_prompts: bool,
     /// Sampling steps.
@@ -37,7 +37,7 @@ pub struct Request {
     pub spacing: Option<Spacing>,
     /// The random number generator of the noise, by the program that it imitates.
     pub random: RandomKind,
-    /// Picture sizes that SDXL reads as conditions.
+    /// SDXL's micro-conditioning by picture sizes.
     pub framing: Framing,
     /// The initial noise `[C, H/f, W/f]` in place of the seed's, with unit variance.
     pub latents: Option<Vec<f32>>,
@@ -63,11 +63,11 @@ pub enum Preview {
 /// in pixels. It describes the pictures that the model shall imitate, and changes no size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Framing {
-    /// Of the picture before it was scaled and cropped; `None` is the request's size.
+    /// The size before scaling and cropping; `None` is the request's size.
     pub original_size: Option<[usize; 2]>,
     /// Top and left of the crop.
     pub crop: [usize; 2],
-    /// Of the picture after that; `None` is the request's size.
+    /// The size after cropping; `None` is the request's size.
     pub target_size: Option<[usize; 2]>,
 }
 
@@ -130,7 +130,7 @@ impl Request {
         self
     }
 
-    /// Steers by a picture.
+    /// Sets the ControlNet's picture.
     pub fn control(mut self, control: Control) -> Self {
         self.control = Some(control);
         self

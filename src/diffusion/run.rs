@@ -1,4 +1,4 @@
-//! A picture in the making.
+//! Runs: the sampling of one picture, step by step.
 
 use super::initial::{Initial, KeptPicture, initial};
 use super::job::Job;
@@ -17,7 +17,7 @@ use crate::schedulers::SchedulerKind;
 use crate::shape::Storage;
 use web_time::{Duration, Instant};
 
-/// A picture in the making: [`step`](Run::step) until it returns `None`, then
+/// A run that samples one picture: [`step`](Run::step) until it returns `None`, then
 /// [`finish`](Run::finish). Dropping it abandons the picture.
 pub struct Run<'d> {
     session: &'d mut Session,
@@ -47,7 +47,7 @@ pub struct Progress {
     pub step: usize,
     /// Steps in all.
     pub steps: usize,
-    /// How long this step took.
+    /// The time that this step took.
     pub time: Duration,
     /// A preview of the picture, if the request asks for previews; `None` from [`Run::step`], whose
     /// caller has [`Run::preview`].
@@ -60,7 +60,7 @@ pub struct Timings {
     /// Reading the request (settings, tokens, plans) and encoding its texts; upload and compilation
     /// included when it is the first.
     pub text: Duration,
-    /// Uploading and compiling the denoiser, and computing what a prompt needs once.
+    /// Uploading and compiling the denoiser, and its computations once per prompt.
     pub prepare: Duration,
     /// All sampling steps.
     pub denoise: Duration,
@@ -83,7 +83,7 @@ pub struct Generated {
     pub steps: usize,
     /// The guidance scale.
     pub guidance_scale: f32,
-    /// How activations and weights were stored.
+    /// The storage type of activations and weights.
     pub storage: Storage,
     /// The time that its stages took.
     pub timings: Timings,
@@ -206,7 +206,7 @@ impl<'d> Run<'d> {
         }))
     }
 
-    /// The current latents `[C, h, w]`: still noisy before the last step.
+    /// The current latents `[C, h, w]`, which are noisy before the last step.
     ///
     /// # Errors
     /// `Device` if the GPU failed.

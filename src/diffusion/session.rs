@@ -53,7 +53,7 @@ impl Session {
         Ok((job, turns || self.budget.crowded))
     }
 
-    /// Changes how weights and activations are stored; what is on the GPU is dropped.
+    /// Changes the storage type of weights and activations; everything on the GPU is dropped.
     ///
     /// # Errors
     /// `Unsupported` if the device lacks the storage type.
@@ -139,8 +139,8 @@ impl Session {
         Ok(())
     }
 
-    /// Gives something up after an error, if it was that the device refused an allocation; whether
-    /// it is worth another try. First that all components stay loaded, then the size of tiles.
+    /// Frees memory after the device refused an allocation; returns whether to try again. First
+    /// components take turns, then tiles get smaller.
     pub(super) async fn make_room(&mut self) -> Result<bool> {
         if !self.gpu.take_out_of_memory() {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! The embedded model against its golden values, which diffusers made in f32.
+//! Checks of the embedded model against golden values that diffusers computed in f32.
 
 use super::{Check, Measure, by_storage, relative_l2};
 use crate::diffusion::{Diffusion, Request};
@@ -14,9 +14,9 @@ const SETTINGS: &str = include_str!("../../models/emoji-64/golden/golden.json");
 const SCHEDULER: &str = include_str!("../../models/emoji-64/scheduler/scheduler_config.json");
 const TENSORS: &[u8] = include_bytes!("../../models/emoji-64/golden/golden.safetensors");
 
-/// The settings of the golden values: `golden.json`.
+/// The settings of the golden run: `golden.json`.
 #[derive(Deserialize)]
-struct Settings {
+struct GoldenSettings {
     prompt: String,
     negative_prompt: String,
     guidance_scale: f32,
@@ -103,7 +103,7 @@ fn psnr(picture: &Picture, image: &[f32]) -> f64 {
     10.0 * (255.0 * 255.0 * image.len() as f64 / error.max(1e-9)).log10()
 }
 
-fn settings() -> Result<Settings> {
+fn settings() -> Result<GoldenSettings> {
     serde_json::from_str(SETTINGS)
         .map_err(|error| Error::new(ErrorKind::Format, "golden.json").with_source(error))
 }

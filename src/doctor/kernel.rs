@@ -1,4 +1,4 @@
-//! Checks of a kernel against its f64 reference.
+//! Checks of single kernels against their f64 references.
 
 use super::{Check, Measure, by_storage, relative_l2};
 use crate::error::Result;
@@ -60,7 +60,7 @@ impl KernelCheck {
         }
     }
 
-    /// [`KernelCheck::run`] with one of the plans above, which a test may alter to be wrong.
+    /// [`KernelCheck::run`] with a given plan, which a test may alter to be wrong.
     pub async fn run_plan(&self, gpu: &Gpu, plan: Plan) -> Check {
         let storage = plan.target.storage;
         let variants = plan.dispatches().map(|dispatch| dispatch.launch.variant.as_str());

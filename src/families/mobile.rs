@@ -1,13 +1,14 @@
-//! MobileDiffusion (Zhao et al., arXiv 2311.16567), of which emoji-64 is a small one. Its weights
+//! MobileDiffusion (Zhao et al., arXiv 2311.16567); emoji-64 is a small model of this family. Its weights
 //! and exact widths are not public: folders name the class `MobileDiffusionUNet`, which is
 //! croquis' own.
 
-use super::stable_diffusion::{CLIP_PREFIX, END_OF_TEXT, FOLDER, tokenizer};
+use super::stable_diffusion::{CLIP_PREFIX, FOLDER, tokenizer};
 use super::{EncoderPlan, Family, LatentSpace, TextPlan};
 use crate::models::clip::Reading;
 use crate::models::clip_network::ClipNetwork;
 use crate::models::mobile::MobileConfig;
 use crate::models::{parse_config, unet_network::UnetNetwork};
+use crate::tokenizer::END_OF_TEXT;
 
 /// MobileDiffusion.
 pub static FAMILY: Family = Family {

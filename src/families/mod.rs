@@ -1,4 +1,4 @@
-//! Families of diffusion models: one file of facts for each, and how a model is recognised.
+//! Families of diffusion models: one file of facts for each, and the recognition of a model's family.
 //!
 //! A [`Family`] states everything about a kind of model that its weights and configuration files
 //! leave open: which text encoders it has and how they are read, its latent space, which network
@@ -9,7 +9,6 @@ mod evidence;
 mod family;
 mod latents;
 pub mod mobile;
-mod prediction;
 mod published;
 mod recognise;
 pub mod sd1;
@@ -22,7 +21,6 @@ mod text;
 pub use evidence::Evidence;
 pub use family::Family;
 pub use latents::LatentSpace;
-pub use prediction::Prediction;
 pub use published::{HeadRule, Published, Training};
 pub use recognise::{denoiser_folders, of_unet, recognise, refuse_foreign};
 pub use task::Task;

@@ -1,6 +1,7 @@
 //! Published configuration values that single files lack.
 
-use super::{Prediction, Task};
+use super::Task;
+use crate::schedulers::Prediction;
 use crate::weights::Weights;
 
 /// The configuration values that were published with a family's first model in diffusers' format:

@@ -76,8 +76,8 @@ pub fn recognise(
 /// The family and the task of a UNet of Stable Diffusion, under diffusers' names.
 ///
 /// # Errors
-/// `Unsupported` for relatives that work otherwise, such as XL's refiner: "expected …, found …".
-/// `Weights` if it is no UNet that reads texts.
+/// `Unsupported` for related models, such as XL's refiner; `Weights` if the UNet has no
+/// cross-attention to a text.
 pub fn of_unet(unet: &Weights) -> Result<(&'static Family, Task)> {
     let missing = |what: &str| {
         let message = format!("unet: expected {what}, found none; the file is incomplete");

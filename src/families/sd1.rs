@@ -1,10 +1,11 @@
 //! Stable Diffusion 1.1 to 1.5 (Rombach et al., arXiv 2112.10752) and its relatives with fewer
 //! layers (BK-SDM, arXiv 2305.15798): CLIP-L, text embeddings of width 768, eight heads everywhere.
 
-use super::stable_diffusion::{CLASS_NAME, CLIP_PREFIX, END_OF_TEXT, FOLDER, network, tokenizer};
+use super::stable_diffusion::{CLASS_NAME, CLIP_PREFIX, FOLDER, network, tokenizer};
 use super::{EncoderPlan, Family, HeadRule, LatentSpace, Published, Task, TextPlan, Training};
 use crate::models::clip::Reading;
 use crate::models::clip_network::ClipNetwork;
+use crate::tokenizer::END_OF_TEXT;
 
 /// Stable Diffusion 1.x.
 pub static FAMILY: Family = Family {

@@ -6,9 +6,10 @@ use super::sd1::{LATENTS, pipeline};
 use super::stable_diffusion::{
     CLASS_NAME, CLIP_PREFIX, FOLDER, has_linear_projections, network, tokenizer,
 };
-use super::{EncoderPlan, Family, HeadRule, Prediction, Published, TextPlan, Training};
+use super::{EncoderPlan, Family, HeadRule, Published, TextPlan, Training};
 use crate::models::clip::Reading;
 use crate::models::clip_network::ClipNetwork;
+use crate::schedulers::Prediction;
 use crate::weights::Weights;
 
 /// Stable Diffusion 2.x.

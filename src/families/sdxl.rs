@@ -1,13 +1,13 @@
 //! Stable Diffusion XL (Podell et al., arXiv 2307.01952), SDXL-Turbo and SSD-1B: CLIP-L and
 //! OpenCLIP-bigG, text embeddings of width 2048, pooled text and picture sizes as further inputs.
 
-use super::stable_diffusion::{CLASS_NAME, CLIP_PREFIX, END_OF_TEXT, FOLDER, network, tokenizer};
+use super::stable_diffusion::{CLASS_NAME, CLIP_PREFIX, FOLDER, network, tokenizer};
 use super::{
     EncoderPlan, Family, HeadRule, LatentSpace, Published, Task, TextPlan, TokenizerPlan, Training,
 };
 use crate::models::clip::Reading;
 use crate::models::clip_network::ClipNetwork;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{END_OF_TEXT, Tokenizer};
 
 /// Stable Diffusion XL.
 pub static FAMILY: Family = Family {

@@ -1,4 +1,4 @@
-//! What the families of Stable Diffusion share: the UNet of diffusers, and CLIP's tokenizer.
+//! Facts that the Stable Diffusion families share: diffusers' UNet class and CLIP's tokenizer.
 
 use super::TokenizerPlan;
 use super::evidence::Evidence;
@@ -16,9 +16,6 @@ pub(super) const CLASS_NAME: &str = "UNet2DConditionModel";
 
 /// The start of the names of CLIP's weights, which transformers writes before version 5.
 pub(super) const CLIP_PREFIX: &str = "text_model.";
-
-/// CLIP's end of a text, with which OpenAI's encoder pads.
-pub(super) const END_OF_TEXT: &str = "<|endoftext|>";
 
 /// CLIP's tokenizer for the first encoder.
 pub(super) const fn tokenizer(padding: &'static str) -> TokenizerPlan {

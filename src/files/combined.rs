@@ -1,9 +1,10 @@
-//! Models combined from the parts of several.
+//! Models combined from the components of several: another UNet, another prediction type.
 
-use super::ModelFiles;
+use super::model_files::ModelFiles;
 use crate::error::{Error, ErrorKind, Result};
-use crate::families::{Family, Prediction, of_unet};
+use crate::families::{Family, of_unet};
 use crate::models::{ClassName, parse_config};
+use crate::schedulers::Prediction;
 use crate::weights::Weights;
 use serde_json::{Map, Value};
 
@@ -14,8 +15,8 @@ const SCHEDULER: &str = "scheduler/scheduler_config.json";
 const TRAINING: [&str; 3] = ["prediction_type", "rescale_betas_zero_snr", "timestep_spacing"];
 
 impl ModelFiles {
-    /// The same model with another prediction than its scheduler's configuration says: of some
-    /// single files it cannot be seen.
+    /// This model with another `prediction_type` in its scheduler's configuration, for single files
+    /// that do not state theirs.
     ///
     /// # Errors
     /// `NotFound` if the model has no scheduler, `Format` if its configuration is damaged.
@@ -88,7 +89,7 @@ impl ModelFiles {
         Ok((weights, self.object(file)?, family))
     }
 
-    /// A file that holds an object of JSON.
+    /// Parses a file that holds a JSON object.
     fn object(&self, path: &str) -> Result<Map<String, Value>> {
         serde_json::from_str(&self.text(path)?).map_err(|error| {
             let message = format!("{}/{path}: expected a JSON object", self.name);
@@ -96,7 +97,7 @@ impl ModelFiles {
         })
     }
 
-    /// Lets an object of JSON stand for a file.
+    /// Replaces a file by a JSON object.
     fn put(&mut self, path: &str, object: Map<String, Value>) {
         self.instead.insert(path.into(), Value::Object(object).to_string().into_bytes());
     }

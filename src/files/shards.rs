@@ -1,13 +1,12 @@
-//! The weights of a component in a diffusers folder: whole or in shards, in one precision or
-//! another.
+//! Weight files of a component in a diffusers folder: whole or in shards, of any variant (`fp16`).
 
-use super::pickle::conversion;
 use crate::error::{Error, ErrorKind, Result};
 use crate::weights::Weights;
+use crate::weights::pickle::{conversion, is_pickle_name};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How diffusers and transformers call the files.
+/// The names of weight files in diffusers and in transformers, without variant and ending.
 const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
 
 /// The folder of one component.
@@ -22,19 +21,19 @@ pub struct Folder<'a> {
     pub read: &'a dyn Fn(&str) -> Result<Vec<u8>>,
 }
 
-/// The list of a component's shards, `X.safetensors.index.json`.
+/// The index of a component's shards, `X.safetensors.index.json`.
 #[derive(Deserialize)]
-pub(crate) struct Index {
+pub(crate) struct ShardIndex {
     /// The file of every tensor.
     weight_map: BTreeMap<String, String>,
 }
 
-impl Index {
-    /// From the text of the file.
+impl ShardIndex {
+    /// Parses the text of the file.
     ///
     /// # Errors
     /// `Format` if it is something else.
-    pub(crate) fn parse(text: &[u8]) -> Result<Index> {
+    pub(crate) fn parse(text: &[u8]) -> Result<ShardIndex> {
         serde_json::from_slice(text).map_err(|error| {
             Error::new(ErrorKind::Format, "expected an index of shards").with_source(error)
         })
@@ -61,7 +60,7 @@ impl Folder<'_> {
         }
     }
 
-    /// The best file of weights, or index of shards.
+    /// The preferred weight file or shard index.
     fn choose(&self) -> Option<&str> {
         let rank = |file: &str| {
             let (_, rest) = STEMS.iter().find_map(|s| Some((s, file.strip_prefix(s)?)))?;
@@ -88,7 +87,7 @@ impl Folder<'_> {
             let message = format!("{}/{file}: {problem}", self.name);
             Error::new(ErrorKind::Format, message)
         };
-        let index = Index::parse(&(self.read)(file)?)
+        let index = ShardIndex::parse(&(self.read)(file)?)
             .map_err(|error| error.context(format!("{}/{file}", self.name)))?;
         let shards = index.shards();
         let there = |shard: &str| self.files.iter().any(|file| file == shard);
@@ -128,7 +127,7 @@ impl Folder<'_> {
         let name = &self.name;
         let pickle = self.files.iter().find(|file| {
             let weights = STEMS.iter().chain(&["pytorch_model"]).any(|s| file.starts_with(s));
-            weights && [".bin", ".pt", ".ckpt"].iter().any(|end| file.ends_with(end))
+            weights && is_pickle_name(file)
         });
         if let Some(pickle) = pickle {
             let message = format!(

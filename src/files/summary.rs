@@ -1,6 +1,6 @@
 //! A summary of a model's files, without opening a device.
 
-use super::ModelFiles;
+use super::model_files::ModelFiles;
 use crate::error::Result;
 use crate::families::of_unet;
 use crate::shape::Storage;
@@ -21,7 +21,7 @@ pub struct Summary {
     pub prediction: Option<String>,
     /// The class of the model's own sampler.
     pub scheduler: Option<String>,
-    /// Tensors of a single file that are part of nothing known.
+    /// Tensors of a single file that belong to no component.
     pub unknown: Vec<String>,
 }
 
@@ -30,21 +30,20 @@ pub struct Summary {
 pub struct ComponentSummary {
     /// Its name, such as `unet`.
     pub name: String,
-    /// How many tensors it has.
+    /// The number of tensors.
     pub tensors: usize,
-    /// How many numbers those have.
+    /// The number of parameters in them.
     pub parameters: u64,
-    /// The types in the file, and how many tensors are of each.
+    /// The number of tensors of each type in the file.
     pub types: BTreeMap<String, usize>,
     /// Bytes in the file.
     pub file_bytes: u64,
-    /// Numbers on the GPU, with the padding of their layout. Tables of embeddings stay on the
-    /// host.
+    /// Parameters on the GPU, padding included. Embedding tables stay on the host.
     gpu_values: usize,
 }
 
 impl ComponentSummary {
-    /// Bytes on the GPU where numbers are stored so.
+    /// Bytes on the GPU with a storage type.
     pub fn gpu_bytes(&self, storage: Storage) -> u64 {
         WeightFormat::from(storage).bytes(self.gpu_values) as u64
     }
@@ -67,7 +66,7 @@ impl ComponentSummary {
     }
 }
 
-/// The layout that the kernels read a weight of this shape in.
+/// The layout in GPU memory of a weight of this shape.
 fn layout(shape: &[usize]) -> WeightLayout {
     match shape {
         [_] => WeightLayout::Vector,

@@ -2,7 +2,7 @@
 
 use super::repository::is_plain;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::shards::Index;
+use crate::files::shards::ShardIndex;
 use serde_json::{Map, Value};
 
 /// The list of a model's components.
@@ -128,7 +128,7 @@ fn is_index(file: &str) -> bool {
 /// # Errors
 /// `Format` if the text is not an index, or if a shard is not a file beside it.
 pub(super) fn shards(path: &str, text: &[u8]) -> Result<Vec<Need>> {
-    let index = Index::parse(text).map_err(|error| error.context(path))?;
+    let index = ShardIndex::parse(text).map_err(|error| error.context(path))?;
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let beside = |shard: &str| match is_plain(shard) && shard.ends_with(".safetensors") {
         true => Ok(Need::file(format!("{folder}/{shard}"))),

@@ -1,7 +1,7 @@
 //! The memory budget of a model on a device.
 
-/// The part of a device's memory that is left to drivers, other processes and what plans do not
-/// count: a tenth.
+/// The divisor of the device's memory that gives the reserve for drivers, other processes and
+/// allocations that plans do not count: a tenth.
 const RESERVE: u64 = 10;
 
 /// The memory budget of a model on a device.
@@ -9,7 +9,7 @@ const RESERVE: u64 = 10;
 pub struct Budget {
     /// The budget that was set, in bytes.
     pub limit: Option<u64>,
-    /// Bytes of memory that the device had before the model was on it, where it tells.
+    /// Bytes of device memory that were free before the model was loaded; `None` if unknown.
     pub capacity: Option<u64>,
     /// Whether the device turned out to be too small for all components at once.
     pub crowded: bool,

@@ -1,5 +1,4 @@
-//! Memory of the device: what the stages of a picture take by their plans, and the budget they have
-//! to fit.
+//! Device memory: the needs of a picture's stages, computed from their plans, and the budget.
 
 mod budget;
 mod bytes;

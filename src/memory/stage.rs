@@ -1,12 +1,12 @@
 //! The memory that a picture takes on a device, known before anything is allocated.
 //!
-//! Counted are all buffers: weights, inputs, outputs and intermediate results of the programs, and
+//! All buffers are counted: weights, inputs, outputs and intermediate results of the programs, and
 //! the staging memory through which weights and inputs go to the device and results come back. Not
-//! counted is what the driver has of its own (compiled pipelines, command buffers, descriptors),
-//! and what the allocator loses by taking memory from the driver in blocks of 8 to 64 MiB.
+//! counted are the driver's own allocations (compiled pipelines, command buffers, descriptors),
+//! and the allocator's loss from taking memory from the driver in blocks of 8 to 64 MiB.
 //!
 //! The host needs less: weights are converted from their mapped file straight into the staging
-//! memory, so that beside it there are the latents, the picture, the tokenizer's tables, low-rank
+//! memory, so that it holds only the latents, the picture, the tokenizer's tables, low-rank
 //! patches and the plans. The pages of the mapped files belong to the system's cache, which takes
 //! them back when it wants to.
 
@@ -17,16 +17,16 @@ use crate::graph::{Plan, Port};
 use crate::shape::TensorType;
 use std::collections::{BTreeSet, HashSet};
 
-/// The memory of one stage of a picture, which has to be there at once.
+/// The memory that one stage of a picture needs at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// `text`, `encoder`, `denoiser` or `decoder`.
     pub name: &'static str,
     /// Bytes of weights.
     pub weights: u64,
-    /// Bytes of all other buffers that stay: inputs, outputs, intermediate results, parameters.
+    /// Bytes of all other buffers: inputs, outputs, intermediate results, parameters.
     pub activations: u64,
-    /// The most bytes on their way to the device or back at once.
+    /// The most bytes of staging memory for transfers to or from the device at once.
     pub staging: u64,
 }
 
@@ -36,7 +36,7 @@ impl Stage {
         self.resident() + self.staging
     }
 
-    /// Bytes that stay while the stage is loaded.
+    /// Bytes allocated for as long as the stage is loaded.
     pub fn resident(&self) -> u64 {
         self.weights + self.activations
     }

@@ -34,6 +34,7 @@ mod lcm;
 mod multistep;
 mod parse;
 mod pndm;
+mod prediction;
 mod schedule;
 mod settings;
 mod sigmas;
@@ -47,6 +48,7 @@ mod unipc;
 
 pub use config::SchedulerConfig;
 pub use kind::SchedulerKind;
+pub use prediction::Prediction;
 pub use schedule::Schedule;
 pub use spacing::Spacing;
 pub use step::{HISTORY, History, Keep, Next, Step};

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::keys::Keys;
 use super::kind::SchedulerKind::{self, *};
+use super::prediction::Prediction;
 use super::settings::{
-    BetaSchedule, PredictionType, SamplerSettings, SigmaSpacing, SolverType, TimestepSpacing,
-    Variance,
+    BetaSchedule, SamplerSettings, SigmaSpacing, SolverType, TimestepSpacing, Variance,
 };
 use super::spacing::Spacing;
 use crate::error::Result;
@@ -57,12 +57,8 @@ impl SamplerSettings {
                 && !(second_order || kind == Pndm),
             prediction: keys.choice(
                 "prediction_type",
-                PredictionType::Epsilon,
-                &[
-                    ("epsilon", PredictionType::Epsilon),
-                    ("v_prediction", PredictionType::Velocity),
-                    ("sample", PredictionType::Sample),
-                ],
+                Prediction::Epsilon,
+                &Prediction::ALL.map(|prediction| (prediction.name(), prediction)),
             )?,
             timestep_spacing: keys.choice(
                 "timestep_spacing",

@@ -1,36 +1,7 @@
 //! The settings of a sampler: the values of a scheduler configuration, with names and defaults
 //! resolved.
 
-/// The output of the network (`prediction_type`), where x = α·x₀ + σ·ε.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum PredictionType {
-    /// The noise ε.
-    Epsilon,
-    /// The velocity v = α·ε − σ·x₀ (arXiv:2202.00512, appendix D).
-    Velocity,
-    /// The image x₀.
-    Sample,
-}
-
-impl PredictionType {
-    /// x₀ as `[coefficient of the sample x, coefficient of the output m]`.
-    pub(super) fn original(self, alpha: f32, sigma: f32) -> [f32; 2] {
-        match self {
-            PredictionType::Epsilon => [1.0 / alpha, -sigma / alpha],
-            PredictionType::Velocity => [alpha, -sigma],
-            PredictionType::Sample => [0.0, 1.0],
-        }
-    }
-
-    /// ε as `[coefficient of the sample x, coefficient of the output m]`.
-    pub(super) fn epsilon(self, alpha: f32, sigma: f32) -> [f32; 2] {
-        match self {
-            PredictionType::Epsilon => [0.0, 1.0],
-            PredictionType::Velocity => [sigma, alpha],
-            PredictionType::Sample => [1.0 / sigma, -alpha / sigma],
-        }
-    }
-}
+use super::prediction::Prediction;
 
 /// The rule for βₜ (`beta_schedule`).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,7 +70,7 @@ pub(super) struct SamplerSettings {
     pub(super) beta_schedule: BetaSchedule,
     pub(super) trained_betas: Option<Vec<f32>>,
     pub(super) rescale_betas_zero_snr: bool,
-    pub(super) prediction: PredictionType,
+    pub(super) prediction: Prediction,
     pub(super) timestep_spacing: TimestepSpacing,
     pub(super) steps_offset: usize,
     /// `clip_sample_range` if `clip_sample`.

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::keys::Keys;
 use super::kind::SchedulerKind::{self, *};
-use super::settings::{PredictionType, SamplerSettings, Variance};
+use super::prediction::Prediction;
+use super::settings::{SamplerSettings, Variance};
 use super::spacing::Spacing;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -18,7 +19,7 @@ impl SamplerSettings {
             off("thresholding")?;
         }
         if matches!(kind, EulerAncestral | DpmSolverSde | Pndm)
-            && self.prediction == PredictionType::Sample
+            && self.prediction == Prediction::Sample
         {
             is("prediction_type", "epsilon")?;
         }
@@ -34,7 +35,7 @@ impl SamplerSettings {
             Ddpm if self.variance == Variance::Other => is("variance_type", "fixed_small")?,
             Euler => {
                 is("interpolation_type", "linear")?;
-                if self.prediction == PredictionType::Velocity {
+                if self.prediction == Prediction::Velocity {
                     is("timestep_type", "discrete")?;
                 }
             }

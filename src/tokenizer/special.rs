@@ -7,6 +7,12 @@ use super::TokenizerFiles;
 use super::vocabulary::parse;
 use crate::error::{Error, ErrorKind, Result};
 
+/// CLIP's start-of-text token.
+pub(crate) const START_OF_TEXT: &str = "<|startoftext|>";
+
+/// CLIP's end-of-text token.
+pub(crate) const END_OF_TEXT: &str = "<|endoftext|>";
+
 /// The names of the special tokens; those of CLIP where the files have none.
 pub(super) struct SpecialTokens {
     pub(super) bos: String,
@@ -18,7 +24,7 @@ pub(super) struct SpecialTokens {
 
 impl Default for SpecialTokens {
     fn default() -> Self {
-        let [start, end] = ["<|startoftext|>", "<|endoftext|>"].map(String::from);
+        let [start, end] = [START_OF_TEXT, END_OF_TEXT].map(String::from);
         let (unk, pad) = (end.clone(), end.clone());
         SpecialTokens { bos: start, eos: end, unk, pad, model_max_length: None }
     }

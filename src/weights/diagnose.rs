@@ -1,10 +1,12 @@
-//! Diagnosis of files that are not valid safetensors: the likely cause, in words that help the user.
+//! Diagnosis of a file that is not valid safetensors: the first problem, as a message.
 
 use std::collections::BTreeMap;
 
 use safetensors::Dtype;
 use serde::Deserialize;
 use serde_json::Value;
+
+use super::pickle::is_pickle;
 
 /// The most bytes that a header may have; the limit of the format's own library.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -23,7 +25,7 @@ pub(super) fn diagnose(bytes: &[u8]) -> Option<String> {
     if bytes.starts_with(b"version https://git-lfs") {
         return Some("expected weights, got a git-lfs pointer: run `git lfs pull`".into());
     }
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80, 0x02]) && bytes.len() > 8 {
+    if is_pickle(bytes) {
         return Some(
             "expected safetensors, got a PyTorch pickle (.bin, .ckpt, .pt): use the .safetensors \
              file of the same model"

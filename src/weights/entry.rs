@@ -1,4 +1,4 @@
-//! Entries of the map from names to tensors, and views of them.
+//! The location of a tensor in its file, and views of it.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::dtype::DataType;
 use super::low_rank::LowRank;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The place of a tensor in its file, its type and shape.
+/// The location, type and shape of a tensor.
 #[derive(Clone)]
 pub(super) struct Entry {
     /// Index in `Weights::files`.
@@ -20,7 +20,7 @@ pub(super) struct Entry {
     pub patches: Vec<LowRank>,
 }
 
-/// The part of a file's tensor that becomes a tensor of another name.
+/// The part of a file's tensor that a renamed tensor shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum View {
     /// All of it.

@@ -1,9 +1,6 @@
 //! A file of tensors in one of the formats that can be read.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-
-use super::dtype::DataType;
+use super::header::Header;
 use super::source::Source;
 use super::{gguf, safetensors};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,22 +9,6 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) struct File {
     name: String,
     source: Source,
-}
-
-/// The content of a file's header.
-#[derive(Default)]
-pub(super) struct Header {
-    pub tensors: Vec<Found>,
-    pub metadata: BTreeMap<String, String>,
-}
-
-/// A tensor in a file.
-pub(super) struct Found {
-    pub name: String,
-    pub dtype: DataType,
-    pub shape: Vec<usize>,
-    /// Bytes in the file; as many as shape and type say.
-    pub range: Range<usize>,
 }
 
 impl File {

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::dtype::DataType;
-use super::file::{Found, Header};
 use super::gguf_value::{Reader, Value};
+use super::header::{Found, Header};
 
 /// The first bytes of every file.
 pub(super) const MAGIC: &[u8] = b"GGUF";

@@ -2,8 +2,8 @@
 //! 16 or 32 numbers with scales of their own, which are small integers times the block's d; some
 //! types subtract a minimum, a small integer times the block's m.
 
+use super::block::{MAX_BLOCK, half};
 use super::dtype::DataType;
-use super::quants::{MAX_BLOCK, half};
 
 /// Writes the 256 numbers of a block. Types without such blocks write nothing.
 pub(super) fn dequantise(dtype: DataType, block: &[u8], out: &mut [f32; MAX_BLOCK]) {

@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod block;
 mod diagnose;
 mod dtype;
 mod entry;
@@ -22,11 +23,13 @@ mod file;
 mod format;
 mod gguf;
 mod gguf_value;
+mod header;
 mod kquants;
 mod layout;
 mod low_rank;
 mod names;
 mod pack;
+pub(crate) mod pickle;
 mod quants;
 mod safetensors;
 mod source;
@@ -46,7 +49,8 @@ pub use source::Source;
 pub use values::Values;
 
 use self::entry::Entry;
-use self::file::{File, Found};
+use self::file::File;
+use self::header::Found;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The tensors of one component, in one file or several. Cloning it copies names, not tensors.

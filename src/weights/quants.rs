@@ -6,12 +6,8 @@
 //!   its upper half;
 //! - Q5_0: d·(qᵢ − 16) and Q5_1: d·qᵢ + m, the same, and a fifth bit in bit i of a 32-bit number.
 
-use half::f16;
-
+use super::block::{MAX_BLOCK, half};
 use super::dtype::DataType;
-
-/// The most numbers of a block of any type.
-pub(super) const MAX_BLOCK: usize = 256;
 
 /// Writes the numbers of a block to the start of `out`. Types without blocks write nothing.
 pub(super) fn dequantise(dtype: DataType, block: &[u8], out: &mut [f32; MAX_BLOCK]) {
@@ -37,11 +33,6 @@ pub(super) fn dequantise(dtype: DataType, block: &[u8], out: &mut [f32; MAX_BLOC
         }
         _ => super::kquants::dequantise(dtype, block, out),
     }
-}
-
-/// The half at a byte of a block.
-pub(super) fn half(block: &[u8], at: usize) -> f32 {
-    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
 }
 
 fn word(block: &[u8], at: usize) -> u32 {

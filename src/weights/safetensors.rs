@@ -4,7 +4,7 @@ use safetensors::SafeTensors;
 
 use super::diagnose::diagnose;
 use super::dtype::DataType;
-use super::file::{Found, Header};
+use super::header::{Found, Header};
 
 /// Checks the header: every tensor lies in the file, without gaps and overlaps, and has as many
 /// bytes as its shape and type say. The error is the problem in words.

@@ -3,12 +3,13 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
+use super::block::MAX_BLOCK;
 use super::dtype::DataType;
 use super::low_rank::LowRank;
-use super::quants::{MAX_BLOCK, dequantise};
+use super::quants::dequantise;
 
 /// The numbers of a tensor: little-endian, not necessarily aligned, maybe in quantised blocks.
-/// Transposed views and low-rank patches are computed as the numbers are read.
+/// Views and low-rank patches are applied as the numbers are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
     bytes: &'a [u8],

@@ -3,7 +3,7 @@
 use crate::{Shapes, list, shrunk, zeros};
 use croquis::ErrorKind;
 use croquis::files::checkpoint::Checkpoint;
-use croquis::internal::families::Prediction;
+use croquis::internal::schedulers::Prediction;
 use croquis::internal::weights::Weights;
 use serde_json::{Value, json};
 

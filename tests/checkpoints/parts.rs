@@ -8,7 +8,7 @@ use croquis::diffusion::{Autoencoder, Control, ControlNet, Diffusion, Model, Req
 use croquis::files::ModelFiles;
 use croquis::files::checkpoint::blocks::RESNET;
 use croquis::files::checkpoint::{Checkpoint, UnetLayout};
-use croquis::internal::families::Prediction;
+use croquis::internal::schedulers::Prediction;
 use croquis::internal::weights::Weights;
 use croquis::picture::Picture;
 use safetensors::SafeTensors;

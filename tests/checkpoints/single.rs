@@ -4,7 +4,7 @@ use crate::{Shapes, fresh, list, shrunk, zeros};
 use croquis::ErrorKind;
 use croquis::diffusion::Model;
 use croquis::files::ModelFiles;
-use croquis::internal::families::Prediction;
+use croquis::internal::schedulers::Prediction;
 use croquis::internal::weights::Source;
 use std::fs;
 

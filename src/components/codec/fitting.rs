@@ -1,8 +1,9 @@
 //! The choice of tiles: an autoencoder takes the whole picture where that fits the device and the
 //! budget, else the largest tiles that do.
 
+use super::network::Direction;
+use super::state::{Codec, FittingKey};
 use super::tiles::{Tiles, Tiling};
-use super::{Codec, Direction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Plan;
 use crate::kernels::Target;
@@ -16,20 +17,8 @@ const SMALLEST: usize = 16;
 /// The number of choices that are kept.
 const CHOICES: usize = 4;
 
-/// Everything that the choice of tiles depends on.
-#[derive(Clone, PartialEq)]
-pub(super) struct FittingKey {
-    target: Target,
-    direction: Direction,
-    size: [usize; 2],
-    tiling: Tiling,
-    longest: usize,
-    budget_bytes: u64,
-    stage_bytes: u64,
-}
-
 impl Codec {
-    /// After the device refused the memory for a tile: whether smaller ones are tried from now on.
+    /// Reduces the largest tile after the device refused memory for one; returns whether it could.
     pub fn shrink(&mut self) -> bool {
         let Some(side) = self.refused.take() else { return false };
         if self.tiling != Tiling::Auto || side <= SMALLEST {
@@ -40,8 +29,8 @@ impl Codec {
         true
     }
 
-    /// Bytes that one direction takes in all for pictures of this size: what is loaded already, or
-    /// what is planned.
+    /// Bytes of device memory that one direction takes for pictures of this size: those already loaded,
+    /// or those planned.
     ///
     /// # Errors
     /// As [`plan_for`](Codec::plan_for).

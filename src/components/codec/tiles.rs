@@ -38,7 +38,7 @@ pub(super) struct Axis {
     pub len: usize,
     /// The length of every tile.
     pub tile: usize,
-    /// Where each tile begins.
+    /// The start of each tile.
     pub starts: Vec<usize>,
 }
 
@@ -53,8 +53,8 @@ impl Axis {
         Axis { len, tile, starts }
     }
 
-    /// By how much of its difference tile `index` changes the mean of the tiles before it, at each
-    /// of its cells; a latent is `scale` cells long.
+    /// The blending factors of tile `index` at each of its cells, wᵢ / Σ_{j≤i} wⱼ; a latent is `scale`
+    /// cells long.
     pub(super) fn shares(&self, index: usize, scale: usize) -> Vec<f32> {
         let first = self.starts[index] * scale;
         (first..first + self.tile * scale)
@@ -84,7 +84,7 @@ impl Axis {
     }
 }
 
-/// How many tiles of a length cover an axis, each over at least a quarter of the next.
+/// The number of tiles of a length that cover an axis, each overlapping the next by a quarter or more.
 fn count(len: usize, tile: usize) -> usize {
     let shared = if tile > 1 { tile.div_ceil(4) } else { 0 };
     1 + len.saturating_sub(tile).div_ceil(tile - shared)
@@ -113,7 +113,7 @@ impl Tiles {
         self.rows.starts.len() * self.columns.starts.len() == 1
     }
 
-    /// What is in one tile of an image `[H, W, C]` that has `scale` cells a latent.
+    /// Crops one tile from an image `[H, W, C]` with `scale` cells per latent.
     pub(super) fn crop(
         &self,
         image: &[f32],
@@ -133,7 +133,7 @@ impl Tiles {
     }
 }
 
-/// An image being put together from its tiles.
+/// An image assembled from its tiles.
 pub(super) struct Mosaic<'t> {
     tiles: &'t Tiles,
     channels: usize,
@@ -157,7 +157,7 @@ impl<'t> Mosaic<'t> {
         }
     }
 
-    /// Adds what was made of a tile. They come row by row, from left to right in each.
+    /// Adds the result of a tile. Tiles come row by row, from left to right.
     pub(super) fn add(&mut self, [row, column]: [usize; 2], tile: &[f32]) {
         let Tiles { rows, columns } = self.tiles;
         let pitch = columns.len * self.scale * self.channels;

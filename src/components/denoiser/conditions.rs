@@ -1,7 +1,7 @@
 //! The values of a denoiser's inputs that stay the same in all steps.
 
-use super::Programs;
 use super::graph::PER_STEP;
+use super::programs::Programs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Program;
 use crate::graph::Port;

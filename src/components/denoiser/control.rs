@@ -14,16 +14,16 @@ pub struct ControlNet {
     pub(super) weights: Weights,
 }
 
-/// What a ControlNet sees, and how much it says.
+/// A ControlNet's conditioning picture and strength.
 #[derive(Clone, Debug)]
 pub struct Control {
     /// The conditioning picture, such as white edges on black; its size is the result's.
     pub picture: Picture,
-    /// What the network's results are multiplied by.
+    /// The factor on the ControlNet's outputs (`controlnet_conditioning_scale`).
     pub scale: f32,
-    /// The part of the steps in which it takes part: from this fraction of them…
+    /// The fraction of the steps at which the ControlNet starts (`control_guidance_start`).
     pub start: f64,
-    /// … to this one.
+    /// The fraction of the steps at which it ends (`control_guidance_end`).
     pub end: f64,
 }
 
@@ -45,10 +45,10 @@ impl Control {
     }
 }
 
-/// The keys of a ControlNet's `config.json` that change the arithmetic and leave no trace in the
-/// weights, beside those of a UNet.
+/// The keys of a ControlNet's `config.json` that change the arithmetic without a trace in the
+/// weights, in addition to those of a UNet.
 #[derive(Deserialize)]
-struct Variant {
+struct ControlNetKeys {
     #[serde(default)]
     global_pool_conditions: bool,
     #[serde(default = "rgb")]
@@ -86,7 +86,7 @@ impl ControlNet {
                 &format!("{:?}", class.class_name),
             );
         }
-        let variant: Variant = parse_config(file, &text)?;
+        let variant: ControlNetKeys = parse_config(file, &text)?;
         if variant.global_pool_conditions {
             return refuse("global_pool_conditions", "false", "true");
         }

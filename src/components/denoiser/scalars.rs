@@ -1,4 +1,4 @@
-//! A sampler's step as the scalars that the kernels read.
+//! Conversion of a sampler's step to the scalars of the step kernels.
 
 use crate::kernels::scheduler_step::{SLOTS, keep, slot};
 use crate::schedulers::{Keep, Step};

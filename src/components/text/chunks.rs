@@ -1,4 +1,4 @@
-//! A prompt of any length as chunks that a text encoder reads one by one.
+//! Division of prompts of any length into chunks that fit a text encoder's context.
 
 use super::inversion::Placeholder;
 use crate::error::{Error, ErrorKind, Result};
@@ -8,7 +8,7 @@ use crate::tokenizer::Tokenizer;
 /// The most chunks of a prompt: some 4800 tokens of CLIP's. Longer ones are mistakes.
 const MAX_CHUNKS: usize = 64;
 
-/// What stands at one position.
+/// A token of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     /// A token of the vocabulary.
@@ -22,7 +22,7 @@ pub(super) enum Token {
 pub(super) struct Chunk {
     /// At most [`Tokenizer::capacity`] tokens.
     pub tokens: Vec<Token>,
-    /// How much each of them counts.
+    /// The weight of each token.
     pub weights: Vec<f32>,
 }
 

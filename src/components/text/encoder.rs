@@ -24,7 +24,7 @@ pub(super) struct Encoder {
     pub tokenizer: Tokenizer,
     /// Width of a token's embedding.
     pub width: usize,
-    /// Vectors of new words, by their index.
+    /// Vectors of textual inversions, by the index of their word.
     pub embeddings: Vec<Table>,
     network: Box<dyn TextNetwork>,
     /// Plans and programs by the number of texts and the layers left out.
@@ -55,7 +55,7 @@ impl Encoder {
         self.component.bytes()
     }
 
-    /// Forgets the programs for other numbers of texts and layers left out.
+    /// Drops the programs for other numbers of texts and layers left out.
     pub(super) fn retain(&mut self, keys: &[(usize, usize)]) {
         self.component.retain(|key| keys.contains(key));
     }
@@ -69,7 +69,7 @@ impl Encoder {
         self.component.weights.names().collect()
     }
 
-    /// Adds to the weights, in place of what was added before.
+    /// Sets the low-rank patches of the weights, in place of earlier ones.
     pub(super) fn set_patches(&mut self, patches: Patches) -> Result<()> {
         self.component.weights.set_patches(patches)?;
         self.component.unload();

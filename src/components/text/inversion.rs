@@ -1,16 +1,17 @@
-//! Textual inversion: new words of a prompt, each some vectors in the place of token embeddings
+//! Textual inversion: new words for prompts, each with learned token embeddings
 //! (Gal et al., arXiv 2208.01618).
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::weights::pickle::{is_pickle, is_pickle_name};
 use crate::weights::{Source, Weights};
 
 /// The tables of a file for Stable Diffusion XL, those of its first and of its second encoder.
 const PAIR: [&str; 2] = ["clip_l", "clip_g"];
 
-/// The key of the webui's files, which say nothing of the name.
+/// The key in the files of stable-diffusion-webui, which do not state the word.
 const NAMELESS: &str = "emb_params";
 
-/// A word with its vectors, one table for each text encoder.
+/// A textual inversion: a word with its vectors, one table for each text encoder.
 #[derive(Clone, Debug)]
 pub struct TextualInversion {
     placeholder: String,
@@ -38,7 +39,7 @@ impl TextualInversion {
         TextualInversion::from_bytes(path.display().to_string(), Source::map(path)?)
     }
 
-    /// [`open`](TextualInversion::open) for a file in memory, of which `name` is the file name.
+    /// [`open`](TextualInversion::open) for a file in memory, `name` being the file name.
     ///
     /// # Errors
     /// `Unsupported` for a Python pickle (`.pt`, `.bin`); `Format` or `Weights` if the file is
@@ -49,8 +50,8 @@ impl TextualInversion {
     ) -> Result<TextualInversion> {
         let (name, source) = (name.into(), source.into());
         let file = name.rsplit(['/', '\\']).next().unwrap_or(&name);
-        let (stem, ending) = file.rsplit_once('.').unwrap_or((file, ""));
-        refuse_pickle(&name, ending, source.as_ref())?;
+        let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+        refuse_pickle(&name, source.as_ref())?;
         let weights = Weights::from_bytes(name.clone(), source)?;
         let keys: Vec<_> = weights.names().map(String::from).collect();
         let (placeholder, keys): (&str, Vec<&str>) = match keys.as_slice() {
@@ -99,7 +100,7 @@ impl TextualInversion {
         Ok(self)
     }
 
-    /// How many tokens the word takes.
+    /// The number of tokens that the word takes.
     pub fn rows(&self) -> usize {
         self.tables.first().map_or(0, |table| table.rows)
     }
@@ -130,10 +131,9 @@ impl Table {
     }
 }
 
-/// Pickles run code when they are read, so they are not.
-fn refuse_pickle(name: &str, ending: &str, bytes: &[u8]) -> Result<()> {
-    let named = ["pt", "bin", "ckpt", "pth"].iter().any(|e| ending.eq_ignore_ascii_case(e));
-    if !named && !bytes.starts_with(b"PK\x03\x04") && !bytes.starts_with(&[0x80, 0x02]) {
+/// Refuses a pickle, by its name or first bytes: reading one can run any code.
+fn refuse_pickle(name: &str, bytes: &[u8]) -> Result<()> {
+    if !is_pickle_name(name) && !is_pickle(bytes) {
         return Ok(());
     }
     let message = format!(
@@ -149,7 +149,7 @@ fn refuse_pickle(name: &str, ending: &str, bytes: &[u8]) -> Result<()> {
 pub(super) struct Placeholder {
     /// In lower case.
     pub name: String,
-    /// How many tokens stand for it.
+    /// The number of tokens in its place.
     pub rows: usize,
 }
 
@@ -158,7 +158,8 @@ impl Placeholder {
         Placeholder { name: embedding.placeholder.to_lowercase(), rows: embedding.rows() }
     }
 
-    /// How many bytes of a text the word takes if it stands at `at`, a boundary of characters.
+    /// The length in bytes of the word in a text at `at`, a character boundary; `None` if it is not
+    /// there.
     pub(super) fn length_at(&self, text: &str, at: usize) -> Option<usize> {
         let (before, after) = text.split_at(at);
         let mut name = self.name.as_str();

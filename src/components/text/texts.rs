@@ -1,4 +1,4 @@
-//! Texts as a text encoder reads them: tokenised once, before anything runs.
+//! Tokenised texts, divided into chunks before any encoder runs.
 
 use super::chunks::Chunk;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 /// Options of reading texts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TextOptions {
-    /// How many of the last layers are left out, beyond those that the model itself leaves out
+    /// The number of last layers left out, beyond those that the model itself leaves out
     /// (diffusers' `clip_skip`). A negative prompt is read with all layers, as diffusers does.
     pub skip: usize,
     /// Whether brackets are words like any others, not weights.

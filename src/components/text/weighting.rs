@@ -1,9 +1,9 @@
-//! Weights of tokens applied to their embeddings.
+//! Prompt weights (emphasis) applied to token embeddings.
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// Multiplies the states `[T, D]` of a chunk by the weights of its tokens (those of start, end and
-/// padding are 1), then all of them by what restores their mean: z·w · mean(z) / mean(z·w), as
+/// padding are 1), then all of them by the factor that restores their mean: z·w · mean(z) / mean(z·w), as
 /// stable-diffusion-webui does by default (`EmphasisOriginal` in its `modules/sd_emphasis.py`).
 /// `weights` are those of the tokens after the start. Where all are 1, nothing changes.
 ///

@@ -1,4 +1,4 @@
-//! The blocks of a UNet, and what they are called in each of the two namings.
+//! The blocks of a UNet, and their names in the original implementation and in diffusers.
 //!
 //! The original implementation (CompVis' `openaimodel.py`, "LDM" for the paper's latent diffusion
 //! models) counts blocks through: `input_blocks.0` is the first convolution, then every ResBlock,
@@ -8,22 +8,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which blocks a UNet has.
+/// The blocks of a UNet: its levels with their ResBlocks, attentions and resamplers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnetLayout {
     /// The levels on the way down, outermost first.
-    pub down: Vec<Level>,
+    pub down: Vec<UnetLevel>,
     /// ResBlocks in the middle: two, one (SSD-1B) or none (BK-SDM).
     pub middle_resnets: usize,
     /// Attentions in the middle.
     pub middle_attentions: usize,
     /// The levels on the way up, innermost first.
-    pub up: Vec<Level>,
+    pub up: Vec<UnetLevel>,
 }
 
 /// One resolution of a UNet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Level {
+pub struct UnetLevel {
     /// For each layer, which is a ResBlock, whether an attention follows it.
     pub attentions: Vec<bool>,
     /// Whether a downsampler or an upsampler ends the level.
@@ -54,7 +54,7 @@ const AROUND: [(&str, &str); 8] = [
 ];
 
 impl UnetLayout {
-    /// The blocks of LDM's names, such as `input_blocks.4.1.norm.weight`, which start at the
+    /// Reads the blocks from LDM's names, such as `input_blocks.4.1.norm.weight`, which start at the
     /// UNet: without `model.diffusion_model.`. Blocks after a gap in the numbers are left out.
     pub fn from_ldm<'n>(names: impl IntoIterator<Item = &'n str>) -> UnetLayout {
         let mut parts: BTreeMap<(&str, usize), BTreeSet<[&str; 2]>> = BTreeMap::new();
@@ -69,7 +69,7 @@ impl UnetLayout {
         }
         let levels = |side: &'static str, first: usize| {
             let blocks = (first..).map_while(|number| parts.get(&(side, number)));
-            let mut levels = vec![Level::default()];
+            let mut levels = vec![UnetLevel::default()];
             for block in blocks {
                 let Some(level) = levels.last_mut() else { break };
                 let downsampler = block.contains(&["0", "op"]);
@@ -79,10 +79,10 @@ impl UnetLayout {
                 }
                 level.resampler = downsampler || block.iter().any(|[_, inside]| *inside == "conv");
                 if level.resampler {
-                    levels.push(Level::default());
+                    levels.push(UnetLevel::default());
                 }
             }
-            levels.retain(|level| *level != Level::default());
+            levels.retain(|level| *level != UnetLevel::default());
             levels
         };
         let middle = (0..).take_while(|number| parts.contains_key(&("middle_block", *number)));
@@ -95,7 +95,7 @@ impl UnetLayout {
         }
     }
 
-    /// The blocks of diffusers' names, such as `down_blocks.1.attentions.0.norm.weight`.
+    /// Reads the blocks from diffusers' names, such as `down_blocks.1.attentions.0.norm.weight`.
     pub fn from_diffusers<'n>(names: impl IntoIterator<Item = &'n str>) -> UnetLayout {
         let mut blocks = BTreeSet::new();
         for name in names {
@@ -120,9 +120,9 @@ impl UnetLayout {
                 let layers = count(side, number, "resnets");
                 let has = |layer| blocks.contains(&(side, number, "attentions", layer));
                 let attentions = (0..layers).map(has).collect();
-                Level { attentions, resampler: count(side, number, resampler) > 0 }
+                UnetLevel { attentions, resampler: count(side, number, resampler) > 0 }
             };
-            (0..).map(Some).map(level).take_while(|level| *level != Level::default()).collect()
+            (0..).map(Some).map(level).take_while(|level| *level != UnetLevel::default()).collect()
         };
         UnetLayout {
             down: levels("down_blocks", "downsamplers"),
@@ -132,9 +132,9 @@ impl UnetLayout {
         }
     }
 
-    /// What every part of the UNet is called: LDM's name, such as `input_blocks.4.1`, and
-    /// diffusers', such as `down_blocks.1.attentions.0`. Inside of a ResBlock the names differ as
-    /// [`RESNET`] says; inside of an attention they are the same.
+    /// The names of the UNet's parts: LDM's, such as `input_blocks.4.1`, and diffusers', such as
+    /// `down_blocks.1.attentions.0`. Inside a ResBlock the names differ as listed in [`RESNET`];
+    /// inside an attention they are the same.
     pub fn block_names(&self) -> Vec<(String, String)> {
         let mut names: Vec<(String, String)> =
             AROUND.iter().map(|(ldm, ours)| (ldm.to_string(), ours.to_string())).collect();
@@ -170,9 +170,9 @@ impl UnetLayout {
     }
 }
 
-impl Level {
-    /// Adds the names of the layers, of which the first is LDM's block of this number; the number
-    /// of the next block.
+impl UnetLevel {
+    /// Adds the names of the level's layers, starting at LDM's block `first`; returns the number of
+    /// the block after them.
     fn layer_names(
         &self,
         ldm: &str,
@@ -205,8 +205,8 @@ mod tests {
         from_ldm
     }
 
-    fn level(attentions: &[bool], resampler: bool) -> Level {
-        Level { attentions: attentions.to_vec(), resampler }
+    fn level(attentions: &[bool], resampler: bool) -> UnetLevel {
+        UnetLevel { attentions: attentions.to_vec(), resampler }
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! The configurations that a single file lacks, in the words of diffusers and transformers; those
-//! of the UNet are in [`unet_config`](super::unet_config).
+//! The configurations that a single file lacks, with the keys of diffusers and transformers; the
+//! UNet's are in [`unet_config`](super::unet_config).
 //!
-//! Sizes are the weights'. What weights do not show is a line per family, from the configurations
-//! that were published with the models.
+//! Sizes come from the weights. Values that the weights do not show come from the configurations
+//! that were published with each family's models.
 
 use super::sampling::Sampling;
 use crate::error::{Error, ErrorKind, Result};
@@ -10,19 +10,22 @@ use crate::families::{Family, Published, Task};
 use crate::weights::Weights;
 use serde_json::{Value, json};
 
-/// Size of an attention head of CLIP.
+/// The size of CLIP's attention heads.
 const HEAD: usize = 64;
 /// Groups of every group norm in LDM (`GroupNorm32` and `Normalize`).
 pub(super) const GROUPS: usize = 32;
 
-/// Sizes of some weights.
+/// A component's weights, for reading sizes from their shapes.
 pub(super) struct WeightSizes<'w> {
     pub component: &'static str,
     pub weights: &'w Weights,
 }
 
 impl WeightSizes<'_> {
-    /// A dimension of a tensor that must be there.
+    /// The size of a tensor along an axis.
+    ///
+    /// # Errors
+    /// `Weights` if there is no such tensor or axis.
     pub fn get(&self, name: &str, axis: usize) -> Result<usize> {
         let size = self.weights.shape(name).and_then(|shape| shape.get(axis).copied());
         size.filter(|size| *size > 0).ok_or_else(|| {
@@ -37,14 +40,14 @@ impl WeightSizes<'_> {
         })
     }
 
-    /// How many tensors of a pattern there are from 0 on.
+    /// The number of tensors with consecutive indices from 0.
     pub fn count(&self, name: impl Fn(usize) -> String) -> usize {
         (0..).take_while(|index| self.weights.shape(&name(*index)).is_some()).count()
     }
 }
 
-/// `vae/config.json`. Without a family the keys are missing in which the families differ: their
-/// autoencoders have the same weights.
+/// `vae/config.json`. Without a family it lacks the keys that differ between families, whose
+/// autoencoders have the same shapes.
 pub(super) fn vae(weights: &Weights, family: Option<&Family>) -> Result<Value> {
     let sizes = WeightSizes { component: "vae", weights };
     let levels = sizes.count(|level| format!("decoder.up_blocks.{level}.resnets.0.conv1.weight"));
@@ -115,7 +118,7 @@ pub(super) fn pooled_width(weights: &Weights) -> Option<usize> {
     weights.shape("text_projection.weight")?.first().copied()
 }
 
-/// `scheduler/scheduler_config.json`: as it was published with the family's first model.
+/// `scheduler/scheduler_config.json`, as published with the family's first model.
 pub(super) fn scheduler(published: &Published, sampling: Sampling) -> Value {
     let Sampling { prediction, zero_snr, turbo, .. } = sampling;
     let mut config = json!({
@@ -145,7 +148,7 @@ pub(super) fn scheduler(published: &Published, sampling: Sampling) -> Value {
     config
 }
 
-/// `model_index.json`; `components` are those of the file.
+/// `model_index.json` for the components of a file.
 pub(super) fn model_index(family: &Family, task: Task, components: &[&str]) -> Value {
     let class = family.published.as_ref().map(|published| (published.pipeline)(task));
     let mut index = json!({ "_class_name": class });

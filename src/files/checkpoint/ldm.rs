@@ -1,4 +1,4 @@
-//! From the names of the original implementation to diffusers'.
+//! Renaming of the original implementation's tensors to diffusers' names.
 //!
 //! "LDM" is CompVis' latent-diffusion, which wrote Stable Diffusion 1's files, and Stability's
 //! successors of it, which wrote 2.x and XL: one file holds UNet, autoencoder and text encoders,
@@ -11,8 +11,7 @@ use super::tables::{CONTROLNET, TEXT, VAE};
 use crate::weights::{View, Weights};
 use std::collections::BTreeMap;
 
-/// Where the parts of a file are: prefix and component. A prefix that starts with another one
-/// stands before it.
+/// The name prefix of each component in a file. A prefix that starts with another one comes first.
 const PREFIXES: [(&str, &str); 11] = [
     (UNET_PREFIX, "unet"),
     (CONTROLNET_PREFIX, "controlnet"),
@@ -31,8 +30,8 @@ const PREFIXES: [(&str, &str); 11] = [
 const UNET_PREFIX: &str = "model.diffusion_model.";
 const CONTROLNET_PREFIX: &str = "control_model.";
 
-/// Names that say nothing a sampler needs: moving averages of training, tables that follow from
-/// the schedule, and marks that are looked for elsewhere.
+/// Name prefixes of tensors that no component holds: EMA weights, tables that follow from the noise
+/// schedule, and the marks `v_pred` and `ztsnr`, which `Sampling` reads.
 const IGNORED_STARTS: [&str; 18] = [
     "model_ema.",
     "alphas_cumprod",
@@ -54,24 +53,24 @@ const IGNORED_STARTS: [&str; 18] = [
     "conditioner.embedders.0.model.visual.",
 ];
 
-/// The same by the ends of names: constants of CLIP, and its comparison with pictures.
+/// Name endings of tensors that inference does not need: constants of CLIP, and its logit scale.
 const IGNORED_ENDS: [&str; 3] = ["position_ids", "logit_scale", "attn_mask"];
 
-/// Layers that a first text encoder has at most: Stable Diffusion 2's.
+/// The most layers of a first text encoder: those of Stable Diffusion 2.
 const LAYERS: usize = 23;
 
 /// The destination of a tensor of a single file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// It is part of a component, under these names.
+    /// Part of a component, under these names.
     Component(&'static str, Vec<(String, View)>),
-    /// Nothing, and nothing is lost.
+    /// Not needed for inference.
     Ignored,
-    /// Nobody knows.
+    /// No known component.
     Unknown,
 }
 
-/// What a file of one component has no prefix for: a start of its names, the component, and
+/// Recognition of files with one component and no prefix: a start of its names, the component, and
 /// whether the names are diffusers' already.
 const BARE: [(&str, &str, bool); 7] = [
     ("input_hint_block.", "controlnet", false),
@@ -83,13 +82,13 @@ const BARE: [(&str, &str, bool); 7] = [
     ("text_model.", "text_encoder", false),
 ];
 
-/// The blocks of a UNet by LDM's names, and what diffusers calls them.
+/// A UNet's block names: LDM's to diffusers'.
 type Blocks = BTreeMap<String, String>;
 
-/// The names of one file.
+/// The renaming of one file's tensors.
 #[derive(Clone, Debug)]
-pub struct Names {
-    /// The component of names without a prefix, and whether they stay as they are.
+pub struct LdmNames {
+    /// The component of names without a prefix, and whether they are diffusers' already.
     bare: Option<(&'static str, bool)>,
     unet: Blocks,
     controlnet: Blocks,
@@ -99,9 +98,9 @@ pub struct Names {
     layers: usize,
 }
 
-impl Names {
-    /// Looks at which blocks there are.
-    pub fn of(weights: &Weights) -> Names {
+impl LdmNames {
+    /// Reads the blocks and layers from a file's tensor names.
+    pub fn of(weights: &Weights) -> LdmNames {
         let starts = |prefix: &str| weights.names().any(|name| name.starts_with(prefix));
         let prefixed = PREFIXES.iter().any(|(prefix, _)| starts(prefix));
         let bare = BARE.iter().find(|(start, ..)| !prefixed && starts(start));
@@ -119,7 +118,7 @@ impl Names {
         // A number that leaves no room for one more is damage, and fits no level.
         let levels = weights.names().filter_map(level).max();
         let levels = levels.and_then(|level| level.checked_add(1)).unwrap_or(0);
-        Names { bare, unet, controlnet, levels, layers: layers(weights) }
+        LdmNames { bare, unet, controlnet, levels, layers: layers(weights) }
     }
 
     /// The destination of a tensor of this name and shape.
@@ -155,7 +154,7 @@ impl Names {
         names.map_or(Destination::Unknown, |names| Destination::Component(component, names))
     }
 
-    /// What diffusers leaves out of the first text encoder.
+    /// Whether diffusers drops a tensor of the first text encoder.
     fn left_out(&self, name: &str) -> bool {
         let name = name.strip_prefix("text_model.").unwrap_or(name);
         let layer = ["transformer.resblocks.", "encoder.layers."]
@@ -185,7 +184,7 @@ impl Names {
     }
 }
 
-/// The new name of a layer of a UNet, or of the half of one that a ControlNet is.
+/// The diffusers name of a layer of a UNet or ControlNet.
 fn unet(blocks: &Blocks, name: &str) -> Option<String> {
     let dots = name.match_indices('.').map(|(at, _)| at);
     let (ours, inside) = dots.rev().find_map(|at| {
@@ -200,7 +199,7 @@ fn unet(blocks: &Blocks, name: &str) -> Option<String> {
     Some(format!("{ours}.{layer}.{leaf}"))
 }
 
-/// How many layers of the first text encoder are used: Stable Diffusion 2 stops before the last of
+/// The number of layers of the first text encoder that are used: Stable Diffusion 2 stops before the last of
 /// OpenCLIP's, and diffusers leaves that one out. Files that were converted back from diffusers do
 /// not have it, nor the projection by which a whole encoder is known.
 fn layers(weights: &Weights) -> usize {

@@ -1,6 +1,6 @@
 //! Patterns of tensor names.
 
-/// The new name by the first pattern of a table that fits. In a pattern `#` stands for a number
+/// Renames by the first pattern of a table that matches. In a pattern `#` stands for a number
 /// and a last `*` for the rest; in the new name they stand for the same, in the same order.
 pub(super) fn rename(table: &[(&str, &str)], name: &str) -> Option<String> {
     table.iter().find_map(|(pattern, new)| {
@@ -15,7 +15,7 @@ pub(super) fn rename(table: &[(&str, &str)], name: &str) -> Option<String> {
     })
 }
 
-/// The numbers and the rest of a name, if the pattern fits.
+/// The numbers and the rest of a name, if the pattern matches.
 fn fit<'n>(pattern: &str, name: &'n str) -> Option<(Vec<&'n str>, &'n str)> {
     let (mut numbers, mut rest) = (Vec::new(), name);
     for wanted in pattern.split('.') {

@@ -1,17 +1,18 @@
-//! How the UNet of a single file was trained.
+//! Training settings of a single file's UNet: prediction type, zero terminal SNR, distillation.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::families::{Family, Prediction, Training};
+use crate::families::{Family, Training};
+use crate::schedulers::Prediction;
 use crate::weights::Weights;
 
-/// How a UNet was trained, as far as its sampler has to know.
+/// The training settings of a UNet that its sampler needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sampling {
     /// The quantity it predicts.
     pub prediction: Prediction,
-    /// Whether the file says so itself; else it is what is usual in its family.
+    /// Whether the file states the prediction itself; otherwise it is the family's usual one.
     pub told: bool,
-    /// Whether the last timestep was nothing but noise (Lin et al., arXiv 2305.08891).
+    /// Whether it was trained with zero terminal SNR: the last timestep is pure noise (Lin et al., arXiv 2305.08891).
     pub zero_snr: bool,
     /// Whether it is SD-Turbo, which was distilled to a few steps.
     pub turbo: bool,
@@ -23,7 +24,7 @@ impl Sampling {
     /// `ztsnr`, then what the family knows.
     ///
     /// # Errors
-    /// `Format` if the metadata name a prediction that nobody has.
+    /// `Format` if the metadata name an unknown prediction type.
     pub fn of(family: &Family, weights: &Weights) -> Result<Sampling> {
         let metadata = weights.metadata();
         let marked = |mark: &str| weights.shape(mark).is_some();

@@ -1,6 +1,6 @@
-//! The layers of every component but the UNet's blocks, as patterns of names: LDM's, diffusers'.
+//! Tables of name patterns (LDM's, diffusers') for the layers of autoencoder, CLIP and ControlNet.
 
-/// The autoencoder's encoder and decoder; [`Names`](super::ldm::Names) turns the numbers of `up` around.
+/// The autoencoder's encoder and decoder; [`LdmNames`](super::ldm::LdmNames) reverses the numbers of `up`.
 pub(super) const VAE: [(&str, &str); 14] = [
     ("conv_in.*", "conv_in.*"),
     ("conv_out.*", "conv_out.*"),
@@ -18,7 +18,7 @@ pub(super) const VAE: [(&str, &str); 14] = [
     ("mid.attn_1.proj_out.*", "mid_block.attentions.0.to_out.0.*"),
 ];
 
-/// CLIP: OpenCLIP's names and transformers'. `in_proj` has the rows of queries, keys and values.
+/// CLIP, in OpenCLIP's or transformers' names. `in_proj` has the rows of queries, keys and values.
 pub(super) const TEXT: [(&str, &str); 18] = [
     ("token_embedding.weight", "embeddings.token_embedding.weight"),
     ("positional_embedding", "embeddings.position_embedding.weight"),
@@ -40,7 +40,7 @@ pub(super) const TEXT: [(&str, &str); 18] = [
     ("text_projection.weight", "text_projection.weight"),
 ];
 
-/// What a ControlNet has beside the UNet's way down (`cldm.py` of ControlNet): convolutions of the
+/// A ControlNet's layers in addition to the UNet's down blocks (`cldm.py` of ControlNet): convolutions of the
 /// conditioning picture, with a SiLU between any two that is counted too, and a convolution after
 /// every block that is zero before training.
 pub(super) const CONTROLNET: [(&str, &str); 10] = [

@@ -1,45 +1,29 @@
-//! The files of CLIP's tokenizer: every single file needs them and none holds them.
+//! The files of a `tokenizer/` folder with CLIP's vocabulary, which single files lack.
 
 use crate::families::Family;
-use crate::tokenizer::clip_merges;
+use crate::tokenizer::{END_OF_TEXT, START_OF_TEXT, clip_merges, clip_tokens};
 use serde_json::{Map, Value, json};
-
-/// The start and the end of a text; their ids follow those of all merges.
-const SPECIAL: [&str; 2] = ["<|startoftext|>", "<|endoftext|>"];
 
 /// The files of `tokenizer/` by name. Stable Diffusion 2 pads with `!`, which has the id 0; the
 /// others with the end of the text. XL's second tokenizer is the same with `!`, which the text
 /// encoder knows.
 pub(super) fn files(family: Option<&Family>) -> [(&'static str, Vec<u8>); 3] {
     let plan = family.and_then(|family| family.text.encoders.first());
-    let pad = plan.map_or(SPECIAL[1], |plan| plan.tokenizer.padding);
+    let pad = plan.map_or(END_OF_TEXT, |plan| plan.tokenizer.padding);
     let config = json!({
-        "bos_token": SPECIAL[0],
-        "eos_token": SPECIAL[1],
+        "bos_token": START_OF_TEXT,
+        "eos_token": END_OF_TEXT,
         "model_max_length": 77,
         "pad_token": pad,
-        "unk_token": SPECIAL[1],
+        "unk_token": END_OF_TEXT,
     });
+    let ids = clip_tokens(usize::MAX).zip(0..);
+    let vocabulary: Map<_, _> = ids.map(|(token, id)| (token, json!(id))).collect();
     [
         ("merges.txt", clip_merges().as_bytes().to_vec()),
         ("tokenizer_config.json", config.to_string().into_bytes()),
-        ("vocab.json", vocabulary().to_string().into_bytes()),
+        ("vocab.json", Value::Object(vocabulary).to_string().into_bytes()),
     ]
-}
-
-/// Ids as OpenAI numbers them: the bytes, the bytes that end a word, what each merge makes, start
-/// and end of a text (`simple_tokenizer.py` of openai/CLIP).
-fn vocabulary() -> Value {
-    // Bytes that are no visible character of Latin-1 have characters from U+0100 on.
-    let visible: Vec<char> = ('!'..='~').chain('¡'..='¬').chain('®'..='ÿ').collect();
-    let others = (256..).filter_map(char::from_u32).take(256 - visible.len());
-    let symbols: Vec<char> = visible.iter().copied().chain(others).collect();
-    let pairs = clip_merges().lines().filter_map(|line| line.split_once(' '));
-    let merged = pairs.filter(|(a, _)| *a != "#version:").map(|(a, b)| format!("{a}{b}"));
-    let bytes = symbols.iter().map(char::to_string);
-    let ends = symbols.iter().map(|symbol| format!("{symbol}</w>"));
-    let tokens = bytes.chain(ends).chain(merged).chain(SPECIAL.map(String::from));
-    Value::Object(tokens.zip(0..).map(|(token, id)| (token, json!(id))).collect::<Map<_, _>>())
 }
 
 #[cfg(test)]
@@ -51,7 +35,7 @@ mod tests {
     /// The files make the tokenizer that is part of the library.
     #[test]
     fn the_files_are_clips() {
-        for (family, pad) in [(&sd1::FAMILY, SPECIAL[1]), (&sd2::FAMILY, "!")] {
+        for (family, pad) in [(&sd1::FAMILY, END_OF_TEXT), (&sd2::FAMILY, "!")] {
             let files = files(Some(family));
             let file = |name| files.iter().find(|(n, _)| *n == name).map(|(_, text)| &text[..]);
             let files = TokenizerFiles {

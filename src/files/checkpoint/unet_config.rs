@@ -1,14 +1,15 @@
-//! The configurations of a UNet and of a ControlNet, which is a copy of a UNet's way down.
+//! `config.json` of a UNet and of a ControlNet, which is a copy of a UNet's down blocks.
 
-use super::blocks::{Level, UnetLayout};
+use super::blocks::{UnetLayout, UnetLevel};
 use super::config::{GROUPS, WeightSizes};
 use crate::error::{Error, ErrorKind, Result};
-use crate::families::{HeadRule, Prediction, Published};
+use crate::families::{HeadRule, Published};
 use crate::models::unet_network::text_width;
+use crate::schedulers::Prediction;
 use crate::weights::Weights;
 use serde_json::{Value, json};
 
-/// `unet/config.json`. `pooled` is the width of the pooled text that XL reads.
+/// `unet/config.json`. `pooled` is the width of XL's pooled text embedding.
 pub(super) fn unet(
     weights: &Weights,
     published: &Published,
@@ -29,8 +30,8 @@ pub(super) fn unet(
     Ok(config)
 }
 
-/// The `config.json` of a ControlNet. That one pools its results (the one for shuffled pictures)
-/// is not seen from its weights.
+/// `config.json` of a ControlNet. The weights do not show `global_pool_conditions`, which is assumed
+/// to be false.
 pub(super) fn controlnet(weights: &Weights, published: &Published, pooled: usize) -> Result<Value> {
     let sizes = WeightSizes { component: "controlnet", weights };
     let layout = UnetLayout::from_diffusers(weights.names());
@@ -43,7 +44,7 @@ pub(super) fn controlnet(weights: &Weights, published: &Published, pooled: usize
     Ok(config)
 }
 
-/// What both have.
+/// The configuration keys that UNet and ControlNet share.
 fn way_down(
     sizes: &WeightSizes<'_>,
     layout: &UnetLayout,
@@ -110,9 +111,9 @@ fn way_down(
     Ok(config)
 }
 
-/// The kinds of the levels.
-fn blocks(levels: &[Level], with: &str, without: &str) -> Value {
-    let attends = |level: &Level| level.attentions.contains(&true);
+/// The block type of each level.
+fn blocks(levels: &[UnetLevel], with: &str, without: &str) -> Value {
+    let attends = |level: &UnetLevel| level.attentions.contains(&true);
     json!(
         levels.iter().map(|level| if attends(level) { with } else { without }).collect::<Vec<_>>()
     )

@@ -1,7 +1,7 @@
 //! The text encoder of a preset: names and shapes of its weights, and its tokenizer's files.
 
 use super::list::WeightShapes;
-use crate::tokenizer::{byte_symbols, clip_merges};
+use crate::tokenizer::{END_OF_TEXT as END, START_OF_TEXT as START, clip_merges, clip_tokens};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -22,8 +22,6 @@ pub(super) struct TextEncoderPreset {
 
 /// Number of merges in CLIP's vocabulary.
 pub(super) const ALL_MERGES: usize = 48_894;
-const START: &str = "<|startoftext|>";
-const END: &str = "<|endoftext|>";
 
 impl TextEncoderPreset {
     /// Size of the vocabulary: the bytes, the bytes that end a word, the merges, start and end.
@@ -87,13 +85,8 @@ impl TextEncoderPreset {
     /// The tokenizer's files, as (name, text), with CLIP's vocabulary or its first merges.
     pub fn tokenizer(&self) -> Vec<(&'static str, String)> {
         let lines: Vec<_> = clip_merges().lines().take(1 + self.merges).collect();
-        let pairs = lines.iter().skip(1).filter_map(|line| line.split_once(' '));
-        let tokens = (byte_symbols().map(String::from))
-            .chain(byte_symbols().map(|symbol| format!("{symbol}</w>")))
-            .chain(pairs.map(|(a, b)| format!("{a}{b}")))
-            .chain([START, END].map(String::from));
-        let vocabulary: Map<String, Value> =
-            tokens.enumerate().map(|(id, token)| (token, id.into())).collect();
+        let tokens = clip_tokens(self.merges).enumerate();
+        let vocabulary: Map<String, Value> = tokens.map(|(id, token)| (token, id.into())).collect();
         let special = json!({
             "bos_token": START, "eos_token": END, "unk_token": END, "pad_token": self.padding,
         });

@@ -1,0 +1,22 @@
+//! The header of a file of tensors, whatever its format.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::dtype::DataType;
+
+/// The header of a file: its tensors and metadata.
+#[derive(Default)]
+pub(super) struct Header {
+    pub tensors: Vec<Found>,
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A tensor of a file's header.
+pub(super) struct Found {
+    pub name: String,
+    pub dtype: DataType,
+    pub shape: Vec<usize>,
+    /// Bytes in the file; as many as shape and type say.
+    pub range: Range<usize>,
+}
