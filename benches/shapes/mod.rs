@@ -181,7 +181,7 @@ fn small<const R: usize>(
     Shape { label: format!("{word} {}", dims.join("x")), case }
 }
 
-/// What surrounds the network in a guided step on square latents.
+/// The kernels around the network in a guided step on square latents.
 fn sampling(side: usize, channels: usize) -> [Shape; 6] {
     let latents = |count: usize| [count, side, side, channels];
     let step = TensorType::f32([slot::LEN]);

@@ -1,6 +1,6 @@
 //! Construction of a [`Graph`]: shapes are checked as nodes are added, and the first error is kept.
 
-use super::{Carry, Graph, Node, NodeId, Source, Tensor};
+use super::{Carry, Graph, Node, NodeId, NodeSource, Tensor};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::Op;
 use crate::logging;
@@ -35,7 +35,7 @@ impl Builder {
 
     /// An input tensor, written by the caller at run time.
     pub fn input(&self, name: &str, tensor: TensorType) -> Tensor<'_> {
-        self.push(Source::Input(name.into()), tensor)
+        self.push(NodeSource::Input(name.into()), tensor)
     }
 
     /// Declares a tensor as an output with a name.
@@ -59,7 +59,7 @@ impl Builder {
         operands.resize(op.kernel().shader().operands.len(), None);
         let types = self.state.borrow().graph.types(&operands);
         match op.kernel().infer(&types) {
-            Ok(tensor) => self.push(Source::Op { op, operands }, tensor),
+            Ok(tensor) => self.push(NodeSource::Op { op, operands }, tensor),
             Err(mismatch) => {
                 self.fail(Error::new(ErrorKind::Shape, format!("{}: {}", op.name(), mismatch.0)));
                 self.placeholder()
@@ -104,7 +104,7 @@ impl Builder {
         Ok(state.graph)
     }
 
-    pub(super) fn push(&self, source: Source, tensor: TensorType) -> Tensor<'_> {
+    pub(super) fn push(&self, source: NodeSource, tensor: TensorType) -> Tensor<'_> {
         let mut state = self.state.borrow_mut();
         let path = state.path.clone();
         let id = state.graph.nodes.len();
@@ -118,7 +118,7 @@ impl Builder {
         if let Some(id) = known {
             return Tensor { builder: self, id };
         }
-        let node = self.push(Source::Weight { name: name.into() }, tensor);
+        let node = self.push(NodeSource::Weight { name: name.into() }, tensor);
         let mut state = self.state.borrow_mut();
         state.weights.insert(name.into(), node.id);
         state.unused.remove(name);
@@ -127,7 +127,7 @@ impl Builder {
 
     /// A tensor in the place of one that could not be made.
     pub(super) fn placeholder(&self) -> Tensor<'_> {
-        self.push(Source::Input("failed".into()), TensorType::real([1, 1, 1, 1]))
+        self.push(NodeSource::Input("failed".into()), TensorType::real([1, 1, 1, 1]))
     }
 
     /// Records an error with the path of the layer under construction, if it is the first.

@@ -36,7 +36,7 @@ pub type NodeId = usize;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// Its source.
-    pub source: Source,
+    pub source: NodeSource,
     /// Its shape and element type.
     pub tensor: TensorType,
     /// The path of its layer in the model, for messages and listings.
@@ -45,7 +45,7 @@ pub struct Node {
 
 /// The source of a tensor.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Source {
+pub enum NodeSource {
     /// An input of this name, written by the caller.
     Input(String),
     /// A weight. The node has the file's shape; the kernel that reads it states a layout, and the
@@ -65,21 +65,21 @@ pub enum Source {
     },
 }
 
-impl Source {
+impl NodeSource {
     /// The name of an input or a weight; empty for other sources.
     pub fn name(&self) -> &str {
         match self {
-            Source::Input(name) | Source::Weight { name } => name,
-            Source::View(_) | Source::Op { .. } => "",
+            NodeSource::Input(name) | NodeSource::Weight { name } => name,
+            NodeSource::View(_) | NodeSource::Op { .. } => "",
         }
     }
 
     /// The nodes that are read.
     pub fn operands(&self) -> impl Iterator<Item = NodeId> + '_ {
         let (view, operands) = match self {
-            Source::View(of) => (Some(*of), &[][..]),
-            Source::Op { operands, .. } => (None, operands.as_slice()),
-            Source::Input(_) | Source::Weight { .. } => (None, &[][..]),
+            NodeSource::View(of) => (Some(*of), &[][..]),
+            NodeSource::Op { operands, .. } => (None, operands.as_slice()),
+            NodeSource::Input(_) | NodeSource::Weight { .. } => (None, &[][..]),
         };
         view.into_iter().chain(operands.iter().copied().flatten())
     }
@@ -112,7 +112,7 @@ impl Graph {
     /// The operation and operands of a node; `None` for other sources.
     pub fn op(&self, id: NodeId) -> Option<(&Op, &[Option<NodeId>])> {
         match &self.nodes[id].source {
-            Source::Op { op, operands } => Some((op, operands)),
+            NodeSource::Op { op, operands } => Some((op, operands)),
             _ => None,
         }
     }

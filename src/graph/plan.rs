@@ -2,7 +2,7 @@
 
 use super::command::{BufferId, Command, Dispatch, Operand};
 use super::slots::{Lifetime, assign};
-use super::{Graph, Node, NodeId, Source, WeightKey, WeightUse, weight_format};
+use super::{Graph, Node, NodeId, NodeSource, WeightKey, WeightUse, weight_format};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::{Op, Target};
 use crate::logging;
@@ -57,11 +57,11 @@ impl Plan {
         };
         let lifetimes = plan.lifetimes(graph, &roots);
         let buffers = plan.buffers(graph, &roots, &lifetimes)?;
-        for node in graph.nodes.iter().filter(|n| !matches!(n.source, Source::Weight { .. })) {
+        for node in graph.nodes.iter().filter(|n| !matches!(n.source, NodeSource::Weight { .. })) {
             plan.check_size(&node.path, node.tensor.shape, node.tensor.bytes(target.storage))?;
         }
         for (id, node) in graph.nodes.iter().enumerate() {
-            let Source::Op { op, operands } = &node.source else { continue };
+            let NodeSource::Op { op, operands } = &node.source else { continue };
             let format = |position: usize, layout| {
                 let name = operands[position].map_or("", |id| graph.nodes[id].source.name());
                 weight_format(name, layout, target)
@@ -75,7 +75,7 @@ impl Plan {
                     (None | Some(WeightLayout::Vector), Some(buffer)) => {
                         plan.tensor(buffer, read.tensor)
                     }
-                    (Some(layout), None) if matches!(read.source, Source::Weight { .. }) => {
+                    (Some(layout), None) if matches!(read.source, NodeSource::Weight { .. }) => {
                         let weight = (read.source.name(), layout, format(position, layout));
                         plan.weight(&node.path, weight, read.tensor.shape)?
                     }
@@ -196,14 +196,15 @@ impl Plan {
     ) -> Result<Vec<Option<BufferId>>> {
         let mut buffers = vec![None; graph.nodes.len()];
         for (id, node) in graph.nodes.iter().enumerate() {
-            if let Source::Input(name) = &node.source {
+            if let NodeSource::Input(name) = &node.source {
                 buffers[id] = Some(BufferId::Input(self.inputs.len()));
                 self.inputs.push(Port { name: name.clone(), tensor: node.tensor });
             }
         }
         for (name, id) in &graph.outputs {
             let root = roots[*id];
-            if !matches!(graph.nodes[root].source, Source::Op { .. }) || buffers[root].is_some() {
+            if !matches!(graph.nodes[root].source, NodeSource::Op { .. }) || buffers[root].is_some()
+            {
                 let message =
                     format!("the output {name} is not the result of an operation of its own");
                 return Err(Error::new(ErrorKind::Shape, message));
@@ -213,7 +214,7 @@ impl Plan {
         }
         let shared: Vec<NodeId> = (0..graph.nodes.len())
             .filter(|&id| {
-                buffers[id].is_none() && matches!(graph.nodes[id].source, Source::Op { .. })
+                buffers[id].is_none() && matches!(graph.nodes[id].source, NodeSource::Op { .. })
             })
             .collect();
         let wanted: Vec<Lifetime> = shared.iter().map(|&id| lifetimes[id]).collect();
@@ -261,7 +262,7 @@ impl Plan {
 fn roots(graph: &Graph) -> Vec<NodeId> {
     let mut roots: Vec<NodeId> = (0..graph.nodes.len()).collect();
     for (id, node) in graph.nodes.iter().enumerate() {
-        if let Source::View(of) = node.source {
+        if let NodeSource::View(of) = node.source {
             roots[id] = roots[of];
         }
     }
@@ -269,13 +270,13 @@ fn roots(graph: &Graph) -> Vec<NodeId> {
 }
 
 /// An operand that the kernel reads as a weight but is a tensor, or the reverse.
-fn misread(node: &Node, op: &Op, position: usize, source: &Source) -> Error {
+fn misread(node: &Node, op: &Op, position: usize, source: &NodeSource) -> Error {
     let operand = op.kernel().shader().operands[position];
     let (expected, got) = match source {
-        Source::Weight { name } => ("a tensor", format!("the weight {name}")),
-        Source::Input(name) => ("a weight", format!("the input {name}")),
-        Source::View(_) => ("a weight", "a view".into()),
-        Source::Op { .. } => ("a weight", "the result of an operation".into()),
+        NodeSource::Weight { name } => ("a tensor", format!("the weight {name}")),
+        NodeSource::Input(name) => ("a weight", format!("the input {name}")),
+        NodeSource::View(_) => ("a weight", "a view".into()),
+        NodeSource::Op { .. } => ("a weight", "the result of an operation".into()),
     };
     let message =
         format!("{}: {}: {operand}: expected {expected}, got {got}", node.path, op.name());

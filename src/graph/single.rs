@@ -1,7 +1,7 @@
 //! Graphs of one operation, for the checks and the benches of kernels.
 
 use super::weight_policy::weight_format;
-use super::{Graph, Node, Plan, Source};
+use super::{Graph, Node, NodeSource, Plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::{Case, Choices, Mismatch, Target, key};
 use std::sync::Arc;
@@ -21,13 +21,14 @@ pub fn single_op(case: &Case) -> Result<Graph> {
     for (position, operand) in case.operands.iter().enumerate() {
         operands.push(operand.map(|operand| {
             let name = position.to_string();
-            let source = if operand.weight { Source::Weight { name } } else { Source::Input(name) };
+            let source =
+                if operand.weight { NodeSource::Weight { name } } else { NodeSource::Input(name) };
             node(source, operand.tensor)
         }));
     }
     let output = case.op.kernel().infer(&case.types());
     let output = output.map_err(|Mismatch(message)| Error::new(ErrorKind::Shape, message))?;
-    let id = node(Source::Op { op: case.op.clone(), operands }, output);
+    let id = node(NodeSource::Op { op: case.op.clone(), operands }, output);
     graph.outputs.push(("out".into(), id));
     Ok(graph)
 }

@@ -1,6 +1,6 @@
 //! The tensor handle with which models write formulas.
 
-use super::{Builder, NodeId, Scope, Source};
+use super::{Builder, NodeId, NodeSource, Scope};
 use crate::error::{Error, ErrorKind};
 use crate::kernels::activation::{Activation, Function};
 use crate::kernels::attention::{Attention, Form};
@@ -97,7 +97,7 @@ impl<'g> Tensor<'g> {
             self.builder.fail(Error::new(ErrorKind::Shape, message));
             return self.builder.placeholder();
         }
-        self.builder.push(Source::View(self.id), TensorType { shape: to, dtype: from.dtype })
+        self.builder.push(NodeSource::View(self.id), TensorType { shape: to, dtype: from.dtype })
     }
 
     /// `[N, H, W, C]` as `[N, H·W, C]`.

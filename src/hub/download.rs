@@ -51,7 +51,7 @@ pub fn fetch(
     let listing = client.list(repository).map_err(named)?;
     let cache = Cache::new(repository, options);
     let snapshot = cache.snapshot(&listing.commit);
-    let job = Job { repository, client, cache, listing, snapshot };
+    let job = DownloadJob { repository, client, cache, listing, snapshot };
     let selection = job.select(options.half, &mut on_progress).map_err(named)?;
     if !selection.missing.is_empty() {
         return Err(job.incomplete(&selection.missing));
@@ -61,7 +61,7 @@ pub fn fetch(
 }
 
 /// The download of one commit of a repository.
-struct Job<'a> {
+struct DownloadJob<'a> {
     repository: &'a Repository,
     client: Client<'a>,
     cache: Cache,
@@ -71,7 +71,7 @@ struct Job<'a> {
 
 type OnProgress<'p> = &'p mut dyn FnMut(&Transfer<'_>) -> ControlFlow<()>;
 
-impl Job<'_> {
+impl DownloadJob<'_> {
     /// Selects the files to download. `model_index.json` and the shard indices determine them, so
     /// these are downloaded first.
     fn select(&self, half: bool, on_progress: OnProgress<'_>) -> Result<Selection> {

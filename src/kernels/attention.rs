@@ -9,7 +9,7 @@
 //! A variant is a tile: `staged-RxL` reads keys and values through workgroup memory, `direct-RxL`
 //! from memory; a workgroup has R queries with L threads each.
 
-use super::attention_tile::Tile;
+use super::attention_tile::AttentionTile;
 use super::shader::{params, shader};
 use super::{
     Case, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target, given,
@@ -112,7 +112,7 @@ impl Kernel for Attention {
             key_batch_quads: key_batch_quads as u32,
             scale: (log2_e / (head_size as f64).sqrt()) as f32,
         };
-        let launch = |tile: Tile| {
+        let launch = |tile: AttentionTile| {
             let blocks = queries.div_ceil(tile.rows() as usize) as u32;
             let groups = [blocks, self.heads as u32, q.batch() as u32];
             Launch::new(tile.name(), &params, groups)
@@ -129,7 +129,7 @@ impl Kernel for Attention {
                 .constant("SOFTMAX", self.form == Form::Softmax)
                 .flops(4 * (q.len() * keys) as u64)
         };
-        Tile::variants(head_size as u32 / 4, target).into_iter().map(launch).collect()
+        AttentionTile::variants(head_size as u32 / 4, target).into_iter().map(launch).collect()
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {

@@ -5,7 +5,7 @@ use super::preferences::Preferences;
 
 /// The division of queries and their channels among the threads of a workgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tile {
+pub(super) struct AttentionTile {
     /// Whether keys and values pass through workgroup memory.
     pub staged: bool,
     /// Threads that share a row, each with every `lanes`-th quad of the head.
@@ -18,17 +18,18 @@ pub(super) struct Tile {
     pub keys: u32,
 }
 
-impl Tile {
+impl AttentionTile {
     /// The tiles for a head of so many quads that fit a target, its default first. The last is the
     /// simplest, which needs no workgroup memory.
-    pub fn variants(head_quads: u32, target: &Target) -> Vec<Tile> {
-        let (default, simplest) = (Tile::default_for(head_quads, target), Tile::direct(head_quads));
+    pub fn variants(head_quads: u32, target: &Target) -> Vec<AttentionTile> {
+        let (default, simplest) =
+            (AttentionTile::default_for(head_quads, target), AttentionTile::direct(head_quads));
         let lanes = [1, 2, 4, 8, 16].into_iter().filter(|lanes| {
             let slice = head_quads.div_ceil(*lanes);
             (*lanes == 1 || slice >= 3) && slice <= 10
         });
         let both = lanes.flat_map(|lanes| {
-            [true, false].map(|staged| Tile::new(head_quads, staged, lanes, target))
+            [true, false].map(|staged| AttentionTile::new(head_quads, staged, lanes, target))
         });
         let others = both.filter(|tile| *tile != default && *tile != simplest);
         let simplest = (simplest != default).then_some(simplest);
@@ -40,24 +41,24 @@ impl Tile {
     }
 
     /// The tile that the device class prefers: as few threads a query as its registers allow.
-    fn default_for(head_quads: u32, target: &Target) -> Tile {
+    fn default_for(head_quads: u32, target: &Target) -> AttentionTile {
         let preferences = Preferences::of(target.class);
         let most = preferences.register_quads.unwrap_or(head_quads);
         match head_quads.div_ceil(most).next_power_of_two() {
-            1 if !preferences.staged => Tile::direct(head_quads),
-            lanes => Tile::new(head_quads, preferences.staged, lanes, target),
+            1 if !preferences.staged => AttentionTile::direct(head_quads),
+            lanes => AttentionTile::new(head_quads, preferences.staged, lanes, target),
         }
     }
 
     /// One thread a query, in small workgroups, without workgroup memory.
-    fn direct(head_quads: u32) -> Tile {
-        Tile { staged: false, lanes: 1, slice: head_quads, group: 16, keys: 16 }
+    fn direct(head_quads: u32) -> AttentionTile {
+        AttentionTile { staged: false, lanes: 1, slice: head_quads, group: 16, keys: 16 }
     }
 
-    fn new(head_quads: u32, staged: bool, lanes: u32, target: &Target) -> Tile {
+    fn new(head_quads: u32, staged: bool, lanes: u32, target: &Target) -> AttentionTile {
         let group = if lanes <= 8 { 64 } else { 256 };
         let slice = head_quads.div_ceil(lanes);
-        let mut tile = Tile { staged, lanes, slice, group, keys: 16 };
+        let mut tile = AttentionTile { staged, lanes, slice, group, keys: 16 };
         while tile.keys > 4 && tile.memory_bytes() > target.workgroup_memory_bytes {
             tile.keys /= 2;
         }
@@ -105,8 +106,8 @@ mod tests {
         for class in DeviceClass::ALL {
             let target = Target { class, ..Target::webgpu(Storage::F16) };
             for head_quads in 1..=MAX_HEAD_SIZE as u32 / 4 {
-                let tiles = Tile::variants(head_quads, &target);
-                assert_eq!(tiles[0], Tile::default_for(head_quads, &target));
+                let tiles = AttentionTile::variants(head_quads, &target);
+                assert_eq!(tiles[0], AttentionTile::default_for(head_quads, &target));
                 assert!(tiles.len() >= 3, "{head_quads} {class:?}: {tiles:?}");
                 for tile in tiles {
                     assert!(tile.memory_bytes() <= target.workgroup_memory_bytes, "{tile:?}");
@@ -133,7 +134,7 @@ mod tests {
         ];
         for (head_size, class, expected) in table {
             let target = Target { class, ..Target::webgpu(Storage::F16) };
-            let tile = Tile::variants(head_size / 4, &target)[0];
+            let tile = AttentionTile::variants(head_size / 4, &target)[0];
             assert_eq!(tile.name(), expected, "{head_size} {class:?}");
         }
     }

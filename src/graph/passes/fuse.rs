@@ -13,7 +13,7 @@
 //! A pattern applies where no other node reads the intermediate tensor.
 
 use super::prune;
-use crate::graph::{Graph, NodeId, Source};
+use crate::graph::{Graph, NodeId, NodeSource};
 use crate::kernels::Op;
 use crate::kernels::activation::Function;
 use crate::kernels::binary::Arithmetic;
@@ -30,7 +30,7 @@ pub fn fuse(mut graph: Graph) -> Graph {
             .or_else(|| channel_add(&graph, &uses, id))
             .or_else(|| residual(&graph, &uses, id));
         if let Some((op, operands, layer)) = fused {
-            graph.nodes[id].source = Source::Op { op, operands };
+            graph.nodes[id].source = NodeSource::Op { op, operands };
             graph.nodes[id].path = graph.nodes[layer].path.clone();
         }
     }

@@ -1,7 +1,7 @@
 //! Separation of the operations that depend on the sampling step from those that do not.
 
 use super::prune;
-use crate::graph::{Graph, NodeId, Source};
+use crate::graph::{Graph, NodeId, NodeSource};
 
 /// A graph in two parts that run at different rates.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +20,7 @@ pub fn split_phases(graph: Graph, per_step: &[&str]) -> Phases {
     let mut varies = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {
         varies[id] = match &node.source {
-            Source::Input(name) => {
+            NodeSource::Input(name) => {
                 let carried = graph.carries.iter().any(|carry| carry.input == *name);
                 carried || per_step.contains(&name.as_str())
             }
@@ -28,7 +28,7 @@ pub fn split_phases(graph: Graph, per_step: &[&str]) -> Phases {
         };
     }
     let computed =
-        |id: NodeId| matches!(graph.nodes[id].source, Source::Op { .. } | Source::View(_));
+        |id: NodeId| matches!(graph.nodes[id].source, NodeSource::Op { .. } | NodeSource::View(_));
     let mut crosses = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {
         if varies[id] {
@@ -46,7 +46,7 @@ pub fn split_phases(graph: Graph, per_step: &[&str]) -> Phases {
         if known.is_none() {
             prepare.outputs.push((name.clone(), id));
         }
-        step.nodes[id].source = Source::Input(name);
+        step.nodes[id].source = NodeSource::Input(name);
     }
     for phase in [&mut prepare, &mut step] {
         let outputs = &phase.outputs;

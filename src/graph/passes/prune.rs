@@ -1,6 +1,6 @@
 //! Removal of nodes that no output depends on.
 
-use crate::graph::{Graph, NodeId, Source};
+use crate::graph::{Graph, NodeId, NodeSource};
 
 /// The graph without the nodes that no output depends on.
 pub fn prune(graph: Graph) -> Graph {
@@ -31,11 +31,11 @@ fn keep(graph: Graph, marks: &[bool]) -> Graph {
             continue;
         }
         match &mut node.source {
-            Source::View(of) => *of = position[*of],
-            Source::Op { operands, .. } => {
+            NodeSource::View(of) => *of = position[*of],
+            NodeSource::Op { operands, .. } => {
                 operands.iter_mut().flatten().for_each(|operand| *operand = position[*operand]);
             }
-            Source::Input(_) | Source::Weight { .. } => {}
+            NodeSource::Input(_) | NodeSource::Weight { .. } => {}
         }
         position[id] = kept.nodes.len();
         kept.nodes.push(node);
