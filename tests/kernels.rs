@@ -36,6 +36,14 @@ fn variants(check: &KernelCheck, target: &Target) -> Vec<Plan> {
         .collect()
 }
 
+/// The names of the kernels that read an operand `weight`, in any weight format.
+fn with_weights() -> Vec<&'static str> {
+    let reads = |shader: &&&Shader| shader.operands.contains(&"weight");
+    let names: Vec<_> = Op::SHADERS.iter().filter(reads).map(|shader| shader.name).collect();
+    assert!(names.len() >= 3, "{names:?}");
+    names
+}
+
 /// The only dispatch of a plan.
 fn dispatch(plan: &Plan) -> &Dispatch {
     plan.dispatches().next().expect("a dispatch")
@@ -80,7 +88,7 @@ fn weights_of_every_format_are_read_under_every_storage_type() {
     /// Cases of a kernel: enough for rows that are no whole quads, biases and gates.
     const CASES: usize = 4;
     let (mut failures, mut runs) = (Vec::new(), BTreeMap::new());
-    for name in ["matmul", "conv2d", "depthwise"] {
+    for name in with_weights() {
         for check in checks().filter(|check| check.case().op.name() == name).take(CASES) {
             for gpu in common::gpus() {
                 for format in other_formats(gpu.target()) {
@@ -133,7 +141,7 @@ fn a_table_of_choices_changes_the_variant_of_its_keys() {
 #[test]
 fn a_weight_that_is_read_in_another_format_is_detected() {
     let gpu = &common::gpus()[0];
-    for name in ["matmul", "conv2d", "depthwise"] {
+    for name in with_weights() {
         let check = checks().find(|check| check.case().op.name() == name).expect("a case");
         let target = Target { weight_format: Some(WeightFormat::F32), ..gpu.target().clone() };
         let mut plan = check.plan(&target).expect("the case fits");

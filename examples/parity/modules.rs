@@ -9,7 +9,9 @@ use croquis::internal::graph::passes::{fuse, split_phases};
 use croquis::internal::graph::{Builder, Graph, Plan, Scope, Tensor};
 use croquis::internal::kernels::scheduler_step::slot;
 use croquis::internal::models::autoencoder::{AutoencoderConfig, decode, encode};
-use croquis::internal::models::unet::{AddedConditioning, Conditioning, UnetConfig, unet};
+use croquis::internal::models::network::{DenoiserInputs, DenoiserShape};
+use croquis::internal::models::unet::{UnetConfig, unet};
+use croquis::internal::models::unet_network::UnetNetwork;
 use croquis::internal::shape::TensorType;
 use croquis::internal::weights::Weights;
 
@@ -29,7 +31,7 @@ pub fn unet_evaluation(
     report: &mut Report,
 ) -> Result<()> {
     let config: UnetConfig = reference.config("unet")?;
-    let outline = config.outline()?;
+    let network = UnetNetwork::new(&config)?;
     let weights = Weights::open(reference.weights("unet"))?;
     let key = |name: &str| format!("{case}.{name}");
     let (shape, sample) = reference.tensor(&key("sample"))?;
@@ -45,22 +47,23 @@ pub fn unet_evaluation(
 
     let builder = Builder::new();
     let m = Scope::new(&builder, "unet", &weights);
-    let items = shape[0];
-    let conditions = added.as_ref().map(|((text, _), (ids, _))| AddedConditioning {
-        text_embeds: builder.input("text_embeds", TensorType::real([text[0], text[1]])),
-        time_ids: builder.input("time_ids", TensorType::f32([ids[0] * ids[1]])),
-    });
-    // SDXL's time embeddings differ between items, so each item has its timestep.
-    let timesteps = if conditions.is_some() { items } else { 1 };
-    let conditioning = Conditioning {
-        timesteps: builder.input("timesteps", TensorType::f32([timesteps])),
-        step: builder.input("step", TensorType::f32([slot::LEN])),
-        context: real(&builder, "context", &context_shape),
-        added: conditions,
-        guidance: None,
-    };
     let sample_input = real(&builder, "sample", &shape);
-    let prediction = unet(&m, &outline, sample_input, conditioning, None);
+    let shape_of = DenoiserShape {
+        height: shape[1],
+        width: shape[2],
+        copies: shape[0],
+        steps: 1,
+        tokens: context_shape[1],
+        text_width: context_shape[2],
+        control: None,
+        keeps_picture: false,
+    };
+    let step = builder.input("step", TensorType::f32([slot::LEN]));
+    let inputs = DenoiserInputs { builder: &builder, shape: shape_of, sample: sample_input, step };
+    let conditioning = network.conditioning(&m, &inputs);
+    // SDXL's time embeddings differ between items, so each item has its timestep.
+    let timesteps = if added.is_some() { shape[0] } else { 1 };
+    let prediction = unet(&m, network.outline(), sample_input, conditioning, None);
     builder.output("prediction", prediction);
     let phases = split_phases(fuse(builder.finish()?), &["sample", "step"]);
 

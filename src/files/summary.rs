@@ -2,7 +2,7 @@
 
 use super::model_files::ModelFiles;
 use crate::error::Result;
-use crate::families::of_unet;
+use crate::families::{denoiser_folders, of_unet, recognise};
 use crate::shape::Storage;
 use crate::weights::{WeightFormat, WeightLayout, Weights, packed_len};
 use serde_json::Value;
@@ -85,20 +85,16 @@ impl ModelFiles {
     pub fn summary(&self) -> Result<Summary> {
         let mut components = Vec::new();
         let mut family = None;
-        for name in ["text_encoder", "text_encoder_2", "unet", "vae", "controlnet", ""] {
+        let texts = ["text_encoder", "text_encoder_2"].into_iter();
+        let names = texts.chain(denoiser_folders()).chain(["vae", "controlnet", ""]);
+        for name in names {
             let Some(weights) = self.present(name)? else { continue };
-            if name == "unet" {
-                let kind = of_unet(&weights).ok();
-                family = kind.map(|(family, task)| format!("{}, {}", family.name, task.name()));
+            if denoiser_folders().contains(name) {
+                family = self.family(name, &weights)?;
             }
             components.push(ComponentSummary::of(name, &weights));
         }
-        let config = |path: &str| -> Result<Value> {
-            let text = self.read(path)?.unwrap_or_default();
-            Ok(serde_json::from_slice(&text).unwrap_or(Value::Null))
-        };
-        let class = |config: &Value| config["_class_name"].as_str().map(String::from);
-        let scheduler = config("scheduler/scheduler_config.json")?;
+        let scheduler = self.config("scheduler/scheduler_config.json")?;
         let usual = scheduler.is_object().then(|| "epsilon".to_string());
         Ok(Summary {
             name: self.name().to_string(),
@@ -106,7 +102,7 @@ impl ModelFiles {
                 Some(family) => Some(family),
                 None => {
                     let paths = ["unet/config.json", "controlnet/config.json", "config.json"];
-                    let classes = paths.iter().map(|path| Ok(class(&config(path)?)));
+                    let classes = paths.iter().map(|path| Ok(class(&self.config(path)?)));
                     classes.collect::<Result<Vec<_>>>()?.into_iter().flatten().next()
                 }
             },
@@ -116,4 +112,30 @@ impl ModelFiles {
             unknown: self.unknown_tensors().to_vec(),
         })
     }
+
+    /// The family of the denoiser in a folder, with its task if it is a UNet of Stable Diffusion.
+    fn family(&self, folder: &str, weights: &Weights) -> Result<Option<String>> {
+        let file = format!("{folder}/config.json");
+        let class = class(&self.config(&file)?);
+        let task = of_unet(weights).ok();
+        let family = match &class {
+            Some(class) => recognise(&file, class, weights).ok(),
+            None => task.map(|(family, _)| family),
+        };
+        let task = task.filter(|(of_task, _)| Some(*of_task) == family);
+        Ok(family.map(|family| match task {
+            Some((_, task)) => format!("{}, {}", family.name, task.name()),
+            None => family.name.to_string(),
+        }))
+    }
+
+    /// A JSON file, or null if it is missing or damaged.
+    fn config(&self, path: &str) -> Result<Value> {
+        let text = self.read(path)?.unwrap_or_default();
+        Ok(serde_json::from_slice(&text).unwrap_or(Value::Null))
+    }
+}
+
+fn class(config: &Value) -> Option<String> {
+    config["_class_name"].as_str().map(String::from)
 }

@@ -1,8 +1,8 @@
 //! Parsing of a component's `config.json`, and the refusal of unsupported values.
 
 use crate::error::{Error, ErrorKind, Result};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// Parses a `config.json`; keys that croquis does not need are ignored.
@@ -16,11 +16,16 @@ pub fn parse_config<C: DeserializeOwned>(file: &str, text: &str) -> Result<C> {
     })
 }
 
+/// A word; `null` is an empty one.
+fn word_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// The key `_class_name`, which every configuration has.
 #[derive(Deserialize)]
 pub struct ClassName {
     /// The diffusers class of the component.
-    #[serde(rename = "_class_name", default)]
+    #[serde(rename = "_class_name", default, deserialize_with = "word_or_null")]
     pub class_name: String,
 }
 

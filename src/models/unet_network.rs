@@ -55,14 +55,16 @@ impl UnetNetwork {
         Ok(UnetNetwork { outline, facts, guidance_width: None, control: None })
     }
 
-    /// The conditions that UNet and ControlNet read.
-    fn conditioning<'g>(
-        &self,
-        inputs: &DenoiserInputs<'g>,
-        pooled_width: Option<usize>,
-    ) -> Conditioning<'g> {
+    /// The hyperparameters of the UNet.
+    pub fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
+    /// The conditioning inputs of UNet and ControlNet, declared.
+    pub fn conditioning<'g>(&self, m: &Scope<'g>, inputs: &DenoiserInputs<'g>) -> Conditioning<'g> {
         let shape = inputs.shape;
-        let added = pooled_width.map(|pooled| AddedConditioning {
+        let pooled = m.weight_shape("add_embedding.linear_1.weight");
+        let added = self.pooled_from(pooled.as_deref()).map(|pooled| AddedConditioning {
             text_embeds: inputs.real("text_embeds", [shape.copies, pooled]),
             time_ids: inputs.f32("time_ids", [shape.copies * TIME_IDS]),
         });
@@ -87,9 +89,7 @@ impl Network for UnetNetwork {
     fn predict<'g>(&self, m: &Scope<'g>, inputs: &DenoiserInputs<'g>) -> Tensor<'g> {
         m.ignore(&format!("{CONTROL}."));
         let shape = inputs.shape;
-        let added = m.weight_shape("add_embedding.linear_1.weight");
-        let pooled = self.pooled_from(added.as_deref());
-        let conditioning = self.conditioning(inputs, pooled);
+        let conditioning = self.conditioning(m, inputs);
         // The guidance scale is the distilled network's own; no ControlNet reads it.
         let steering = Conditioning { guidance: None, ..conditioning };
         let residuals = shape.control.zip(self.control.as_ref()).map(|(side, outline)| {

@@ -115,7 +115,16 @@ fn plan(
         | SchedulerKind::EulerAncestral
         | SchedulerKind::Heun
         | SchedulerKind::DpmSolverSde => euler::initial_scale(&settings, steps),
-        _ => 1.0,
+        SchedulerKind::Ddim
+        | SchedulerKind::Ddpm
+        | SchedulerKind::DpmSolver2M
+        | SchedulerKind::DpmSolver2MKarras
+        | SchedulerKind::DpmSolver2MSde
+        | SchedulerKind::Lcm
+        | SchedulerKind::Pndm
+        | SchedulerKind::Tcd
+        | SchedulerKind::UfoGen
+        | SchedulerKind::UniPc => 1.0,
     };
     Ok(Schedule { initial_scale, steps: planned, request: (config.clone(), kind, steps) })
 }

@@ -10,6 +10,7 @@ use croquis::internal::graph::{Builder, Scope};
 use croquis::internal::models::autoencoder::{AutoencoderConfig, decode, encode};
 use croquis::internal::models::parse_config;
 use croquis::internal::models::unet::UnetConfig;
+use croquis::internal::models::unet_network::UnetNetwork;
 use croquis::internal::shape::TensorType;
 use croquis::internal::weights::Weights;
 use safetensors::SafeTensors;
@@ -34,10 +35,10 @@ fn unets_of_quantised_files() {
         let checkpoint = checkpoint(description[kind]["file"].as_str().unwrap());
         let config = text(&checkpoint, "unet/config.json");
         let config: UnetConfig = parse_config("unet/config.json", config).unwrap();
-        let outline = config.outline().unwrap();
+        let network = UnetNetwork::new(&config).unwrap();
         let timestep = description[kind]["timestep"].as_f64().unwrap() as f32;
         let inputs = Inputs { sample: "unet.sample", context: CONTEXT, timestep };
-        let case = UnetCase::new(&golden, &checkpoint.weights["unet"], &outline, inputs);
+        let case = UnetCase::new(&golden, &checkpoint.weights["unet"], &network, inputs);
         case.check_last(&golden, &format!("{kind}.unet.conv_out"));
     }
 }

@@ -4,14 +4,14 @@ use crate::blocks::{assert_complete, check_everywhere, read_all, tolerance, uplo
 use crate::{bytes, common, json, path};
 use croquis::gpu::{Gpu, Link, Program};
 use croquis::internal::graph::passes::{fuse, split_phases};
-use croquis::internal::graph::{Builder, Graph, Scope};
+use croquis::internal::graph::{Builder, Graph, Scope, Tensor};
 use croquis::internal::kernels::scheduler_step::slot;
 use croquis::internal::models::controlnet::controlnet;
 use croquis::internal::models::mobile::MobileConfig;
+use croquis::internal::models::network::{DenoiserInputs, DenoiserShape};
 use croquis::internal::models::parse_config;
-use croquis::internal::models::unet::{
-    AddedConditioning, Conditioning, Outline, UnetConfig, guidance_embedding, unet,
-};
+use croquis::internal::models::unet::{Conditioning, UnetConfig, guidance_embedding, unet};
+use croquis::internal::models::unet_network::UnetNetwork;
 use croquis::internal::shape::TensorType;
 use croquis::internal::weights::{View, Weights};
 use safetensors::SafeTensors;
@@ -20,38 +20,41 @@ use serde::de::DeserializeOwned;
 /// A UNet and the values of its inputs, as `[N, H, W, C]`.
 pub struct UnetCase<'a> {
     weights: &'a Weights,
-    outline: &'a Outline,
+    network: &'a UnetNetwork,
     sample_shape: [usize; 4],
     timestep: f32,
     context_shape: [usize; 3],
-    /// Width of the pooled text embedding, if the UNet has one.
-    pooled: Option<usize>,
-    /// Width of the guidance scale's embedding, if the UNet has one.
-    guidance: Option<usize>,
+    /// Whether the UNet reads pooled text and time ids.
+    added: bool,
     /// Values of the inputs except timesteps and step.
     values: Vec<(&'static str, Vec<f32>)>,
 }
 
 impl UnetCase<'_> {
-    fn conditioning<'g>(&self, builder: &'g Builder) -> Conditioning<'g> {
-        let items = self.sample_shape[0];
-        let added = self.pooled.map(|width| AddedConditioning {
-            text_embeds: builder.input("text_embeds", TensorType::real([items, width])),
-            time_ids: builder.input("time_ids", TensorType::f32([6 * items])),
-        });
-        let guidance = self.guidance;
-        Conditioning {
-            timesteps: builder.input("timesteps", TensorType::f32([self.timesteps().len()])),
-            step: builder.input("step", TensorType::f32([slot::LEN])),
-            context: builder.input("context", TensorType::real(self.context_shape)),
-            added,
-            guidance: guidance.map(|width| builder.input("guidance", TensorType::real([1, width]))),
-        }
+    /// The conditioning inputs, declared as the pipeline declares them, for a batch of as many
+    /// evaluations as the sample has items.
+    fn conditioning<'g>(&self, m: &Scope<'g>, sample: Tensor<'g>) -> Conditioning<'g> {
+        let ([copies, height, width, _], [_, tokens, text_width]) =
+            (self.sample_shape, self.context_shape);
+        let (steps, control, keeps_picture) = (2, None, false);
+        let shape = DenoiserShape {
+            height,
+            width,
+            copies,
+            steps,
+            tokens,
+            text_width,
+            control,
+            keeps_picture,
+        };
+        let builder = m.builder();
+        let step = builder.input("step", TensorType::f32([slot::LEN]));
+        self.network.conditioning(m, &DenoiserInputs { builder, shape, sample, step })
     }
 
     /// Two timesteps, of which the second is used, so that the selection of its row is tested too.
     fn timesteps(&self) -> Vec<f32> {
-        let items = if self.pooled.is_some() { self.sample_shape[0] } else { 1 };
+        let items = if self.added { self.sample_shape[0] } else { 1 };
         [17.0, self.timestep].repeat(items)
     }
 
@@ -60,7 +63,7 @@ impl UnetCase<'_> {
         let builder = Builder::new();
         let m = Scope::new(&builder, "unet", self.weights);
         let sample = builder.input("sample", TensorType::real(self.sample_shape));
-        unet(&m, self.outline, sample, self.conditioning(&builder), None);
+        unet(&m, self.network.outline(), sample, self.conditioning(&m, sample), None);
         fuse(builder.finish_with_taps().unwrap())
     }
 
@@ -106,7 +109,7 @@ impl<'a> UnetCase<'a> {
     pub fn new(
         golden: &SafeTensors<'_>,
         weights: &'a Weights,
-        outline: &'a Outline,
+        network: &'a UnetNetwork,
         inputs: Inputs<'_>,
     ) -> Self {
         let (shape, sample) = common::golden(golden, inputs.sample);
@@ -114,19 +117,17 @@ impl<'a> UnetCase<'a> {
         let mut values =
             vec![("sample", common::nhwc(&shape, &sample)), ("context", context.clone())];
         let optional = |name: &str| golden.tensor(name).ok().map(|_| common::golden(golden, name));
-        let pooled = optional("unet.added.text_embeds").map(|(shape, text)| {
+        let added = optional("unet.added.text_embeds").map(|(_, text)| {
             let (_, ids) = common::golden(golden, "unet.added.time_ids");
             values.extend([("text_embeds", text), ("time_ids", ids)]);
-            shape[1]
         });
         UnetCase {
             weights,
-            outline,
+            network,
             sample_shape: [shape[0], shape[2], shape[3], shape[1]],
             timestep: inputs.timestep,
             context_shape: context_shape.try_into().unwrap(),
-            pooled,
-            guidance: None,
+            added: added.is_some(),
             values,
         }
     }
@@ -150,6 +151,16 @@ fn config<C: DeserializeOwned>(folder: &str) -> C {
     parse_config(&file, &std::fs::read_to_string(path(&file)).unwrap()).unwrap()
 }
 
+/// The UNet of a diffusers folder.
+fn network(folder: &str) -> UnetNetwork {
+    UnetNetwork::new(&config(folder)).unwrap()
+}
+
+/// The UNet of a folder of MobileDiffusion.
+fn mobile_network(folder: &str) -> UnetNetwork {
+    UnetNetwork::mobile(&config::<MobileConfig>(folder)).unwrap()
+}
+
 /// A number of a case in `golden.json`.
 fn timestep(folder: &str, case: &str) -> f32 {
     json(&format!("{folder}/golden.json"))[case]["timestep"].as_f64().unwrap() as f32
@@ -158,13 +169,13 @@ fn timestep(folder: &str, case: &str) -> f32 {
 pub const CONTEXT: &str = "unet.encoder_hidden_states";
 
 /// Checks every block of a UNet.
-fn check_unet(folder: &str, outline: &Outline) {
+fn check_unet(folder: &str, network: &UnetNetwork) {
     let file = bytes(&format!("{folder}/golden.safetensors"));
     let golden = SafeTensors::deserialize(&file).unwrap();
     let weights = open_weights(folder);
     let timestep = timestep(folder, "unet");
     let inputs = Inputs { sample: "unet.sample", context: CONTEXT, timestep };
-    let case = UnetCase::new(&golden, &weights, outline, inputs);
+    let case = UnetCase::new(&golden, &weights, network, inputs);
     let inputs = ["unet.sample", CONTEXT, "unet.added.text_embeds", "unet.added.time_ids"];
     assert_complete(&golden, &["unet."], &inputs, &case.graph());
     check_everywhere(&golden, |gpu| case.run(gpu, case.graph()));
@@ -173,31 +184,31 @@ fn check_unet(folder: &str, outline: &Outline) {
 #[test]
 fn unet_of_stable_diffusion_1() {
     let folder = "tests/golden/sd1-tiny";
-    check_unet(folder, &config::<UnetConfig>(folder).outline().unwrap());
+    check_unet(folder, &network(folder));
 }
 
 #[test]
 fn unet_of_stable_diffusion_2() {
     let folder = "tests/golden/sd2-tiny";
-    check_unet(folder, &config::<UnetConfig>(folder).outline().unwrap());
+    check_unet(folder, &network(folder));
 }
 
 #[test]
 fn unet_of_stable_diffusion_xl() {
     let folder = "tests/golden/sdxl-tiny";
-    check_unet(folder, &config::<UnetConfig>(folder).outline().unwrap());
+    check_unet(folder, &network(folder));
 }
 
 #[test]
 fn unet_that_paints_into_pictures() {
     let folder = "tests/golden/sd1-inpaint-tiny";
-    check_unet(folder, &config::<UnetConfig>(folder).outline().unwrap());
+    check_unet(folder, &network(folder));
 }
 
 #[test]
 fn distilled_unets_with_fewer_and_irregular_layers() {
     for folder in ["tests/golden/bksdm-tiny", "tests/golden/ssd1b-tiny"] {
-        check_unet(folder, &config::<UnetConfig>(folder).outline().unwrap());
+        check_unet(folder, &network(folder));
     }
 }
 
@@ -207,7 +218,7 @@ fn unet_that_reads_the_guidance_scale() {
     let file = bytes(&format!("{folder}/golden.safetensors"));
     let golden = SafeTensors::deserialize(&file).unwrap();
     let (weights, config) = (open_weights(folder), config::<UnetConfig>(folder));
-    let (outline, timestep) = (config.outline().unwrap(), timestep(folder, "unet"));
+    let (network, timestep) = (UnetNetwork::new(&config).unwrap(), timestep(folder, "unet"));
     let width = config.time_cond_proj_dim.unwrap();
     let scales = &json(&format!("{folder}/golden.json"))["unet"]["guidance_scale"];
     let (_, embeddings) = common::golden(&golden, "unet.timestep_cond");
@@ -219,8 +230,7 @@ fn unet_that_reads_the_guidance_scale() {
         assert!(error < 1e-3, "embedding of guidance scale {scale}: {error:.1e}");
         // The items of the reference differ in their guidance; ours share one, so that one counts.
         let inputs = Inputs { sample: "unet.sample", context: CONTEXT, timestep };
-        let mut case = UnetCase::new(&golden, &weights, &outline, inputs);
-        case.guidance = Some(width);
+        let mut case = UnetCase::new(&golden, &weights, &network, inputs);
         case.values.push(("guidance", embedding));
         for gpu in common::gpus() {
             let outputs = case.run(gpu, case.graph());
@@ -244,7 +254,7 @@ fn controlnet_and_the_unet_that_it_steers() {
     let file = format!("{folder}/controlnet/diffusion_pytorch_model.safetensors");
     let control = Weights::open(path(&file)).and_then(|w| w.map_names(prefixed)).unwrap();
     let weights = open_weights("tests/golden/sd1-tiny").merge(control).unwrap();
-    let outline = config::<UnetConfig>("tests/golden/sd1-tiny").outline().unwrap();
+    let network = network("tests/golden/sd1-tiny");
     let file = format!("{folder}/controlnet/config.json");
     let text = std::fs::read_to_string(path(&file)).unwrap();
     let control_outline =
@@ -255,7 +265,7 @@ fn controlnet_and_the_unet_that_it_steers() {
         context: "controlnet.encoder_hidden_states",
         timestep: timestep(folder, "controlnet"),
     };
-    let mut case = UnetCase::new(&golden, &weights, &outline, inputs);
+    let mut case = UnetCase::new(&golden, &weights, &network, inputs);
     let (shape, picture) = common::golden(&golden, "controlnet.image");
     case.values.push(("picture", common::nhwc(&shape, &picture)));
     let graph = || {
@@ -264,11 +274,11 @@ fn controlnet_and_the_unet_that_it_steers() {
         let sample = builder.input("sample", TensorType::real(case.sample_shape));
         let dims = [shape[0], shape[2], shape[3], shape[1]];
         let picture = builder.input("picture", TensorType::real(dims));
-        let conditioning = case.conditioning(&builder);
+        let conditioning = case.conditioning(&m, sample);
         let residuals =
             controlnet(&m.at("controlnet"), &control_outline, sample, picture, conditioning);
         // The UNet's own blocks are tapped under their names alone; only its last counts here.
-        let output = unet(&m, &outline, sample, conditioning, Some(residuals));
+        let output = unet(&m, network.outline(), sample, conditioning, Some(residuals));
         builder.output("unet.conv_out", output);
         let mut graph = builder.finish_with_taps().unwrap();
         let ours = |name: &str| name.starts_with("controlnet.c") || name == "unet.conv_out";
@@ -287,7 +297,7 @@ fn controlnet_and_the_unet_that_it_steers() {
 #[test]
 fn unet_of_mobile_diffusion_with_relu_attention() {
     let folder = "tests/golden/mobile-tiny";
-    check_unet(folder, &config::<MobileConfig>(folder).outline().unwrap());
+    check_unet(folder, &mobile_network(folder));
 }
 
 #[test]
@@ -295,11 +305,10 @@ fn unet_at_a_size_that_it_cannot_halve_evenly() {
     let folder = "tests/golden/sd1-tiny";
     let file = bytes(&format!("{folder}/golden.safetensors"));
     let golden = SafeTensors::deserialize(&file).unwrap();
-    let (weights, outline) =
-        (open_weights(folder), config::<UnetConfig>(folder).outline().unwrap());
+    let (weights, network) = (open_weights(folder), network(folder));
     let timestep = timestep(folder, "odd");
     let inputs = Inputs { sample: "odd.sample", context: CONTEXT, timestep };
-    UnetCase::new(&golden, &weights, &outline, inputs).check_last(&golden, "odd.conv_out");
+    UnetCase::new(&golden, &weights, &network, inputs).check_last(&golden, "odd.conv_out");
 }
 
 #[test]
@@ -307,14 +316,13 @@ fn unet_of_the_embedded_model_at_three_timesteps() {
     let folder = "models/emoji-64";
     let file = bytes(&format!("{folder}/golden/golden.safetensors"));
     let golden = SafeTensors::deserialize(&file).unwrap();
-    let (weights, outline) =
-        (open_weights(folder), config::<MobileConfig>(folder).outline().unwrap());
+    let (weights, network) = (open_weights(folder), mobile_network(folder));
     let names: Vec<_> =
         golden.names().into_iter().filter(|n| n.starts_with("unet_out_t")).collect();
     assert!(!names.is_empty());
     for name in names {
         let timestep = name["unet_out_t".len()..].parse().unwrap();
         let inputs = Inputs { sample: "initial_latents", context: "text_embeds", timestep };
-        UnetCase::new(&golden, &weights, &outline, inputs).check_last(&golden, name);
+        UnetCase::new(&golden, &weights, &network, inputs).check_last(&golden, name);
     }
 }

@@ -11,8 +11,6 @@ mod coding;
 mod fitting;
 mod network;
 mod state;
-#[cfg(test)]
-mod tests;
 mod tiles;
 
 pub use autoencoder::Autoencoder;
@@ -20,3 +18,6 @@ pub use coding::Coded;
 pub use network::Direction;
 pub use state::Codec;
 pub use tiles::Tiling;
+
+#[cfg(test)]
+mod tests;
