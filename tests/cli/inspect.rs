@@ -44,6 +44,11 @@ fn families_components_and_types() {
             &["unet"],
         ),
         ("controlnet-tiny/controlnet", json!(["ControlNetModel", null, null]), &[""]),
+        (
+            "../../models/emoji-64",
+            json!(["MobileDiffusion", "v_prediction", "DDIMScheduler"]),
+            &["text_encoder", "unet", "vae"],
+        ),
     ];
     for (file, expected, components) in cases {
         let path = golden(file);
