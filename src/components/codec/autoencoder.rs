@@ -6,7 +6,7 @@ use crate::files::{Checkpoint, refuse_pickle};
 use crate::models::autoencoder::AutoencoderConfig;
 use crate::models::tiny_autoencoder::{TinyAutoencoderConfig, diffusers_names};
 use crate::models::{ClassName, parse_config};
-use crate::weights::Weights;
+use crate::weights::{Source, Weights};
 
 /// An autoencoder by itself, checked and not on a device yet: in place of a model's own
 /// ([`Diffusion::set_autoencoder`](crate::diffusion::Diffusion::set_autoencoder)), or for previews
@@ -91,9 +91,7 @@ impl Autoencoder {
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<Autoencoder> {
         let path = path.as_ref();
         if !path.is_dir() {
-            let (name, source) = (path.display().to_string(), crate::weights::Source::map(path)?);
-            refuse_pickle(&name, source.as_ref())?;
-            return Self::single_file(&name, Weights::from_bytes(name.clone(), source)?);
+            return Self::from_bytes(path.display().to_string(), Source::map(path)?);
         }
         let file = path.join("config.json");
         let name = file.display().to_string();
@@ -108,6 +106,18 @@ impl Autoencoder {
             .map(|end| path.join(format!("diffusion_pytorch_model.{end}")));
         let found = weights.iter().find(|path| path.is_file()).unwrap_or(&weights[0]);
         Autoencoder::from_parts(&name, &text, Weights::open(found)?)
+    }
+
+    /// An autoencoder of one file in memory, such as TAESD's original files or a whole model's;
+    /// `name` stands for the file in messages.
+    ///
+    /// # Errors
+    /// `Unsupported` for a Python pickle; `Format` or `Weights` if the file is damaged or holds no
+    /// autoencoder.
+    pub fn from_bytes(name: impl Into<String>, source: impl Into<Source>) -> Result<Autoencoder> {
+        let (name, source) = (name.into(), source.into());
+        refuse_pickle(&name, source.as_ref())?;
+        Self::single_file(&name, Weights::from_bytes(name.clone(), source)?)
     }
 
     /// From the tensors of one file without a configuration: an autoencoder by itself or a whole
