@@ -1,6 +1,5 @@
 //! croquis draws pictures from text with diffusion models on any GPU: hand-written WGSL kernels on
-//! [wgpu] run tokenizer, text encoder, UNet, sampler and autoencoder on Vulkan, Metal
-//! and WebGPU. A model is an unmodified diffusers folder, one file (safetensors or GGUF) or a name
+//! [wgpu] run text encoder, UNet, sampler and autoencoder on Vulkan, Metal and WebGPU. A model is an unmodified diffusers folder, one file (safetensors or GGUF) or a name
 //! on the Hugging Face Hub, and a small one is part of the library.
 //!
 //! ```

@@ -151,6 +151,11 @@ impl Tokenizer {
         self.vocab_size
     }
 
+    /// The position in a row of the first token of the text: after the start token.
+    pub fn first_position(&self) -> usize {
+        1
+    }
+
     /// The number of token ids of a text that fit into a row, which also holds start and end.
     pub fn capacity(&self) -> usize {
         self.max_length - 2

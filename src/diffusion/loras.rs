@@ -31,7 +31,7 @@ pub(super) fn patches(
     let unet = {
         let names = denoiser.names();
         let ldm = UnetLayout::from_diffusers(names.iter().copied()).block_names();
-        patches("unet", &names, &ldm)?
+        patches(denoiser.folder(), &names, &ldm)?
     };
     let mut texts = Vec::new();
     for (component, names) in text.names() {
@@ -39,7 +39,7 @@ pub(super) fn patches(
     }
     for (lora, _) in loras {
         let known: Vec<&str> =
-            ["unet"].into_iter().chain(text.names().map(|(name, _)| name)).collect();
+            [denoiser.folder()].into_iter().chain(text.names().map(|(name, _)| name)).collect();
         if let Some(other) = lora.components().into_iter().find(|name| !known.contains(name)) {
             let message = format!(
                 "{}: changes {other}, expected {}; this LoRA is for another family of models",

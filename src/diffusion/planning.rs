@@ -78,7 +78,7 @@ impl Model {
             }
         }
         let side = self.codec.pixels_per_latent();
-        let step = SUGGESTED.next_multiple_of(side);
+        let step = SUGGESTED.next_multiple_of(side * self.denoiser.facts().patch);
         let square = |steps: usize| {
             let latents = steps * step / side;
             DenoiserShape { height: latents, width: latents, ..shape }

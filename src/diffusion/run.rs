@@ -29,6 +29,8 @@ pub struct Run<'d> {
     random: Generator,
     /// The commands of the next step, encoded while the last one ran.
     recording: Option<Recording>,
+    /// Whether a step failed, or was given up before it was done: the state is unknown then.
+    failed: bool,
     control: Option<Control>,
     image: Option<ImageToImage>,
     /// Whether components take turns in memory.
@@ -138,7 +140,7 @@ impl<'d> Run<'d> {
                 conditions.set(name, values);
             }
         }
-        conditions.write(&programs)?;
+        conditions.write(&programs, job.shape.copies)?;
         programs.prepare.run();
         programs.step.write("sample", &sample)?;
         programs.step.write("history", &vec![0.0; SLOTS * sample.len()])?;
@@ -160,6 +162,7 @@ impl<'d> Run<'d> {
             initial,
             random,
             recording: None,
+            failed: false,
             control: request.control.clone(),
             image: request.image.clone(),
             in_turn,
@@ -171,13 +174,18 @@ impl<'d> Run<'d> {
         })
     }
 
-    /// Advances the sampler by one step and waits for it; `None` when there is none left.
+    /// Advances the sampler by one step and waits for it; `None` when there is none left. After an
+    /// error, or if the future is dropped before it resolves, the run cannot go on.
     ///
     /// # Errors
-    /// `Device` if the GPU failed.
+    /// `Device` if the GPU failed, or an earlier step did.
     pub async fn step(&mut self) -> Result<Option<Progress>> {
         let steps = &self.job.settings.schedule.steps;
         let Some(step) = steps.get(self.next) else { return Ok(None) };
+        if std::mem::replace(&mut self.failed, true) {
+            let message = "the run failed in an earlier step; start another one";
+            return Err(Error::new(ErrorKind::Device, message));
+        }
         let program = &self.programs.step;
         let control = self.control.as_ref().map_or(0.0, |c| c.scale_at(self.next, steps.len()));
         let guidance = self.job.settings.guidance_scale;
@@ -195,6 +203,7 @@ impl<'d> Run<'d> {
             self.recording = Some(program.record());
         }
         self.session.gpu.finished().await?;
+        self.failed = false;
         self.next += 1;
         let before = self.timings.denoise;
         self.timings.denoise = self.started.elapsed();
@@ -290,8 +299,9 @@ impl<'d> Run<'d> {
             return Err(Error::new(ErrorKind::Numeric, message));
         }
         let (size, channels) = (self.size(), self.channels());
-        let Run { session, programs, job, .. } = self;
-        drop(programs);
+        let Run { session, programs, recording, job, .. } = self;
+        // Both hold buffers of the denoiser, which has to make way.
+        drop((programs, recording));
         if self.in_turn {
             session.model.unload_all_but(Some(ModelPart::Codec));
         }

@@ -109,8 +109,11 @@ impl Session {
         let used = self.model.bytes();
         let budget = self.budget.bytes().unwrap_or(u64::MAX);
         let codec = self.model.preview.as_mut().unwrap_or(&mut self.model.codec);
-        codec.stage_bytes = budget.saturating_sub(used - codec.bytes());
-        Ok(codec.decode(&self.gpu, &latents, size[0], size[1]).await?.value)
+        let left = budget.saturating_sub(used - codec.bytes());
+        let bound = std::mem::replace(&mut codec.stage_bytes, left);
+        let decoded = codec.decode(&self.gpu, &latents, size[0], size[1]).await;
+        codec.stage_bytes = bound;
+        Ok(decoded?.value)
     }
 
     /// The picture of latents `[C, h, w]` by a colour for each latent; `None` where the colours of

@@ -35,8 +35,7 @@ impl Settings {
         let own = [self.height, self.width];
         let Framing { original_size, crop, target_size } = self.framing;
         let [original, target] = [original_size, target_size].map(|size| size.unwrap_or(own));
-        let ids = [original[0], original[1], crop[0], crop[1], target[0], target[1]];
-        RequestValues { guidance_scale: self.guidance_scale, time_ids: ids.map(|v| v as f32) }
+        RequestValues { guidance_scale: self.guidance_scale, sizes: [original, crop, target] }
     }
 
     /// Fills in the model's defaults and checks the request.
@@ -54,7 +53,7 @@ impl Settings {
                 request.height.unwrap_or(model.defaults.height),
             ),
         };
-        let multiple = model.codec.pixels_per_latent();
+        let multiple = model.codec.pixels_per_latent() * model.denoiser.facts().patch;
         for (axis, pixels) in [("width", width), ("height", height)] {
             if pixels == 0 || pixels % multiple != 0 || pixels > MAX_PIXELS {
                 let near = pixels.clamp(multiple, MAX_PIXELS) / multiple * multiple;

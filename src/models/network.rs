@@ -36,6 +36,9 @@ pub struct NetworkFacts {
     pub sample_size: usize,
     /// Channels of the latents.
     pub channels: usize,
+    /// Latents along one side of a patch that the network reads as one token; 1 for UNets. Height and
+    /// width of the latents must be multiples of it.
+    pub patch: usize,
     /// Whether it was trained for inpainting: it reads a mask and the latents of a masked picture.
     pub inpainting: bool,
     /// Whether it reads the guidance scale, so that one evaluation a step is enough.
@@ -47,9 +50,10 @@ pub struct NetworkFacts {
 pub struct RequestValues {
     /// The guidance scale.
     pub guidance_scale: f32,
-    /// SDXL's time ids (Podell et al., arXiv 2307.01952, section 2.2): original height and width, top
-    /// and left of the crop, target height and width, in pixels.
-    pub time_ids: [f32; 6],
+    /// Sizes in pixels as SDXL's micro-conditioning has them (Podell et al., arXiv 2307.01952, section
+    /// 2.2): height and width of the original, top and left of the crop, height and width of the
+    /// target.
+    pub sizes: [[usize; 2]; 3],
 }
 
 /// The tensors that a denoising network is given, and the means to declare further inputs.
@@ -90,8 +94,7 @@ impl<'g> DenoiserInputs<'g> {
 /// Inputs are named. The pipeline has values for `timesteps` `[steps]`, `context` `[copies, tokens,
 /// text_width]`, `text_embeds` `[copies, P]` (pooled text embeddings), `masked` `[h, w, 1 + C]` (mask and
 /// latents of the masked picture) and `picture` `[H, W, 3]` (for a ControlNet); the network itself
-/// for all others. An input that is a whole number of times as long as its values gets them
-/// repeated.
+/// for all others. An input that is `copies` times as long as its values gets them repeated.
 pub trait Network: Send + Sync {
     /// Facts about the network.
     fn facts(&self) -> NetworkFacts;

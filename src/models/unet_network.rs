@@ -33,6 +33,7 @@ impl UnetNetwork {
         let facts = NetworkFacts {
             sample_size: config.sample_size.unwrap_or(64),
             channels: config.out_channels,
+            patch: 1,
             inpainting: config.in_channels != config.out_channels,
             reads_guidance: config.time_cond_proj_dim.is_some(),
         };
@@ -48,6 +49,7 @@ impl UnetNetwork {
         let facts = NetworkFacts {
             sample_size: config.sample_size,
             channels: config.in_channels,
+            patch: 1,
             inpainting: false,
             reads_guidance: false,
         };
@@ -108,7 +110,10 @@ impl Network for UnetNetwork {
     }
 
     fn values(&self, request: &RequestValues) -> Vec<(&'static str, Vec<f32>)> {
-        let mut values = vec![("time_ids", request.time_ids.to_vec())];
+        let mut values = vec![(
+            "time_ids",
+            request.sizes.as_flattened().iter().map(|size| *size as f32).collect(),
+        )];
         if let Some(width) = self.guidance_width {
             values.push(("guidance", guidance_embedding(request.guidance_scale, width)));
         }

@@ -18,30 +18,30 @@ impl Conditions {
         self.0.insert(name, values);
     }
 
-    /// Writes them to the programs that read them. An input that is a whole number of times as long
-    /// as its values gets them repeated, once for every evaluation in the batch.
+    /// Writes them to the programs that read them. An input that is `copies` times as long as its
+    /// values gets them repeated, once for every evaluation in the batch.
     ///
     /// # Errors
     /// `Argument` if the number of values does not fit, or an input has none.
-    pub fn write(&self, programs: &Programs) -> Result<()> {
+    pub fn write(&self, programs: &Programs, copies: usize) -> Result<()> {
         let Programs { prepare, step } = programs;
         for port in &prepare.plan().inputs {
-            self.write_input(prepare, port)?;
+            self.write_input(prepare, port, copies)?;
         }
         let computed = |name: &str| prepare.plan().output(name).is_some();
         for port in &step.plan().inputs {
             if !PER_STEP.contains(&port.name.as_str()) && !computed(&port.name) {
-                self.write_input(step, port)?;
+                self.write_input(step, port, copies)?;
             }
         }
         Ok(())
     }
 
-    fn write_input(&self, program: &Program, port: &Port) -> Result<()> {
+    fn write_input(&self, program: &Program, port: &Port, copies: usize) -> Result<()> {
         let name = port.name.as_str();
         let values = self.0.get(name).map_or(&[][..], Vec::as_slice);
         let (expected, got) = (port.tensor.shape.len(), values.len());
-        if got == 0 || expected % got != 0 {
+        if got == 0 || (got != expected && got * copies != expected) {
             let message = format!("input {name}: expected {expected} values, got {got}");
             return Err(Error::new(ErrorKind::Argument, message));
         }

@@ -74,6 +74,11 @@ impl Denoiser {
         Ok(Denoiser { folder, network, facts, has_control, uploaded_control, component })
     }
 
+    /// The folder of the network in diffusers' layout, such as `unet`.
+    pub fn folder(&self) -> &'static str {
+        self.folder
+    }
+
     /// Facts about the network.
     pub fn facts(&self) -> NetworkFacts {
         self.facts

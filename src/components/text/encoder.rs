@@ -115,7 +115,7 @@ impl Encoder {
         let mut hidden = program.read("hidden").await?;
         let texts = hidden.chunks_exact_mut(self.tokenizer.max_length() * self.width);
         for (states, chunk) in texts.zip(chunks) {
-            weigh(states, &chunk.weights, self.width)?;
+            weigh(states, &chunk.weights, self.width, self.tokenizer.first_position())?;
         }
         let Some(width) = self.pooled_width().filter(|_| pooled) else {
             return Ok(Encoding { hidden, pooled: None });
@@ -136,7 +136,7 @@ impl Encoder {
                 Token::Vector { embedding, row } => {
                     let table = self.embeddings.get(embedding)?;
                     let vector = table.values.chunks_exact(table.width).nth(row)?;
-                    Some((position + 1, vector))
+                    Some((self.tokenizer.first_position() + position, vector))
                 }
             })
             .collect()

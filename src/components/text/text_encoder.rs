@@ -116,7 +116,7 @@ impl TextEncoder {
                  for another kind of model"
             ));
         }
-        let fit = self.chunk_length() - 2;
+        let fit = self.encoders.first().map_or(0, |encoder| encoder.tokenizer.capacity());
         if embedding.rows() > fit {
             let rows = embedding.rows();
             return misfit(format!(

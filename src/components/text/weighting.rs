@@ -5,16 +5,16 @@ use crate::error::{Error, ErrorKind, Result};
 /// Multiplies the states `[T, D]` of a chunk by the weights of its tokens (those of start, end and
 /// padding are 1), then all of them by the factor that restores their mean: z·w · mean(z) / mean(z·w), as
 /// stable-diffusion-webui does by default (`EmphasisOriginal` in its `modules/sd_emphasis.py`).
-/// `weights` are those of the tokens after the start. Where all are 1, nothing changes.
+/// `weights` are those of the tokens from row `first` on. Where all are 1, nothing changes.
 ///
 /// # Errors
 /// `Argument` if the weighted mean is zero, or the result is not finite.
-pub(super) fn weigh(states: &mut [f32], weights: &[f32], width: usize) -> Result<()> {
+pub(super) fn weigh(states: &mut [f32], weights: &[f32], width: usize, first: usize) -> Result<()> {
     if weights.iter().all(|weight| *weight == 1.0) {
         return Ok(());
     }
     let before = mean(states);
-    let tokens = states.chunks_exact_mut(width).skip(1);
+    let tokens = states.chunks_exact_mut(width).skip(first);
     for (state, weight) in tokens.zip(weights) {
         state.iter_mut().for_each(|value| *value *= weight);
     }
