@@ -62,6 +62,8 @@ pub struct Check {
     pub group: &'static str,
     /// The checked operation or output, with attributes and shapes.
     pub name: String,
+    /// The kernel's variant that ran, such as `tiled-64x64`; none for parts of a model.
+    pub variant: Option<String>,
     /// The quantity of `error` and `tolerance`.
     pub measure: Measure,
     /// The deviation from the reference; NaN without a result.
@@ -83,13 +85,14 @@ impl Check {
         tolerance: f64,
     ) -> Check {
         let passed = measure.accepts(error, tolerance);
-        Check { group, name, measure, error, tolerance, passed, problem: None }
+        Check { group, name, variant: None, measure, error, tolerance, passed, problem: None }
     }
 
     fn failed(group: &'static str, name: String, problem: impl fmt::Display) -> Check {
         Check {
             group,
             name,
+            variant: None,
             measure: Measure::RelativeL2,
             error: f64::NAN,
             tolerance: 0.0,
@@ -111,7 +114,8 @@ impl Check {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.outcome())
+        let variant = self.variant.as_ref().map(|variant| format!("{variant} "));
+        write!(f, "{}{}: {}", variant.unwrap_or_default(), self.name, self.outcome())
     }
 }
 

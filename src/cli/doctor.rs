@@ -6,6 +6,7 @@ use super::terminal::{print, print_json};
 use croquis::Result;
 use croquis::doctor::{Check, Report, count, examine_blocking};
 use croquis::gpu::Gpu;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -39,6 +40,7 @@ fn json(gpu: &Gpu, report: &Report, seconds: f64) -> serde_json::Value {
     let check = |check: &Check| {
         serde_json::json!({
             "name": check.name,
+            "variant": check.variant,
             "measure": check.measure.name(),
             "error": check.error,
             "tolerance": check.tolerance,
@@ -67,7 +69,10 @@ fn print_groups(report: &Report) -> Result<()> {
             continue;
         };
         let cases = format!("{} case{}", checks.len(), if checks.len() == 1 { "" } else { "s" });
-        print(format!("{status:<7} {:<25} {cases:<9} {}", worst.group, worst.outcome()))?;
+        let variants: BTreeSet<_> = checks.iter().filter_map(|c| c.variant.as_deref()).collect();
+        let variants = variants.into_iter().collect::<Vec<_>>().join(", ");
+        let outcome = worst.outcome();
+        print(format!("{status:<7} {:<25} {cases:<9} {outcome}  {variants}", worst.group))?;
         for failure in failures {
             print(format!("        {failure}"))?;
         }

@@ -2,10 +2,11 @@
 
 use super::defaults::Defaults;
 use super::generate;
+use super::generated::{Generated, Progress};
 use super::layout::to_channels_first;
 use super::model::Model;
 use super::request::Request;
-use super::run::{Generated, Progress, Run};
+use super::run::Run;
 use super::session::Session;
 use crate::components::{
     Autoencoder, ControlNet, Direction, TextOptions, TextualInversion, Tiling,

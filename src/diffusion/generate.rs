@@ -1,8 +1,9 @@
 //! Generation of whole pictures, with retries: in f32 where 16-bit storage overflows, and with fewer
 //! components in memory where the device refuses an allocation.
 
+use super::generated::{Generated, Progress};
 use super::request::Request;
-use super::run::{Generated, Progress, Run};
+use super::run::Run;
 use super::session::Session;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::Storage;

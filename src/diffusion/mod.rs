@@ -10,6 +10,7 @@
 mod defaults;
 mod facade;
 mod generate;
+mod generated;
 mod initial;
 mod job;
 mod layout;
@@ -27,8 +28,9 @@ pub use crate::components::{Autoencoder, Control, ControlNet, TextualInversion, 
 pub use crate::memory::{Bytes, MemoryPlan, Stage};
 pub use defaults::Defaults;
 pub use facade::Diffusion;
+pub use generated::{Generated, Progress, Timings};
 pub use layout::{to_channels_first, to_channels_last};
 pub use mask::Mask;
 pub use model::Model;
 pub use request::{Framing, ImageToImage, Preview, Request};
-pub use run::{Generated, Progress, Run, Timings};
+pub use run::Run;

@@ -1,5 +1,6 @@
 //! Runs: the sampling of one picture, step by step.
 
+use super::generated::{Generated, Progress, Timings};
 use super::initial::{Initial, KeptPicture, initial};
 use super::job::Job;
 use super::layout::{to_channels_first, to_channels_last};
@@ -13,9 +14,7 @@ use crate::gpu::Recording;
 use crate::kernels::scheduler_step::{PREDICTED, SLOTS};
 use crate::picture::Picture;
 use crate::random::Generator;
-use crate::schedulers::SchedulerKind;
-use crate::shape::Storage;
-use web_time::{Duration, Instant};
+use web_time::Instant;
 
 /// A run that samples one picture: [`step`](Run::step) until it returns `None`, then
 /// [`finish`](Run::finish). Dropping it abandons the picture.
@@ -40,59 +39,6 @@ pub struct Run<'d> {
     timings: Timings,
     peak_bytes: u64,
     notes: Vec<String>,
-}
-
-/// The progress of a run after a step.
-#[derive(Clone, Debug)]
-pub struct Progress {
-    /// Steps done.
-    pub step: usize,
-    /// Steps in all.
-    pub steps: usize,
-    /// The time that this step took.
-    pub time: Duration,
-    /// A preview of the picture, if the request asks for previews; `None` from [`Run::step`], whose
-    /// caller has [`Run::preview`].
-    pub preview: Option<Picture>,
-}
-
-/// The time that the stages of a picture took.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Timings {
-    /// Reading the request (settings, tokens, plans) and encoding its texts; upload and compilation
-    /// included when it is the first.
-    pub text: Duration,
-    /// Uploading and compiling the denoiser, and its computations once per prompt.
-    pub prepare: Duration,
-    /// All sampling steps.
-    pub denoise: Duration,
-    /// Decoding the latents.
-    pub decode: Duration,
-}
-
-/// A finished picture.
-#[derive(Clone, Debug)]
-pub struct Generated {
-    /// The picture.
-    pub picture: Picture,
-    /// Its latents `[C, h, w]`, scaled for the UNet, as diffusers returns them.
-    pub latents: Vec<f32>,
-    /// The seed.
-    pub seed: u64,
-    /// The sampler.
-    pub scheduler: SchedulerKind,
-    /// The number of steps that was asked for.
-    pub steps: usize,
-    /// The guidance scale.
-    pub guidance_scale: f32,
-    /// The storage type of activations and weights.
-    pub storage: Storage,
-    /// The time that its stages took.
-    pub timings: Timings,
-    /// The most GPU memory at once, by the plans: weights and buffers of what was loaded.
-    pub peak_bytes: u64,
-    /// Notes for the user, such as on a prompt that is longer than the context.
-    pub notes: Vec<String>,
 }
 
 impl<'d> Run<'d> {

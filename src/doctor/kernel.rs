@@ -67,16 +67,15 @@ impl KernelCheck {
         let variant = variants.collect::<Vec<_>>().join(" ");
         let (got, padding) = match self.compute(gpu, plan).await {
             Ok(computed) => computed,
-            Err(error) => return self.failed(error),
+            Err(error) => return Check { variant: Some(variant), ..self.failed(error) },
         };
         let mut outcome = self.compare(&got, storage);
-        outcome.name = format!("{variant} {}", outcome.name);
-        match padding.iter().find(|lane| **lane != 0.0) {
-            Some(lane) if outcome.passed => {
-                self.failed(format!("padding: expected zeros, got {lane}"))
-            }
-            _ => outcome,
+        if let Some(lane) = padding.iter().find(|lane| **lane != 0.0)
+            && outcome.passed
+        {
+            outcome = self.failed(format!("padding: expected zeros, got {lane}"));
         }
+        Check { variant: Some(variant), ..outcome }
     }
 
     /// Compares a result with the reference. The tolerance is that of f32 arithmetic over at most a

@@ -70,6 +70,13 @@ fn the_doctor_has_a_verdict() {
         let found = json["checks"].as_array().expect("a list").iter().any(|c| c["name"] == name);
         assert!(found, "{name} was not checked");
     }
+    // Every check of a kernel names the variant that ran, and only those.
+    for check in json["checks"].as_array().expect("a list") {
+        let of_model = check["name"].as_str().expect("a name").starts_with("emoji-64");
+        assert_eq!(check["variant"].is_null(), of_model, "{check}");
+    }
+    let printed = croquis(&["doctor"]).success().out;
+    assert!(printed.contains("direct-8") || printed.contains("tiled-"), "{printed}");
 }
 
 #[test]
