@@ -28,7 +28,7 @@ pub(super) struct PipelineCache {
     file: CacheFile,
 }
 
-/// A file and how many bytes of data it has, as far as is known.
+/// A file, and the length of the data that the driver handed out when it was read or last written.
 struct CacheFile {
     path: PathBuf,
     stored: Mutex<usize>,
@@ -55,7 +55,11 @@ impl Gpu {
             }
         };
         let (cache, stored) = match self.create(data.as_deref()).await {
-            Ok(cache) => (cache, data.map_or(0, |data| data.len())),
+            // The length of what the driver makes of the data: SwiftShader adds a header each time.
+            Ok(cache) => {
+                let stored = data.and_then(|_| cache.get_data()).map_or(0, |data| data.len());
+                (cache, stored)
+            }
             // The data is whole, but of another adapter or version of the driver.
             Err(error) => {
                 ignored(&error);
@@ -98,7 +102,7 @@ impl PipelineCache {
 }
 
 impl CacheFile {
-    /// Writes the data if it is not of the length that the file has.
+    /// Writes the data if its length has changed.
     fn store(&self, data: &[u8]) -> io::Result<()> {
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         if data.len() == *stored {
