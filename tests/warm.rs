@@ -2,40 +2,24 @@
 //! text is tokenised once for each encoder.
 
 mod common;
+#[path = "common/records.rs"]
+mod records;
 
 use croquis::SchedulerKind;
 use croquis::diffusion::{Diffusion, Mask, Request};
 use croquis::files::ModelFiles;
 use croquis::internal::logging;
 use croquis::picture::Picture;
-use std::collections::HashMap;
-use std::sync::Mutex;
-
-/// Counts log records by their target.
-struct Counter(Mutex<Option<HashMap<String, usize>>>);
-
-static COUNTER: Counter = Counter(Mutex::new(None));
-
-impl log::Log for Counter {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.target().starts_with("croquis::")
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) {
-            let mut counts = self.0.lock().unwrap();
-            *counts.get_or_insert_default().entry(record.target().into()).or_default() += 1;
-        }
-    }
-
-    fn flush(&self) {}
-}
 
 /// The records of each target since the last call: graphs, plans, pipelines, programs, texts.
 fn counts() -> [usize; 5] {
-    let counts = COUNTER.0.lock().unwrap().take().unwrap_or_default();
-    [logging::GRAPH, logging::PLAN, logging::PIPELINE, logging::PROGRAM, logging::TOKENS]
-        .map(|target| counts.get(target).copied().unwrap_or(0))
+    records::counts([
+        logging::GRAPH,
+        logging::PLAN,
+        logging::PIPELINE,
+        logging::PROGRAM,
+        logging::TOKENS,
+    ])
 }
 
 /// A picture of 48×32 pixels.
@@ -60,8 +44,7 @@ fn cases() -> Vec<(&'static str, usize, Vec<[Request; 2]>)> {
 // The only test of this target: the logger belongs to the whole process.
 #[test]
 fn a_second_picture_of_the_same_shapes_builds_nothing() {
-    log::set_logger(&COUNTER).unwrap();
-    log::set_max_level(log::LevelFilter::Debug);
+    records::install();
     let gpu = &common::gpus()[0];
     for (model, encoders, pairs) in cases() {
         let folder = format!("{}/tests/golden/{model}", env!("CARGO_MANIFEST_DIR"));
