@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The number of programs that are kept: encoder and decoder, or both phases of the denoiser.
 const PROGRAMS: usize = 2;
 
-/// The number of plans that are kept. They take host memory only, some 100 KiB each.
+/// The number of plans that are kept. They take host memory only.
 const PLANS: usize = 8;
 
 /// A component whose latest plans and programs are kept by `Key`, the shapes they were made for.
@@ -59,7 +59,7 @@ impl<Key: Clone + PartialEq> Component<Key> {
     ) -> Result<Arc<Plan>> {
         match self.known_plan(key, target) {
             Some(plan) => Ok(plan),
-            None => self.keep_plan(key, Plan::new(&graph()?, target)?),
+            None => Ok(self.keep_plan(key, Plan::new(&graph()?, target)?)),
         }
     }
 
@@ -74,14 +74,14 @@ impl<Key: Clone + PartialEq> Component<Key> {
     }
 
     /// Caches a plan in place of the least recently used one.
-    pub(super) fn keep_plan(&self, key: &Key, plan: Plan) -> Result<Arc<Plan>> {
+    pub(super) fn keep_plan(&self, key: &Key, plan: Plan) -> Arc<Plan> {
         let plan = Arc::new(plan);
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() == PLANS {
             plans.remove(0);
         }
         plans.push((key.clone(), plan.target.clone(), plan.clone()));
-        Ok(plan)
+        plan
     }
 
     /// The loaded program for `key`.

@@ -88,8 +88,8 @@ impl Plans {
         })
     }
 
-    /// The plans by name, in the order they run: `text_encoder` (and `text_encoder_2`), `prepare`,
-    /// `step`, `encoder`, `decoder`.
+    /// The plans by name: `text_encoder` (and `text_encoder_2`), `prepare`, `step`, `encoder` if there
+    /// is a picture to start from, `decoder`.
     pub(super) fn named(&self) -> Vec<(&'static str, Arc<Plan>)> {
         let DenoiserPlans { prepare, step } = self.denoiser.clone();
         let mut plans = self.text.clone();

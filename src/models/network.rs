@@ -89,6 +89,9 @@ impl<'g> DenoiserInputs<'g> {
     }
 }
 
+/// The start of the names of a ControlNet's weights among those of the network that it steers.
+pub const CONTROL_PREFIX: &str = "controlnet.";
+
 /// A denoising network: the prediction for noisy latents, given a timestep and conditions.
 ///
 /// Inputs are named. The pipeline has values for `timesteps` `[steps]`, `context` `[copies, tokens,

@@ -3,19 +3,16 @@
 
 use super::controlnet::controlnet;
 use super::mobile::MobileConfig;
-use super::network::{DenoiserInputs, Network, NetworkFacts, RequestValues};
+use super::network::{CONTROL_PREFIX, DenoiserInputs, Network, NetworkFacts, RequestValues};
 use super::unet::{AddedConditioning, Conditioning, Outline, UnetConfig, guidance_embedding, unet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Scope, Tensor, WeightIndex};
-
-/// The start of the names of a ControlNet's weights beside those of the UNet.
-const CONTROL: &str = "controlnet";
 
 /// The number of SDXL's time ids: height and width of the original, top and left of the crop,
 /// height and width of the target.
 const TIME_IDS: usize = 6;
 
-/// A UNet and what may stand beside it.
+/// A UNet, and the ControlNet that steers it if there is one.
 pub struct UnetNetwork {
     outline: Outline,
     facts: NetworkFacts,
@@ -89,7 +86,7 @@ impl Network for UnetNetwork {
     }
 
     fn predict<'g>(&self, m: &Scope<'g>, inputs: &DenoiserInputs<'g>) -> Tensor<'g> {
-        m.ignore(&format!("{CONTROL}."));
+        m.ignore(CONTROL_PREFIX);
         let shape = inputs.shape;
         let conditioning = self.conditioning(m, inputs);
         // The guidance scale is the distilled network's own; no ControlNet reads it.
@@ -97,7 +94,13 @@ impl Network for UnetNetwork {
         let residuals = shape.control.zip(self.control.as_ref()).map(|(side, outline)| {
             let dims = [1, shape.height * side, shape.width * side, 3];
             let picture = inputs.repeated("picture", dims);
-            controlnet(&m.at(CONTROL), outline, inputs.sample, picture, steering)
+            controlnet(
+                &m.at(CONTROL_PREFIX.trim_end_matches('.')),
+                outline,
+                inputs.sample,
+                picture,
+                steering,
+            )
         });
         let whole = match self.facts.inpainting {
             true => {

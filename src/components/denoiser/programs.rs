@@ -10,12 +10,9 @@ use crate::gpu::{Gpu, Link, Program};
 use crate::graph::Plan;
 use crate::kernels::Target;
 use crate::lora::Patches;
-use crate::models::network::{DenoiserShape, Network, NetworkFacts, RequestValues};
+use crate::models::network::{CONTROL_PREFIX, DenoiserShape, Network, NetworkFacts, RequestValues};
 use crate::weights::View;
 use std::sync::Arc;
-
-/// The name prefix of a ControlNet's weights in the denoiser's component.
-const CONTROL: &str = "controlnet.";
 
 /// The denoiser of a model.
 pub struct Denoiser {
@@ -95,7 +92,7 @@ impl Denoiser {
     /// `Weights` if the ControlNet is for another family of models; `Unsupported` if the network
     /// takes none.
     pub fn set_control(&mut self, control: Option<ControlNet>) -> Result<()> {
-        let own = |name: &str, _: &[usize]| match name.starts_with(CONTROL) {
+        let own = |name: &str, _: &[usize]| match name.starts_with(CONTROL_PREFIX) {
             true => Vec::new(),
             false => vec![(name.to_string(), View::Whole)],
         };
@@ -117,7 +114,7 @@ impl Denoiser {
                 return Err(Error::new(ErrorKind::Weights, message));
             }
             let prefixed =
-                |name: &str, _: &[usize]| vec![(format!("{CONTROL}{name}"), View::Whole)];
+                |name: &str, _: &[usize]| vec![(format!("{CONTROL_PREFIX}{name}"), View::Whole)];
             weights = weights.merge(added.map_names(prefixed)?)?;
             outline = Some(steering);
         }
@@ -130,7 +127,7 @@ impl Denoiser {
 
     /// The names of the network's weights.
     pub fn names(&self) -> Vec<&str> {
-        self.component.weights.names().filter(|name| !name.starts_with(CONTROL)).collect()
+        self.component.weights.names().filter(|name| !name.starts_with(CONTROL_PREFIX)).collect()
     }
 
     /// Adds low-rank patches to the weights, in place of earlier ones.
@@ -191,8 +188,8 @@ impl Denoiser {
         let prepare = Plan::new(&graphs.prepare, target)?;
         let step = Plan::new(&graphs.step, target)?;
         Ok(DenoiserPlans {
-            prepare: self.component.keep_plan(&(shape, Phase::Prepare), prepare)?,
-            step: self.component.keep_plan(&(shape, Phase::Step), step)?,
+            prepare: self.component.keep_plan(&(shape, Phase::Prepare), prepare),
+            step: self.component.keep_plan(&(shape, Phase::Step), step),
         })
     }
 
