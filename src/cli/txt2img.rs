@@ -1,6 +1,7 @@
 //! `croquis txt2img`: generates pictures from a prompt and writes PNG files.
 
 use super::additions::AdditionOptions;
+use super::control::ControlOptions;
 use super::latents::Latents;
 use super::options::{GpuOptions, ModelOptions, short_name};
 use super::output;
@@ -55,6 +56,8 @@ pub struct Arguments {
     #[command(flatten)]
     sources: SourceOptions,
     #[command(flatten)]
+    control: ControlOptions,
+    #[command(flatten)]
     additions: AdditionOptions,
     #[command(flatten)]
     model: ModelOptions,
@@ -81,6 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let mut model = arguments.model.open(arguments.gpu.storage)?;
     arguments.additions.apply(&mut model)?;
+    arguments.control.load(&mut model)?;
     let latents = arguments.latents.as_deref().map(Latents::open).transpose()?;
     let mut request = arguments.model.request(&arguments.prompt);
     request.negative_prompt = arguments.negative_prompt.clone();
@@ -91,6 +95,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         if arguments.additions.decodes_previews() { Preview::Decoded } else { Preview::Colours };
     request.preview = arguments.preview.is_some().then_some(decoded);
     arguments.sources.apply(&mut request)?;
+    arguments.control.apply(&mut request)?;
     if let Some(latents) = latents {
         latents.apply(&model, &mut request)?;
     }
