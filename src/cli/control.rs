@@ -9,6 +9,7 @@ use std::path::PathBuf;
 /// Options for ControlNets. Those of several are in the same order; one strength, start or end is
 /// that of all.
 #[derive(clap::Args)]
+#[command(next_help_heading = "ControlNet")]
 pub struct ControlOptions {
     /// A ControlNet, steered by --control-image; repeat both for several
     #[arg(long = "controlnet", value_name = "DIR|FILE", requires = "control_image")]

@@ -8,6 +8,7 @@ mod controlnets;
 mod inspect;
 mod pictures;
 mod synth;
+mod terminal;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
