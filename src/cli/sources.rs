@@ -1,6 +1,6 @@
 //! Options for input pictures: image to image, inpainting, ControlNet.
 
-use super::terminal::say;
+use super::terminal::note;
 use croquis::Result;
 use croquis::diffusion::{Control, ImageToImage, Mask, Request};
 use croquis::picture::{Decoded, Picture};
@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 /// Options for input pictures.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Input pictures")]
 pub struct SourceOptions {
     /// The input picture (PNG, JPEG, WebP) of image to image; its size is the result's
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "height"])]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["width", "height"])]
     image: Option<PathBuf>,
     /// Denoising strength: 0 keeps --image, 1 ignores it [default: 0.8, with --mask 1]
     #[arg(long, value_name = "F", requires = "image", allow_negative_numbers = true)]
@@ -75,7 +76,7 @@ fn open(file: &Path, option: &'static str) -> Result<Picture> {
         Decoded::open(file).map_err(|error| error.context(option))?;
     if transparent {
         let shown = file.display();
-        say(format!("note: {option}: {shown}: transparent pixels are blended with white"));
+        note(format!("{option}: {shown}: transparent pixels are blended with white"));
     }
     Ok(picture)
 }
