@@ -1,8 +1,8 @@
 //! Options for ControlNets: their files, pictures and strengths.
 
+use super::sources::open;
 use croquis::diffusion::{Control, ControlNet, Model, Request};
 use croquis::files::ModelFiles;
-use croquis::picture::Picture;
 use croquis::{Error, ErrorKind, Result};
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub struct ControlOptions {
     /// A ControlNet, steered by --control-image; repeat both for several
     #[arg(long = "controlnet", value_name = "DIR|FILE", requires = "control_image")]
     controlnets: Vec<PathBuf>,
-    /// The control picture (PNG) of --controlnet, such as white edges on black; its size is the
+    /// The control picture of --controlnet, such as white edges on black; its size is the
     /// result's
     #[arg(
         long = "control-image",
@@ -43,8 +43,8 @@ pub struct ControlOptions {
 impl ControlOptions {
     /// Adds the ControlNets to the model.
     pub fn load(&self, model: &mut Model) -> Result<()> {
-        let open = |path| ModelFiles::open(path).and_then(|files| ControlNet::open(&files));
-        let controlnets = self.controlnets.iter().map(open).collect::<Result<Vec<_>>>();
+        let read = |path| ModelFiles::open(path).and_then(|files| ControlNet::open(&files));
+        let controlnets = self.controlnets.iter().map(read).collect::<Result<Vec<_>>>();
         let set = controlnets.and_then(|controlnets| model.set_controlnets(controlnets));
         set.map_err(|error| error.context("--controlnet"))
     }
@@ -59,7 +59,7 @@ impl ControlOptions {
         let starts = self.each("--control-start", &self.starts, 0.0)?;
         let ends = self.each("--control-end", &self.ends, 1.0)?;
         for (index, file) in self.images.iter().enumerate() {
-            let picture = Picture::open(file).map_err(|error| error.context("--control-image"))?;
+            let picture = open(file, "--control-image")?;
             let (scale, start, end) = (scales[index], starts[index], ends[index]);
             request.controls.push(Control { picture, scale, start, end });
         }
