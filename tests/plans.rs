@@ -47,6 +47,7 @@ fn guided_step(shapes: &Shapes, outline: &Outline, channels: usize, text: [usize
         timesteps: builder.input("timesteps", TensorType::f32([20])),
         step,
         context: builder.input("context", TensorType::real([2, text[0], text[1]])),
+        image: None,
         added: None,
         guidance: None,
     };

@@ -11,6 +11,7 @@ mod doctor;
 mod draw;
 mod hub;
 mod inspect;
+mod ip_adapter;
 mod latents;
 mod options;
 mod output;

@@ -3,6 +3,7 @@
 use super::additions::AdditionOptions;
 use super::control::ControlOptions;
 use super::draw::{self, Drawn};
+use super::ip_adapter::IpAdapterOptions;
 use super::options::{
     GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
 };
@@ -32,6 +33,8 @@ pub struct Arguments {
     #[command(flatten)]
     pub control: ControlOptions,
     #[command(flatten)]
+    pub ip_adapter: IpAdapterOptions,
+    #[command(flatten)]
     pub model: ModelOptions,
     #[command(flatten)]
     pub additions: AdditionOptions,
@@ -54,6 +57,7 @@ impl Arguments {
         let mut model = self.model.open(self.gpu.storage)?;
         self.additions.apply(&mut model)?;
         self.control.load(&mut model)?;
+        self.ip_adapter.load(&mut model)?;
         Ok(model)
     }
 
@@ -65,6 +69,7 @@ impl Arguments {
         self.sampling.apply(&mut request);
         self.sources.apply(&mut request)?;
         self.control.apply(&mut request)?;
+        self.ip_adapter.apply(&mut request)?;
         self.noise.apply(model, &mut request)?;
         let decoded =
             if self.additions.decodes_previews() { Preview::Decoded } else { Preview::Colours };

@@ -4,8 +4,10 @@
 mod codec;
 mod component;
 mod denoiser;
+mod image;
 mod text;
 
 pub use codec::{Autoencoder, Codec, Coded, Direction, Tiling};
 pub use denoiser::{Conditions, Control, ControlNet, Denoiser, DenoiserPlans, Programs, scalars};
+pub use image::{ImageEncoder, IpAdapter, PicturePrompt, normalised};
 pub use text::{TextEmbeddings, TextEncoder, TextOptions, Texts, TextualInversion};

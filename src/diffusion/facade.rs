@@ -9,7 +9,7 @@ use super::request::Request;
 use super::run::Run;
 use super::session::Session;
 use crate::components::{
-    Autoencoder, ControlNet, Direction, TextOptions, TextualInversion, Tiling,
+    Autoencoder, ControlNet, Direction, IpAdapter, TextOptions, TextualInversion, Tiling,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::ModelFiles;
@@ -169,6 +169,14 @@ impl Diffusion {
     /// As [`Model::set_controlnets`].
     pub fn set_controlnets(&mut self, controlnets: Vec<ControlNet>) -> Result<()> {
         self.session.model.set_controlnets(controlnets)
+    }
+
+    /// See [`Model::set_ip_adapter`]. The UNet is loaded anew.
+    ///
+    /// # Errors
+    /// As [`Model::set_ip_adapter`].
+    pub fn set_ip_adapter(&mut self, adapter: Option<IpAdapter>) -> Result<()> {
+        self.session.model.set_ip_adapter(adapter)
     }
 
     /// See [`Model::set_loras`]. Changed weights are uploaded again when they are next needed.

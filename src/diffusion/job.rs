@@ -27,6 +27,8 @@ pub(super) struct Plans {
     pub text: Vec<(&'static str, Arc<Plan>)>,
     /// The autoencoder's encoder, if the request has a picture to start from.
     pub encoder: Option<Arc<Plan>>,
+    /// The encoder of a picture that prompts, if there is one.
+    pub image_encoder: Option<Arc<Plan>>,
     pub denoiser: DenoiserPlans,
     pub decoder: Arc<Plan>,
 }
@@ -66,6 +68,7 @@ pub(super) fn denoiser_shape(
         text_width: model.text.width(),
         pixels_per_latent: model.codec.pixels_per_latent(),
         controls: request.controls.len(),
+        image_prompt: request.image_prompt.is_some(),
         keeps_picture: masked && !model.denoiser.facts().inpainting,
     }
 }
@@ -81,19 +84,22 @@ impl Plans {
     ) -> Result<Plans> {
         let size = [shape.height, shape.width];
         let encode = || model.codec.plan_for(target, Direction::Encode, size);
+        let image_encoder = model.image_encoder.as_ref().filter(|_| shape.image_prompt);
         Ok(Plans {
             text: model.text.plans(texts, target)?,
+            image_encoder: image_encoder.map(|e| e.plan(shape.copies, target)).transpose()?,
             denoiser: model.denoiser.plans(shape, target)?,
             encoder: encodes.then(encode).transpose()?,
             decoder: model.codec.plan_for(target, Direction::Decode, size)?,
         })
     }
 
-    /// The plans by name: `text_encoder` (and `text_encoder_2`), `prepare`, `step`, `encoder` if there
-    /// is a picture to start from, `decoder`.
+    /// The plans by name: `text_encoder` (and `text_encoder_2`), `image_encoder` if a picture prompts,
+    /// `prepare`, `step`, `encoder` if there is a picture to start from, `decoder`.
     pub(super) fn named(&self) -> Vec<(&'static str, Arc<Plan>)> {
         let DenoiserPlans { prepare, step } = self.denoiser.clone();
         let mut plans = self.text.clone();
+        plans.extend(self.image_encoder.clone().map(|plan| ("image_encoder", plan)));
         plans.extend([("prepare", prepare), ("step", step)]);
         plans.extend(self.encoder.clone().map(|plan| ("encoder", plan)));
         plans.push(("decoder", self.decoder.clone()));
@@ -105,8 +111,10 @@ impl Plans {
         let DenoiserPlans { prepare, step } = &self.denoiser;
         // Each text encoder has weights of its own; both phases of the denoiser share theirs.
         let encoder = self.encoder.iter().map(|plan| ("encoder", &**plan));
+        let image_encoder = self.image_encoder.iter().map(|plan| ("image_encoder", &**plan));
         let stages = [
             Stage::of("text", self.text.iter().map(|(name, plan)| (*name, &**plan))),
+            Stage::of("image encoder", image_encoder),
             Stage::of("encoder", encoder),
             Stage::of("denoiser", [prepare, step].map(|plan| ("denoiser", &**plan))),
             Stage::of("decoder", [("decoder", &*self.decoder)]),

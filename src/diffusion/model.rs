@@ -3,7 +3,8 @@
 use super::defaults::Defaults;
 use super::loras;
 use crate::components::{
-    Autoencoder, Codec, ControlNet, Denoiser, TextEncoder, TextualInversion, Tiling,
+    Autoencoder, Codec, ControlNet, Denoiser, ImageEncoder, IpAdapter, TextEncoder,
+    TextualInversion, Tiling,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::families::{Family, denoiser_folders, recognise};
@@ -16,6 +17,8 @@ use crate::schedulers::SchedulerConfig;
 /// to plan the cost of a request.
 pub struct Model {
     pub(super) text: TextEncoder,
+    /// The encoder of pictures that prompt, by an IP-Adapter.
+    pub(super) image_encoder: Option<ImageEncoder>,
     pub(super) denoiser: Denoiser,
     pub(super) codec: Codec,
     /// The decoder of previews, if it is not `codec`.
@@ -29,6 +32,7 @@ pub struct Model {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ModelPart {
     Text,
+    Image,
     Denoiser,
     Codec,
 }
@@ -66,7 +70,8 @@ impl Model {
         let text = TextEncoder::open(&family.text, files)?;
         check_text_widths(&denoiser, &text)?;
         let name = files.name().to_string();
-        Ok(Model { text, denoiser, codec, preview: None, scheduler, defaults, name })
+        let (image_encoder, preview) = (None, None);
+        Ok(Model { text, image_encoder, denoiser, codec, preview, scheduler, defaults, name })
     }
 
     /// The model's name: its folder, or the name it was opened with.
@@ -86,6 +91,18 @@ impl Model {
     /// `Weights` if one is not for this model; `Argument` if they are more than eight.
     pub fn set_controlnets(&mut self, controlnets: Vec<ControlNet>) -> Result<()> {
         self.denoiser.set_controls(controlnets)
+    }
+
+    /// Sets the model's IP-Adapter, in place of an earlier one; `None` removes it.
+    ///
+    /// # Errors
+    /// `Weights` if it is not for this model.
+    pub fn set_ip_adapter(&mut self, adapter: Option<IpAdapter>) -> Result<()> {
+        let parts = adapter.map(|IpAdapter { prompted, encoder }| (prompted, encoder));
+        let (prompted, encoder) = parts.unzip();
+        self.denoiser.set_image_prompt(prompted)?;
+        self.image_encoder = encoder;
+        Ok(())
     }
 
     /// Adds a textual inversion: a new word for prompts.
@@ -161,13 +178,17 @@ impl Model {
     /// Bytes of GPU memory that the components hold.
     pub(super) fn bytes(&self) -> u64 {
         let preview = self.preview.as_ref().map_or(0, Codec::bytes);
-        self.text.bytes() + self.denoiser.bytes() + self.codec.bytes() + preview
+        let image = self.image_encoder.as_ref().map_or(0, ImageEncoder::bytes);
+        self.text.bytes() + image + self.denoiser.bytes() + self.codec.bytes() + preview
     }
 
     /// Drops everything from the GPU but the part that is used next.
     pub(super) fn unload_all_but(&mut self, next: Option<ModelPart>) {
         if next != Some(ModelPart::Text) {
             self.text.unload();
+        }
+        if next != Some(ModelPart::Image) {
+            self.image_encoder.iter_mut().for_each(ImageEncoder::unload);
         }
         if next != Some(ModelPart::Denoiser) {
             self.denoiser.unload();

@@ -33,9 +33,9 @@ impl Model {
         self.text.read(&settings.texts(request), settings.text).map(|_| ())
     }
 
-    /// The plans of a request by name: `text_encoder` (and `text_encoder_2`), `prepare` (runs once
-    /// per prompt), `step`, `encoder` for a picture to start from, `decoder`; the last two of a
-    /// tile, where there are tiles.
+    /// The plans of a request by name: `text_encoder` (and `text_encoder_2`), `image_encoder` for a
+    /// picture that prompts, `prepare` (runs once per prompt), `step`, `encoder` for a picture to start
+    /// from, `decoder`; the last two of a tile, where there are tiles.
     ///
     /// # Errors
     /// `Argument` for an impossible request; `Weights`, `Shape` or `Memory` if the model's weights

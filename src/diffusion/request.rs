@@ -1,7 +1,7 @@
 //! Requests for pictures.
 
 use super::mask::Mask;
-use crate::components::Control;
+use crate::components::{Control, PicturePrompt};
 use crate::picture::Picture;
 use crate::random::RandomKind;
 use crate::schedulers::{SchedulerKind, Spacing};
@@ -46,6 +46,8 @@ pub struct Request {
     /// The pictures that steer the ControlNets, one for each in their order; none leaves the
     /// ControlNets out.
     pub controls: Vec<Control>,
+    /// The picture that prompts beside the text, by an IP-Adapter.
+    pub image_prompt: Option<PicturePrompt>,
     /// The kind of preview that [`Progress`](super::Progress) brings with every step; `None` is no
     /// preview.
     pub preview: Option<Preview>,
@@ -128,6 +130,12 @@ impl Request {
     /// Paints a part of a picture anew. A `strength` of 1 ignores what was there.
     pub fn inpaint(mut self, picture: Picture, mask: Mask, strength: f32) -> Self {
         self.image = Some(ImageToImage { picture, strength, mask: Some(mask) });
+        self
+    }
+
+    /// Prompts by a picture too, which takes an IP-Adapter.
+    pub fn image_prompt(mut self, picture: Picture, scale: f32) -> Self {
+        self.image_prompt = Some(PicturePrompt { picture, scale });
         self
     }
 

@@ -56,6 +56,18 @@ impl<'d> Run<'d> {
         let text_time = started.elapsed();
         let mut peak_bytes = session.model.bytes();
 
+        let mut image_embeds = None;
+        if let (Some(prompt), Some(_)) = (&request.image_prompt, &session.model.image_encoder) {
+            if in_turn {
+                session.model.unload_all_but(Some(ModelPart::Image));
+            }
+            if let Some(encoder) = &mut session.model.image_encoder {
+                let encoded = encoder.encode(&gpu, &prompt.picture, job.shape.copies).await?;
+                image_embeds = Some((encoded, prompt.scale));
+            }
+            peak_bytes = peak_bytes.max(session.model.bytes());
+        }
+
         if in_turn {
             session.model.unload_all_but(Some(ModelPart::Codec));
         }
@@ -79,6 +91,11 @@ impl<'d> Run<'d> {
         }
         for (name, values) in [("text_embeds", texts.pooled), ("masked", masked)] {
             conditions.set(name, values.unwrap_or_default());
+        }
+        if let Some((embeds, scale)) = image_embeds {
+            conditions.set("image_embeds", embeds);
+            conditions.set("image_scale", vec![scale]);
+            conditions.set("image_latents", denoiser.image_latents()?.unwrap_or_default());
         }
         for (index, control) in request.controls.iter().enumerate() {
             conditions.set(numbered(PICTURE, index), control.values());

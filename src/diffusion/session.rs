@@ -43,6 +43,7 @@ impl Session {
         let model = &mut self.model;
         model.text.retain(&job.texts);
         model.denoiser.retain(job.shape);
+        model.image_encoder.iter_mut().for_each(|encoder| encoder.retain(job.shape.copies));
         model.codec.retain(&target, [job.shape.height, job.shape.width]);
         // Previews are no stage of their own; a decoder for them stays where there is room.
         if let Some(preview) = &mut model.preview

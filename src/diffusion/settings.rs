@@ -133,6 +133,17 @@ fn check_pictures(model: &Model, request: &Request) -> Result<()> {
         }
         None => {}
     }
+    if let Some(prompt) = &request.image_prompt {
+        if !model.denoiser.has_image_prompt() {
+            return fail(
+                ErrorKind::Argument,
+                "a picture was given as a prompt, but no IP-Adapter was loaded",
+            );
+        }
+        if !prompt.scale.is_finite() {
+            return fail(ErrorKind::Argument, "the scale of an IP-Adapter must be a finite number");
+        }
+    }
     check_controls(model.denoiser.controls(), request)
 }
 

@@ -20,7 +20,7 @@ use std::collections::{BTreeSet, HashSet};
 /// The memory that one stage of a picture needs at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// `text`, `encoder`, `denoiser` or `decoder`.
+    /// `text`, `image encoder`, `encoder`, `denoiser` or `decoder`.
     pub name: &'static str,
     /// Bytes of weights.
     pub weights: u64,

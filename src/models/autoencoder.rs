@@ -1,7 +1,7 @@
 //! The variational autoencoder: encodes pictures as latents and decodes latents (diffusers'
 //! `AutoencoderKL`; Kingma & Welling, arXiv 1312.6114, as in Rombach et al., arXiv 2112.10752).
 
-use super::blocks::{attention, resnet, upsample};
+use super::blocks::{Context, attention, resnet, upsample};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{AttentionShape, Scope, Tensor};
 use crate::kernels::attention::Form;
@@ -192,7 +192,7 @@ fn self_attention<'g>(m: &Scope<'g>, x: Tensor<'g>, groups: usize) -> Tensor<'g>
     let shape = AttentionShape { heads: 1, causal: false, form: Form::Softmax };
     let h = m.group_norm("group_norm", x, groups, EPSILON).tokens();
     let h = if m.has("to_q") {
-        attention(m, h, h, shape)
+        attention(m, h, Context { text: h, image: None }, shape)
     } else {
         // Layer names of diffusers before 0.18.
         let (q, k, v) = (m.linear("query", h), m.linear("key", h), m.linear("value", h));

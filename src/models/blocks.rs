@@ -1,8 +1,10 @@
 //! Blocks shared by the UNets and the autoencoder: ResBlock, resampling, transformer, attention.
 
+use super::image_prompt::ImageTokens;
 use crate::graph::{AttentionShape, Scope, Tensor};
 use crate::kernels::activation::Function;
 use crate::kernels::attention::Form;
+use crate::kernels::scale::Scale;
 
 /// The time embeddings of all sampling steps, and the selection of the current one; input of the
 /// ResBlocks.
@@ -75,12 +77,21 @@ pub(super) struct TransformerStyle {
     pub layer_norm_epsilon: f64,
 }
 
+/// What cross-attention attends to.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'g> {
+    /// Text embeddings `[B, T, D]`.
+    pub text: Tensor<'g>,
+    /// Tokens of a picture (IP-Adapter).
+    pub image: Option<ImageTokens<'g>>,
+}
+
 /// The spatial transformer (diffusers' `Transformer2DModel`; Rombach et al., arXiv 2112.10752),
 /// with pixels as tokens.
 pub(super) fn transformer<'g>(
     m: &Scope<'g>,
     x: Tensor<'g>,
-    context: Tensor<'g>,
+    context: Context<'g>,
     style: TransformerStyle,
 ) -> Tensor<'g> {
     let h = m.group_norm("norm", x, style.groups, style.norm_epsilon);
@@ -96,14 +107,14 @@ pub(super) fn transformer<'g>(
 fn transformer_block<'g>(
     m: &Scope<'g>,
     mut h: Tensor<'g>,
-    context: Tensor<'g>,
+    context: Context<'g>,
     style: TransformerStyle,
 ) -> Tensor<'g> {
     let shape = AttentionShape { heads: style.heads, causal: false, form: style.form };
     let epsilon = style.layer_norm_epsilon;
     if m.has("attn1") {
         let n = m.layer_norm("norm1", h, epsilon);
-        h = h + attention(&m.at("attn1"), n, n, shape);
+        h = h + attention(&m.at("attn1"), n, Context { text: n, image: None }, shape);
     }
     if m.has("attn2") {
         h = h + attention(&m.at("attn2"), m.layer_norm("norm2", h, epsilon), context, shape);
@@ -112,12 +123,13 @@ fn transformer_block<'g>(
     (h + m.linear("ff.net.2", m.linear("ff.net.0.proj", n).gate(style.gate))).tap(m)
 }
 
-/// Multi-head attention of `x` to `context` (Vaswani et al., arXiv 1706.03762); with `to_kv`, keys
-/// and values are one projection (MobileDiffusion).
+/// Multi-head attention of `x` to a text (Vaswani et al., arXiv 1706.03762); with `to_kv`, keys and
+/// values are one projection (MobileDiffusion). The attention to a picture's tokens is added, with
+/// keys and values of its own, times their scale (Ye et al., arXiv 2308.06721, equation 5).
 pub(super) fn attention<'g>(
     m: &Scope<'g>,
     x: Tensor<'g>,
-    context: Tensor<'g>,
+    Context { text: context, image }: Context<'g>,
     shape: AttentionShape,
 ) -> Tensor<'g> {
     let q = m.linear("to_q", x);
@@ -128,5 +140,16 @@ pub(super) fn attention<'g>(
         (m.linear("to_k", context), m.linear("to_v", context))
     };
     m.mark();
-    m.linear("to_out.0", q.attend(k, v, shape))
+    let mut h = q.attend(k, v, shape);
+    match image {
+        // Attention is linear in the values: to scale these few is to scale the result.
+        Some(ImageTokens { tokens, scale }) => {
+            let (k, v) = (m.linear("to_k_ip", tokens), m.linear("to_v_ip", tokens));
+            m.mark();
+            let v = m.builder().apply(Scale { index: 0 }, &[Some(v), Some(scale)]);
+            h = h + q.attend(k, v, shape);
+        }
+        None => ["to_k_ip.", "to_v_ip."].into_iter().for_each(|name| m.ignore(name)),
+    }
+    m.linear("to_out.0", h)
 }

@@ -45,15 +45,16 @@ const EOS: u32 = 49_407;
 /// The wrong `eos_token_id` in configurations from before transformers 4.31.
 const UNKNOWN_EOS: u32 = 2;
 
-impl ClipConfig {
-    fn activation(&self) -> Option<Function> {
-        match self.hidden_act.as_str() {
-            "quick_gelu" => Some(Function::QuickGelu),
-            "gelu" => Some(Function::Gelu),
-            _ => None,
-        }
+/// The activation function of a configuration's `hidden_act`, if it is a known one.
+pub(super) fn activation(name: &str) -> Option<Function> {
+    match name {
+        "quick_gelu" => Some(Function::QuickGelu),
+        "gelu" => Some(Function::Gelu),
+        _ => None,
     }
+}
 
+impl ClipConfig {
     /// The position of the pooled embedding in a row of ids: the first end-of-text token, as in
     /// transformers. With the wrong `eos_token_id` 2 it is the position of the largest id.
     pub fn pooled_position(&self, ids: &[u32]) -> usize {
@@ -97,7 +98,7 @@ pub fn text_states<'g>(
         m.fail(kind, message);
         TextStates { hidden: embeddings, projected: None }
     };
-    let Some(activation) = config.activation() else {
+    let Some(activation) = activation(&config.hidden_act) else {
         let (path, got) = (m.path(), &config.hidden_act);
         let expected = "expected \"quick_gelu\" or \"gelu\"";
         let message = format!("{path}/config.json: hidden_act: {expected}, got {got:?}");
@@ -119,6 +120,8 @@ pub fn text_states<'g>(
 
     let hidden_layers = count - reading.skip;
     let needed = if reading.projection { count } else { hidden_layers };
+    let heads = config.num_attention_heads.max(1);
+    let style = LayerStyle { heads, causal: true, activation, epsilon: config.layer_norm_eps };
     let mut last = embeddings;
     let mut hidden = embeddings;
     for (index, layer) in layers.iter().enumerate() {
@@ -126,7 +129,7 @@ pub fn text_states<'g>(
             m.ignore(&format!("encoder.layers.{index}."));
             continue;
         }
-        last = encoder_layer(layer, config, activation, last);
+        last = encoder_layer(layer, style, last);
         if index + 1 == hidden_layers {
             hidden = last;
         }
@@ -148,22 +151,30 @@ pub fn text_states<'g>(
     TextStates { hidden, projected }
 }
 
-/// An encoder layer: causal self-attention and an MLP, each with a layer norm and a residual.
-fn encoder_layer<'g>(
-    m: &Scope<'g>,
-    config: &ClipConfig,
-    activation: Function,
-    x: Tensor<'g>,
-) -> Tensor<'g> {
-    let heads = config.num_attention_heads.max(1);
-    let shape = AttentionShape { heads, causal: true, form: Form::Softmax };
-    let n = m.layer_norm("layer_norm1", x, config.layer_norm_eps);
+/// The hyperparameters of an encoder's layers.
+#[derive(Clone, Copy)]
+pub(super) struct LayerStyle {
+    /// Number of attention heads.
+    pub heads: usize,
+    /// Whether a token attends only to those before it, as in a text.
+    pub causal: bool,
+    /// The activation of the MLP.
+    pub activation: Function,
+    /// Epsilon of the layer norms.
+    pub epsilon: f64,
+}
+
+/// An encoder layer: self-attention and an MLP, each with a layer norm and a residual.
+pub(super) fn encoder_layer<'g>(m: &Scope<'g>, style: LayerStyle, x: Tensor<'g>) -> Tensor<'g> {
+    let LayerStyle { heads, causal, activation, epsilon } = style;
+    let shape = AttentionShape { heads, causal, form: Form::Softmax };
+    let n = m.layer_norm("layer_norm1", x, epsilon);
     let attention = m.at("self_attn");
     let q = attention.linear("q_proj", n);
     let (k, v) = (attention.linear("k_proj", n), attention.linear("v_proj", n));
     attention.mark();
     let h = x + attention.linear("out_proj", q.attend(k, v, shape));
-    let n = m.layer_norm("layer_norm2", h, config.layer_norm_eps);
+    let n = m.layer_norm("layer_norm2", h, epsilon);
     (h + m.linear("mlp.fc2", m.linear("mlp.fc1", n).activation(activation))).tap(m)
 }
 

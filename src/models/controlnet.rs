@@ -20,7 +20,7 @@ pub fn controlnet<'g>(
     let time = conditioning.time(m, outline);
     let picture = embed(&m.at("controlnet_cond_embedding"), picture);
     let x = m.conv("conv_in", sample).tap(&m.at("conv_in")) + picture;
-    let Contracted { middle, skips } = contract(m, outline, x, time, conditioning.context);
+    let Contracted { middle, skips } = contract(m, outline, x, time, conditioning.attended());
     let scaled = |m: Scope<'g>, x: Tensor<'g>| {
         let x = m.linear("", x);
         m.builder()

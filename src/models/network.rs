@@ -4,6 +4,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Scope, Tensor, WeightIndex};
 use crate::kernels::model_input::ModelInput;
+use crate::models::image_prompt::ImagePrompt;
 use crate::models::unet::Outline;
 use crate::shape::TensorType;
 use crate::weights::Weights;
@@ -27,6 +28,8 @@ pub struct DenoiserShape {
     pub pixels_per_latent: usize,
     /// ControlNets, each of which sees a picture.
     pub controls: usize,
+    /// Whether a picture prompts beside the text.
+    pub image_prompt: bool,
     /// Whether the part of a picture outside a mask is kept by noising it anew in every step.
     pub keeps_picture: bool,
 }
@@ -95,8 +98,9 @@ impl<'g> DenoiserInputs<'g> {
 ///
 /// Inputs are named. The pipeline has values for `timesteps` `[steps]`, `context` `[copies, tokens,
 /// text_width]`, `text_embeds` `[copies, P]` (pooled text embeddings), `masked` `[h, w, 1 + C]` (mask and
-/// latents of the masked picture) and `picture`, `picture_1`, … `[H, W, 3]` (for ControlNets); the
-/// network itself for all others. An input that is `copies` times as long as its values gets them repeated.
+/// latents of the masked picture), `picture`, `picture_1`, … `[H, W, 3]` (for ControlNets), and for a
+/// picture that prompts `image_embeds` `[copies, T, W]`, `image_latents` `[Q, I]` and `image_scale` `[1]`;
+/// the network itself for all others. An input that is `copies` times as long as its values gets them repeated.
 pub trait Network: Send + Sync {
     /// Facts about the network.
     fn facts(&self) -> NetworkFacts;
@@ -123,6 +127,19 @@ pub trait Network: Send + Sync {
             return Ok(());
         }
         let message = "controlnet: expected a model with a UNet, which ControlNets steer";
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
+    /// Takes a picture as a second prompt, whose projection is below `image_proj` and whose keys and
+    /// values are beside those of the text, or takes it no more.
+    ///
+    /// # Errors
+    /// `Unsupported` if the network has no place for one.
+    fn set_image_prompt(&mut self, prompt: Option<ImagePrompt>) -> Result<()> {
+        if prompt.is_none() {
+            return Ok(());
+        }
+        let message = "ip-adapter: expected a model with a UNet, which IP-Adapters prompt";
         Err(Error::new(ErrorKind::Unsupported, message))
     }
 }

@@ -10,7 +10,9 @@ mod config;
 pub use conditioning::{AddedConditioning, Conditioning, guidance_embedding};
 pub use config::UnetConfig;
 
-use super::blocks::{Time, TransformerStyle, conv3x3, downsample, resnet, transformer, upsample};
+use super::blocks::{
+    Context, Time, TransformerStyle, conv3x3, downsample, resnet, transformer, upsample,
+};
 use super::numbered::{CONTROL, numbered};
 use crate::error::ErrorKind;
 use crate::graph::{Scope, Tensor};
@@ -89,7 +91,8 @@ pub fn unet<'g>(
 ) -> Tensor<'g> {
     let time = conditioning.time(m, outline);
     let x = m.conv("conv_in", sample).tap(&m.at("conv_in"));
-    let Contracted { mut middle, mut skips } = contract(m, outline, x, time, conditioning.context);
+    let Contracted { mut middle, mut skips } =
+        contract(m, outline, x, time, conditioning.attended());
     for (index, control) in controls.iter().enumerate() {
         if control.skips.len() != skips.len() {
             let (name, expected, got) =
@@ -106,7 +109,7 @@ pub fn unet<'g>(
         *skip = plus(*skip, &mut controls.iter().map(|control| control.skips[at]));
     }
     middle = plus(middle, &mut controls.iter().map(|control| control.middle));
-    expand(m, outline, Contracted { middle, skips }, time, conditioning.context)
+    expand(m, outline, Contracted { middle, skips }, time, conditioning.attended())
 }
 
 /// The down blocks and the mid block, from the output of `conv_in`.
@@ -115,7 +118,7 @@ pub(super) fn contract<'g>(
     outline: &Outline,
     mut x: Tensor<'g>,
     time: Time<'g>,
-    context: Tensor<'g>,
+    context: Context<'g>,
 ) -> Contracted<'g> {
     let Outline { groups, norm_epsilon, .. } = *outline;
     let time = Some(time);
@@ -156,7 +159,7 @@ fn expand<'g>(
     outline: &Outline,
     Contracted { middle: mut x, mut skips }: Contracted<'g>,
     time: Time<'g>,
-    context: Tensor<'g>,
+    context: Context<'g>,
 ) -> Tensor<'g> {
     let Outline { groups, norm_epsilon, .. } = *outline;
     let levels = m.each("down_blocks").len();

@@ -2,6 +2,9 @@
 //! that some of them read beside the text, and with ControlNets beside them.
 
 use super::controlnet::controlnet;
+use super::image_prompt::{
+    ImagePrompt, ImageTokens, LATENTS, PROJECTION, ProjectionKind, linear_projection, resampler,
+};
 use super::mobile::MobileConfig;
 use super::network::{DenoiserInputs, Network, NetworkFacts, RequestValues};
 use super::numbered::{CONTROL, PICTURE, numbered};
@@ -20,6 +23,7 @@ pub struct UnetNetwork {
     /// Width of the embedding of the guidance scale, where the UNet reads one.
     guidance_width: Option<usize>,
     controls: Vec<Outline>,
+    image_prompt: Option<ImagePrompt>,
 }
 
 impl UnetNetwork {
@@ -36,7 +40,13 @@ impl UnetNetwork {
             reads_guidance: config.time_cond_proj_dim.is_some(),
         };
         let guidance_width = config.time_cond_proj_dim;
-        Ok(UnetNetwork { outline: config.outline()?, facts, guidance_width, controls: Vec::new() })
+        Ok(UnetNetwork {
+            outline: config.outline()?,
+            facts,
+            guidance_width,
+            controls: Vec::new(),
+            image_prompt: None,
+        })
     }
 
     /// A `MobileDiffusionUNet`.
@@ -52,7 +62,13 @@ impl UnetNetwork {
             reads_guidance: false,
         };
         let outline = config.outline()?;
-        Ok(UnetNetwork { outline, facts, guidance_width: None, controls: Vec::new() })
+        Ok(UnetNetwork {
+            outline,
+            facts,
+            guidance_width: None,
+            controls: Vec::new(),
+            image_prompt: None,
+        })
     }
 
     /// The hyperparameters of the UNet.
@@ -75,6 +91,7 @@ impl UnetNetwork {
             timesteps: inputs.f32("timesteps", [rows]),
             step: inputs.step,
             context: inputs.real("context", [shape.copies, shape.tokens, shape.text_width]),
+            image: self.image_tokens(m, inputs),
             added,
             guidance,
         }
@@ -90,8 +107,8 @@ impl Network for UnetNetwork {
         m.ignore(CONTROL);
         let shape = inputs.shape;
         let conditioning = self.conditioning(m, inputs);
-        // The guidance scale is the distilled network's own; no ControlNet reads it.
-        let steering = Conditioning { guidance: None, ..conditioning };
+        // The guidance scale is the distilled network's own, the picture's keys are the adapter's.
+        let steering = Conditioning { guidance: None, image: None, ..conditioning };
         let side = shape.pixels_per_latent;
         let dims = [1, shape.height * side, shape.width * side, 3];
         let controls = self.controls.iter().take(shape.controls).enumerate();
@@ -150,9 +167,43 @@ impl Network for UnetNetwork {
         self.controls = controls;
         Ok(())
     }
+
+    fn set_image_prompt(&mut self, prompt: Option<ImagePrompt>) -> Result<()> {
+        self.image_prompt = prompt;
+        Ok(())
+    }
 }
 
 impl UnetNetwork {
+    /// The tokens of a picture that prompts, if the shape has one.
+    fn image_tokens<'g>(
+        &self,
+        m: &Scope<'g>,
+        inputs: &DenoiserInputs<'g>,
+    ) -> Option<ImageTokens<'g>> {
+        let prompt = self.image_prompt.filter(|_| inputs.shape.image_prompt);
+        let Some(ImagePrompt { kind, tokens, width }) = prompt else {
+            m.ignore(PROJECTION);
+            return None;
+        };
+        let copies = inputs.shape.copies;
+        let embeddings = inputs.real("image_embeds", [copies, tokens, width]);
+        let projection = m.at(PROJECTION);
+        let tokens = match (kind, m.weight_shape(LATENTS).as_deref()) {
+            (ProjectionKind::Resampler, Some(&[1, queries, inner])) => {
+                let latents = inputs.real("image_latents", [copies, queries, inner]);
+                resampler(&projection, embeddings, latents)
+            }
+            (ProjectionKind::Resampler, other) => {
+                let message = format!("latents: expected [1, _, _], got {other:?}");
+                projection.fail(ErrorKind::Weights, message);
+                return None;
+            }
+            (ProjectionKind::Linear, _) => linear_projection(&projection, embeddings),
+        };
+        Some(ImageTokens { tokens, scale: inputs.f32("image_scale", [1]) })
+    }
+
     /// The width of the pooled text among the inputs of the added embedding.
     fn pooled_from(&self, added: Option<&[usize]>) -> Option<usize> {
         added?.get(1)?.checked_sub(TIME_IDS * self.outline.size_embedding?)

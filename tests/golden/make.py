@@ -26,6 +26,8 @@ What it makes, each a folder in the diffusers layout with random f16 weights:
     sd1-inpaint-tiny  StableDiffusionInpaintPipeline with 9 input channels (latents, mask, masked picture)
     lcm-tiny          LatentConsistencyModelPipeline: the guidance scale is an input of the UNet (`time_cond_proj_dim`)
     controlnet-tiny   StableDiffusionControlNetPipeline: `controlnet/` for the UNet of sd1-tiny
+    ip-adapter-tiny   IP-Adapters in their files' published layout, a base and a plus variant for sd1-tiny,
+                      a base variant for sdxl-tiny, and the image encoder of all
     bksdm-tiny        only `unet/`, as BK-SDM-Tiny: one ResBlock a level on the way down, no middle
     ssd1b-tiny        only `unet/`, as SSD-1B: a depth per transformer, a middle without attention
     single            single files in the original layout: sd1 (with CLIP's real vocabulary, so that its real tokenizer applies), sd2,
@@ -59,6 +61,9 @@ reference is f32 arithmetic on the f16-rounded weights. Keys:
     inpaint.input, inpaint.mask   picture in [-1, 1], mask (1 = repaint)
     control.<name>.*, control.input   as txt2img; the picture in [-1, 1]
     several.<name>.*, several.input   the same with two ControlNets; the picture of the second
+    <adapter>.<scale>_<guidance>.*, <adapter>.tokens   as txt2img, of an IP-Adapter; what it makes of the picture, unconditional first
+    picture, wide, small, pixels.*    pictures in bytes [H, W, 3] and what the image encoder's processor makes of them
+    image_encoder.*               its modules, for a zero image and `pixels.picture`
     odd.sample, odd.conv_out      the UNet at a size that is not divisible by what it halves, with `unet.encoder_hidden_states`
 
 Images are decoder outputs before any clamp, about [-1, 1].
@@ -66,13 +71,13 @@ Images are decoder outputs before any clamp, about [-1, 1].
 import argparse, os, shutil, sys, tempfile
 
 sys.dont_write_bytecode = True
-from fixtures import HERE, distilled, mobile, sd, sdxl, single, variants
+from fixtures import HERE, distilled, ip_adapter, mobile, sd, sdxl, single, variants
 from safetensors.torch import load_file
 
 # in this order: the later ones borrow components of sd1-tiny
 MAKERS = {"sd1-tiny": sd.make_sd1, "sd2-tiny": sd.make_sd2, "mobile-tiny": mobile.make_mobile, "sdxl-tiny": sdxl.make_sdxl,
           "sd1-inpaint-tiny": variants.make_inpaint, "lcm-tiny": variants.make_lcm, "controlnet-tiny": variants.make_controlnet,
-          "bksdm-tiny": distilled.make_bksdm, "ssd1b-tiny": distilled.make_ssd1b, "single": single.make_single}
+          "ip-adapter-tiny": ip_adapter.make_ip_adapter, "bksdm-tiny": distilled.make_bksdm, "ssd1b-tiny": distilled.make_ssd1b, "single": single.make_single}
 
 
 def make_all(root, names):

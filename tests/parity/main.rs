@@ -11,6 +11,7 @@ mod autoencoders;
 mod blocks;
 mod controls;
 mod emoji;
+mod image_prompts;
 mod limits;
 mod runs;
 mod single;

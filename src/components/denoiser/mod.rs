@@ -4,6 +4,7 @@
 mod conditions;
 mod control;
 mod graph;
+mod image_prompt;
 mod programs;
 mod scalars;
 

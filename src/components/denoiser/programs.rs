@@ -2,7 +2,9 @@
 
 use super::control::ControlNet;
 use super::graph;
+use super::image_prompt::{is_image_prompt, named};
 use crate::components::component::Component;
+use crate::components::image::ImagePrompted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::families::Family;
 use crate::files::ModelFiles;
@@ -11,9 +13,10 @@ use crate::graph::Plan;
 use crate::kernels::Target;
 use crate::kernels::scheduler_step::slot::MAX_CONTROLS;
 use crate::lora::Patches;
+use crate::models::image_prompt::LATENTS;
 use crate::models::network::{DenoiserShape, Network, NetworkFacts, RequestValues};
 use crate::models::numbered::{CONTROL, numbered};
-use crate::weights::View;
+use crate::weights::{View, Weights};
 use std::sync::Arc;
 
 /// The denoiser of a model.
@@ -25,6 +28,9 @@ pub struct Denoiser {
     controls: usize,
     /// The number of ControlNets whose weights may be on the GPU.
     uploaded_controls: usize,
+    /// Whether an IP-Adapter was added, and whether weights of it may be on the GPU.
+    image_prompt: bool,
+    uploaded_image_prompt: bool,
     component: Component<(DenoiserShape, Phase)>,
 }
 
@@ -70,8 +76,18 @@ impl Denoiser {
         }
         let component = Component::new(files.weights(family.folder)?);
         let (controls, uploaded_controls) = (0, 0);
+        let (image_prompt, uploaded_image_prompt) = (false, false);
         let folder = family.folder;
-        Ok(Denoiser { folder, network, facts, controls, uploaded_controls, component })
+        Ok(Denoiser {
+            folder,
+            network,
+            facts,
+            controls,
+            uploaded_controls,
+            image_prompt,
+            uploaded_image_prompt,
+            component,
+        })
     }
 
     /// The folder of the network in diffusers' layout, such as `unet`.
@@ -100,11 +116,7 @@ impl Denoiser {
             let message = format!("controlnet: expected at most {MAX_CONTROLS}, got {got}");
             return Err(Error::new(ErrorKind::Argument, message));
         }
-        let own = |name: &str, _: &[usize]| match name.starts_with(CONTROL) {
-            true => Vec::new(),
-            false => vec![(name.to_string(), View::Whole)],
-        };
-        let mut weights = self.component.weights.clone().map_names(own)?;
+        let mut weights = self.weights_without(|name| name.starts_with(CONTROL))?;
         let expected = self.network.text_width(&weights);
         let (count, mut outlines) = (controls.len(), Vec::new());
         for (index, ControlNet { outline, weights: added }) in controls.into_iter().enumerate() {
@@ -125,14 +137,58 @@ impl Denoiser {
         }
         self.network.set_controls(outlines)?;
         self.controls = count;
-        self.component = Component::new(weights);
-        self.uploaded_controls = 0;
+        self.replace_weights(weights);
         Ok(())
+    }
+
+    /// Adds an IP-Adapter to the network in place of an earlier one, or removes it.
+    ///
+    /// # Errors
+    /// `Weights` if it is for another family of models; `Unsupported` if the network takes none.
+    pub fn set_image_prompt(&mut self, prompted: Option<ImagePrompted>) -> Result<()> {
+        let mut weights = self.weights_without(is_image_prompt)?;
+        let prompt = prompted.as_ref().map(|prompted| prompted.prompt);
+        if let Some(ImagePrompted { weights: added, .. }) = prompted {
+            let added = named(&weights, added)?;
+            weights = weights.merge(added)?;
+        }
+        self.network.set_image_prompt(prompt)?;
+        self.image_prompt = prompt.is_some();
+        self.replace_weights(weights);
+        Ok(())
+    }
+
+    /// The weights but for those that were added.
+    fn weights_without(&self, added: impl Fn(&str) -> bool) -> Result<Weights> {
+        self.component.weights.clone().map_names(|name, _| match added(name) {
+            true => Vec::new(),
+            false => vec![(name.to_string(), View::Whole)],
+        })
+    }
+
+    fn replace_weights(&mut self, weights: Weights) {
+        self.component = Component::new(weights);
+        (self.uploaded_controls, self.uploaded_image_prompt) = (0, false);
+    }
+
+    /// The query tokens of an IP-Adapter's resampler, `[Q, I]`, if it has one.
+    ///
+    /// # Errors
+    /// `Weights` if they cannot be read.
+    pub fn image_latents(&self) -> Result<Option<Vec<f32>>> {
+        let weights = &self.component.weights;
+        weights.shape(LATENTS).map(|_| weights.read_f32(LATENTS)).transpose()
+    }
+
+    /// Whether an IP-Adapter was added.
+    pub fn has_image_prompt(&self) -> bool {
+        self.image_prompt
     }
 
     /// The names of the network's weights.
     pub fn names(&self) -> Vec<&str> {
-        self.component.weights.names().filter(|name| !name.starts_with(CONTROL)).collect()
+        let own = |name: &&str| !name.starts_with(CONTROL) && !is_image_prompt(name);
+        self.component.weights.names().filter(own).collect()
     }
 
     /// Adds low-rank patches to the weights, in place of earlier ones.
@@ -163,15 +219,17 @@ impl Denoiser {
     /// Drops the programs of other shapes.
     pub fn retain(&mut self, shape: DenoiserShape) {
         self.component.retain(|(known, _)| *known == shape);
-        // The plan of a picture without ControlNets does not count their weights.
-        if self.uploaded_controls > shape.controls {
+        // The plan of a picture without ControlNets or IP-Adapter does not count their weights.
+        if self.uploaded_controls > shape.controls
+            || (self.uploaded_image_prompt && !shape.image_prompt)
+        {
             self.unload();
         }
     }
 
     /// Drops weights and programs from the GPU.
     pub fn unload(&mut self) {
-        self.uploaded_controls = 0;
+        (self.uploaded_controls, self.uploaded_image_prompt) = (0, false);
         self.component.unload();
     }
 
@@ -214,6 +272,7 @@ impl Denoiser {
             return Ok(Programs { prepare, step });
         }
         self.uploaded_controls = self.uploaded_controls.max(shape.controls);
+        self.uploaded_image_prompt |= shape.image_prompt;
         let DenoiserPlans { prepare, step } = plans.clone();
         let key = (shape, Phase::Prepare);
         let prepare = self.component.compile(gpu, key, prepare, &[]).await?;

@@ -4,7 +4,8 @@ use super::Outline;
 use crate::error::ErrorKind;
 use crate::graph::{Scope, Tensor};
 use crate::kernels::timestep_embedding::TimestepEmbedding;
-use crate::models::blocks::Time;
+use crate::models::blocks::{Context, Time};
+use crate::models::image_prompt::ImageTokens;
 
 /// The conditioning inputs of a UNet.
 #[derive(Clone, Copy)]
@@ -15,6 +16,8 @@ pub struct Conditioning<'g> {
     pub step: Tensor<'g>,
     /// Text embeddings `[B, T, D]`.
     pub context: Tensor<'g>,
+    /// Tokens of a picture that prompts beside the text.
+    pub image: Option<ImageTokens<'g>>,
     /// SDXL's additional conditioning.
     pub added: Option<AddedConditioning<'g>>,
     /// Embedding `[1, G]` of the guidance scale, an input of networks distilled from guided
@@ -34,6 +37,11 @@ pub struct AddedConditioning<'g> {
 }
 
 impl<'g> Conditioning<'g> {
+    /// What cross-attention attends to.
+    pub(in crate::models) fn attended(&self) -> Context<'g> {
+        Context { text: self.context, image: self.image }
+    }
+
     /// The input of the ResBlocks: SiLU of the time embeddings of all steps, `[S, T]`, or
     /// `[B, S, T]` with `added`, which differs between items.
     pub(in crate::models) fn time(&self, m: &Scope<'g>, outline: &Outline) -> Time<'g> {
