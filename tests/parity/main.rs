@@ -11,6 +11,7 @@ mod autoencoders;
 mod blocks;
 mod emoji;
 mod limits;
+mod loras;
 mod runs;
 mod single;
 mod tiles;
