@@ -5,6 +5,7 @@
 
 mod additions;
 mod caches;
+mod completions;
 mod devices;
 mod doctor;
 mod draw;
@@ -47,6 +48,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Check every kernel and the embedded model on this machine
     Doctor(doctor::Arguments),
+    /// Print a script that completes the command's options in a shell
+    Completions(completions::Arguments),
     /// Write a model folder with random weights, for measurements at full size
     Synth(synth::Arguments),
 }
@@ -61,6 +64,9 @@ pub fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Completions(arguments) => {
+            completions::run::<Cli>(&arguments).map(|()| ExitCode::SUCCESS)
+        }
         Command::Synth(arguments) => synth::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
