@@ -6,6 +6,7 @@
 mod additions;
 mod batch;
 mod completions;
+mod control;
 mod devices;
 mod doctor;
 mod draw;

@@ -7,6 +7,7 @@ mod broken_models;
 mod commands;
 mod completions;
 mod config;
+mod controlnets;
 mod inspect;
 mod pictures;
 mod synth;

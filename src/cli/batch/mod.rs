@@ -7,8 +7,8 @@ use super::draw;
 use super::settings::{self, Layer};
 use super::terminal::{note, print_json};
 use super::txt2img;
-use clap::Command;
 use clap::builder::Resettable;
+use clap::{Arg, Command};
 use croquis::diffusion::Diffusion;
 use croquis::{Error, ErrorKind, Result};
 use lines::Lines;
@@ -117,7 +117,7 @@ impl Batch {
             }
         }
         let seeds = arguments.noise.seeds()?;
-        let fixed = settings.under(&self.command, |heading| !OF_REQUESTS.contains(&heading));
+        let fixed = settings.of(&self.command, changes_model);
         let (request, diffusion) = match &mut self.loaded {
             Some((loaded, diffusion)) if *loaded == fixed => {
                 (arguments.request(diffusion.model())?, diffusion)
@@ -173,5 +173,11 @@ impl Batch {
     }
 }
 
-/// Headings of options that a loaded model can take from one request to the next.
-const OF_REQUESTS: [&str; 5] = ["Prompt", "Picture", "Sampling", "Input pictures", "Output"];
+/// Whether a model is loaded anew for another value of an option: those of models, additions and
+/// devices, but none whose value goes into the request.
+fn changes_model(option: &Arg) -> bool {
+    let requests = ["Prompt", "Picture", "Sampling", "Input pictures", "Output"];
+    let heading = option.get_help_heading().unwrap_or_default();
+    let name = option.get_long().unwrap_or_default();
+    !(heading.is_empty() || requests.contains(&heading) || name.starts_with("control-"))
+}

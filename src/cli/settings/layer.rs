@@ -102,13 +102,10 @@ impl Layer {
         all
     }
 
-    /// The settings of a command's options under some of the headings in its help.
-    pub fn under(&self, command: &Command, wanted: impl Fn(&str) -> bool) -> Layer {
-        let headed = |(name, _): &(&String, &Setting)| {
-            let heading = find(command, name).and_then(|option| option.get_help_heading());
-            heading.is_some_and(&wanted)
-        };
-        let settings = self.0.iter().filter(headed);
+    /// The settings of those of a command's options that are wanted.
+    pub fn of(&self, command: &Command, wanted: impl Fn(&Arg) -> bool) -> Layer {
+        let is_wanted = |(name, _): &(&String, &Setting)| find(command, name).is_some_and(&wanted);
+        let settings = self.0.iter().filter(is_wanted);
         Layer(settings.map(|(name, setting)| (name.clone(), setting.clone())).collect())
     }
 
