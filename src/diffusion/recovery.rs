@@ -1,15 +1,13 @@
 //! Recovery of a [`Diffusion`] whose device was lost.
 
 use super::facade::Diffusion;
-use super::session::Session;
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::memory::Budget;
 
 impl Diffusion {
     /// Opens the device again after it was lost or failed (errors of kind `Device`), and drops what was
     /// on it. The model stays with all its additions; the next picture uploads weights and compiles
-    /// kernels anew.
+    /// kernels anew. [`generate`](Diffusion::generate) does so by itself, once.
     ///
     /// # Errors
     /// As [`Gpu::reopen`]; a caller's device is replaced with [`set_gpu`](Diffusion::set_gpu).
@@ -33,9 +31,6 @@ impl Diffusion {
     /// Moves the model to another device; everything on the old one is dropped. A memory budget that
     /// was set stays.
     pub fn set_gpu(&mut self, gpu: &Gpu) {
-        let Session { model, budget, .. } = &mut self.session;
-        model.unload_all_but(None);
-        *budget = Budget { limit: budget.limit, ..Budget::of_device(gpu.memory()) };
-        self.session.gpu = gpu.clone();
+        self.session.move_to(gpu.clone());
     }
 }

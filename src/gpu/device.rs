@@ -10,7 +10,7 @@ use crate::kernels::{DeviceClass, Target};
 use crate::logging;
 use crate::shape::Storage;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{Features, Limits};
 
@@ -65,6 +65,8 @@ pub struct Gpu {
 pub(super) struct Failure {
     /// The first error that no error scope caught.
     first: Arc<Mutex<Option<String>>>,
+    /// Whether the device reported that it was lost.
+    pub(super) lost: Arc<AtomicBool>,
     /// Whether an allocation was refused since this was last asked for.
     pub(super) out_of_memory: Arc<AtomicBool>,
 }
@@ -172,6 +174,11 @@ impl Gpu {
         Ok(gpu)
     }
 
+    /// Whether [`Gpu::reopen`] can open it again.
+    pub(crate) fn can_reopen(&self) -> bool {
+        self.options.is_some()
+    }
+
     /// [`Gpu::reopen`], blocking.
     ///
     /// # Errors
@@ -218,6 +225,7 @@ impl Gpu {
     fn report_loss(&self) {
         let failure = self.failure.clone();
         self.device.set_device_lost_callback(move |_, message| {
+            failure.lost.store(true, Ordering::Relaxed);
             failure.report(format!("device lost: {message}"));
         });
     }

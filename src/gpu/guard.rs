@@ -119,10 +119,15 @@ impl Gpu {
         !mapped && reported_now(memory).is_none()
     }
 
-    /// Whether the device was lost: browsers tell [`Failure`].
+    /// Whether the device was lost, which browsers tell a callback.
     #[cfg(target_arch = "wasm32")]
     pub(super) fn is_lost(&self) -> bool {
-        false
+        self.failure.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether the device was lost or destroyed.
+    pub(crate) fn was_lost(&self) -> bool {
+        self.is_lost() || self.failure.lost.load(Ordering::Relaxed)
     }
 
     /// Whether the device refused an allocation since this was last asked.
