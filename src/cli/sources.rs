@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// Options for input pictures.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Input pictures")]
 pub struct SourceOptions {
     /// The input picture (PNG) of image to image; its size is the result's
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "height"])]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["width", "height"])]
     image: Option<PathBuf>,
     /// Denoising strength: 0 keeps --image, 1 ignores it [default: 0.8, with --mask 1]
     #[arg(long, value_name = "F", requires = "image", allow_negative_numbers = true)]
