@@ -20,6 +20,7 @@ mod sources;
 mod synth;
 mod terminal;
 mod txt2img;
+mod upscale;
 
 use clap::{Parser, Subcommand};
 use croquis::{ErrorKind, Result};
@@ -39,6 +40,8 @@ struct Cli {
 enum Command {
     /// Generate a picture from a prompt
     Txt2img(Box<txt2img::Arguments>),
+    /// Enlarge a picture by an upscaling network
+    Upscale(upscale::Arguments),
     /// List the GPUs of this machine, best first
     Devices(devices::Arguments),
     /// Show what a model's files hold: family, components, types, memory
@@ -55,8 +58,13 @@ enum Command {
 pub fn main() -> ExitCode {
     let Cli { tell, command } = Cli::parse();
     tell.apply();
+    let hint = match command {
+        Command::Upscale(_) => upscale::hint,
+        _ => hint,
+    };
     let result: Result<ExitCode> = match command {
         Command::Txt2img(arguments) => txt2img::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Upscale(arguments) => upscale::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Devices(arguments) => devices::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Inspect(arguments) => inspect::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),

@@ -35,12 +35,12 @@ pub enum Tiling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seam {
     /// The part of a tile that is shared at least: one divided by this.
-    pub part: usize,
+    part: usize,
     /// The most that has to be shared.
-    pub enough: usize,
+    enough: usize,
     /// The cells at a tile's border that do not count, where a neighbour covers them: a tile does
     /// not see what they depend on.
-    pub margin: usize,
+    margin: usize,
 }
 
 impl Seam {
@@ -49,11 +49,14 @@ impl Seam {
     pub const QUARTER: Seam = Seam { part: 4, enough: usize::MAX, margin: 0 };
 
     /// A margin of so many cells on both sides of a short blend: for networks in which no cell
-    /// depends on others farther away. Tiles that are too short for it share their half.
+    /// depends on others farther away. Tiles that are too short for it share their half, and what margin
+    /// that leaves.
     pub const fn beyond(margin: usize) -> Seam {
-        const BLEND: usize = 8;
-        Seam { part: 2, enough: 2 * margin + BLEND, margin }
+        Seam { part: 2, enough: 2 * margin + Self::BLEND, margin }
     }
+
+    /// The length of a blend between two margins.
+    const BLEND: usize = 8;
 
     /// The least that tiles of a length share.
     fn least(self, tile: usize) -> usize {
@@ -62,7 +65,7 @@ impl Seam {
 
     /// The weight of a tile at a distance from its border, in units of which a cell has `scale`.
     fn ramp(self, distance: usize, shared: usize, scale: usize) -> f32 {
-        let margin = if shared >= self.enough { self.margin } else { 0 };
+        let margin = self.margin.min(shared.saturating_sub(Self::BLEND) / 2);
         let blended = (shared - 2 * margin) * scale;
         // Sampled in the middle, so that no weight inside the blend is 0.
         let at = distance as f32 + 0.5 - (margin * scale) as f32;

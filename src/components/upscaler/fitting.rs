@@ -34,7 +34,7 @@ impl Upscaler {
         self.component.plan(&size, target, || self.graph(size))
     }
 
-    /// The tiles of a picture, and the bytes of device memory that they take.
+    /// The tiles of a picture: those chosen before within the same bounds, or a new choice.
     ///
     /// # Errors
     /// `Memory` if neither the picture nor the smallest tiles fit.
@@ -90,21 +90,6 @@ impl Upscaler {
     fn stage(&self, size: [usize; 2]) -> Result<Stage> {
         let plan = self.plan(self.gpu.target(), size)?;
         Ok(Stage::of("upscaler", [("upscaler", &*plan)]))
-    }
-
-    /// Bytes of device memory that a picture of this width and height takes.
-    ///
-    /// # Errors
-    /// As [`tiles`](Upscaler::tiles).
-    pub(crate) fn needed_bytes(&mut self, [width, height]: [usize; 2]) -> Result<u64> {
-        let cell = self.network.cell();
-        let tiles = self.tiles([height, width].map(|pixels| pixels.div_ceil(cell)))?;
-        Ok(self.stage(tiles.size())?.bytes())
-    }
-
-    /// Bytes of device memory that the upscaler holds.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.component.bytes()
     }
 
     /// Reduces the largest tile after the device refused memory for one; returns whether it could.
