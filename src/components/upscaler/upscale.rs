@@ -5,14 +5,11 @@ use super::padding::{cropped, padded};
 use crate::components::tiles::Mosaic;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Program;
-use crate::picture::Picture;
+use crate::picture::{MAX_SIDE, Picture};
 use crate::shape::Storage;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use web_time::{Duration, Instant};
-
-/// The longest side of a result, in pixels.
-const MAX_PIXELS: usize = 32_768;
 
 /// The progress of a picture after a tile.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +29,7 @@ impl Upscaler {
     /// upscaler then stays at f32.
     ///
     /// # Errors
-    /// `Argument` if the result's sides exceed 32768 pixels; `Memory` if not even small tiles fit;
+    /// `Argument` if the result's sides exceed [`MAX_SIDE`] pixels; `Memory` if not even small tiles fit;
     /// `Weights` if weights are not finite; `Numeric` if the result is not; `Device` from the GPU.
     pub async fn upscale(&mut self, picture: &Picture) -> Result<Picture> {
         self.upscale_with(picture, |_| ControlFlow::Continue(())).await
@@ -129,9 +126,9 @@ impl Upscaler {
     fn result_size(&self, picture: &Picture) -> Result<[usize; 2]> {
         let sides = [picture.width(), picture.height()];
         let sizes = sides.map(|side| side.saturating_mul(self.scale()));
-        if sizes.iter().any(|side| *side > MAX_PIXELS) {
+        if sizes.iter().any(|side| *side > MAX_SIDE) {
             let message = format!(
-                "upscaled to {}x{} pixels: expected sides of at most {MAX_PIXELS}; choose a smaller \
+                "upscaled to {}x{} pixels: expected sides of at most {MAX_SIDE}; choose a smaller \
                  picture or factor",
                 sizes[0], sizes[1]
             );
