@@ -12,6 +12,7 @@ pub mod controlnet;
 pub mod esrgan;
 pub mod mobile;
 pub mod network;
+pub mod numbered;
 pub mod presets;
 pub mod tiny_autoencoder;
 pub mod unet;
