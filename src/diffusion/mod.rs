@@ -25,7 +25,9 @@ mod run;
 mod session;
 mod settings;
 
-pub use crate::components::{Autoencoder, Control, ControlNet, TextualInversion, Tiling};
+pub use crate::components::{
+    Autoencoder, Control, ControlNet, TextualInversion, TileProgress, Tiling, Upscaler,
+};
 pub use crate::memory::{Bytes, MemoryPlan, Stage};
 pub use defaults::Defaults;
 pub use facade::Diffusion;

@@ -3,7 +3,7 @@
 
 use super::network::Direction;
 use super::state::{Codec, FittingKey};
-use super::tiles::{Tiles, Tiling};
+use crate::components::tiles::{Seam, Tiles, Tiling};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Plan;
 use crate::kernels::Target;
@@ -107,7 +107,7 @@ impl Codec {
         size: [usize; 2],
     ) -> Result<Tiles> {
         let [height, width] = size;
-        let of = |longest| Tiles::new(height, width, longest);
+        let of = |longest| Tiles::new(size, longest, Seam::QUARTER);
         let whole = of(height.max(width));
         let longest = height.max(width).min(self.longest);
         let fits = |tiles: &Tiles| match self.component.program(&(direction, tiles.size())) {

@@ -2,8 +2,8 @@
 
 use super::autoencoder::Autoencoder;
 use super::network::{AutoencoderNetwork, Direction};
-use super::tiles::{Tiles, Tiling};
 use crate::components::component::Component;
+use crate::components::tiles::{Tiles, Tiling};
 use crate::error::{Error, ErrorKind, Result};
 use crate::families::LatentSpace;
 use crate::files::ModelFiles;
