@@ -15,6 +15,7 @@ mod output;
 mod parameters;
 mod plan;
 mod progress;
+mod samplers;
 mod sources;
 mod synth;
 mod terminal;

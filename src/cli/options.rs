@@ -1,8 +1,8 @@
 //! Options shared by several commands.
 
 use super::hub;
+use super::samplers::SamplerOptions;
 use super::terminal::say;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use croquis::Result;
 use croquis::Storage;
@@ -10,7 +10,6 @@ use croquis::diffusion::{Model, Request, Tiling};
 use croquis::files::ModelFiles;
 use croquis::files::Prediction;
 use croquis::gpu::{DeviceOptions, Gpu};
-use croquis::{SchedulerKind, Spacing};
 use std::path::{Path, PathBuf};
 
 /// Options for the model and the picture.
@@ -39,12 +38,8 @@ pub struct ModelOptions {
     /// Height in pixels [default: the model's]
     #[arg(long, value_name = "H")]
     pub height: Option<usize>,
-    /// The sampler [default: the model's]
-    #[arg(long, value_name = "NAME", value_parser = schedulers())]
-    pub scheduler: Option<SchedulerKind>,
-    /// The spacing of the sampler's steps [default: the model's]
-    #[arg(long, value_name = "NAME", value_parser = spacings())]
-    pub spacing: Option<Spacing>,
+    #[command(flatten)]
+    pub sampler: SamplerOptions,
     /// The network's prediction type, where a single file does not show it: epsilon, v_prediction
     /// or sample
     #[arg(long, value_name = "NAME")]
@@ -61,16 +56,6 @@ pub enum Variant {
     Fp16,
     /// As published, mostly 32-bit floats
     Full,
-}
-
-fn schedulers() -> impl TypedValueParser<Value = SchedulerKind> {
-    PossibleValuesParser::new(SchedulerKind::ALL.map(SchedulerKind::name))
-        .try_map(|name| name.parse::<SchedulerKind>())
-}
-
-fn spacings() -> impl TypedValueParser<Value = Spacing> {
-    PossibleValuesParser::new(Spacing::ALL.map(Spacing::name))
-        .try_map(|name| name.parse::<Spacing>())
 }
 
 fn parse_tiling(text: &str) -> Result<Tiling, String> {
@@ -118,15 +103,15 @@ impl ModelOptions {
 
     /// The request for a prompt with these options, without a seed.
     pub fn request(&self, prompt: &str) -> Request {
-        Request {
+        let mut request = Request {
             steps: self.steps,
             guidance_scale: self.guidance_scale,
             width: self.width,
             height: self.height,
-            scheduler: self.scheduler,
-            spacing: self.spacing,
             ..Request::new(prompt)
-        }
+        };
+        self.sampler.apply(&mut request);
+        request
     }
 }
 

@@ -2,13 +2,15 @@
 //! coefficients s that the host writes before each step. With x the sample, z noise and hₖ slot k of
 //! the history:
 //!
-//! m = u + g·(c − u) (two copies: unconditional u, conditional c), else the network's output
+//! m = u + g·(c − u) (two copies: unconditional u, conditional c), else m = u, the network's output
 //!
 //! x₀ = s₄·x + s₅·m, clamped to ±clip
 //!
-//! x' = s₆·x + s₇·m + s₈·x₀ + s₉·z + Σₖ s₁₀₊ₖ·hₖ
+//! ε = s₂₃·x + s₂₄·m
 //!
-//! hₖ' = one of hₖ, x, m, x₀, chosen by s₁₄₊ₖ
+//! x' = s₆·x + s₇·m + s₈·x₀ + s₉·z + s₂₅·u + Σₖ s₁₀₊ₖ·hₖ
+//!
+//! hₖ' = one of hₖ, x, m, x₀, ε, chosen by s₁₅₊ₖ
 //!
 //! The positions have names in [`slot`].
 
@@ -20,7 +22,7 @@ use super::{
 use crate::shape::{Shape, TensorType};
 
 /// Slots of the history.
-pub const SLOTS: usize = 4;
+pub const SLOTS: usize = 5;
 
 /// The item of the result that is the predicted image.
 pub const PREDICTED: usize = 1 + SLOTS;
@@ -49,16 +51,23 @@ pub mod slot {
     pub const FROM_ORIGINAL: usize = 8;
     /// Coefficient of the noise in the next sample.
     pub const NOISE: usize = 9;
-    /// Four coefficients of the history's slots in the next sample.
+    /// Five coefficients of the history's slots in the next sample.
     pub const HISTORY: usize = 10;
-    /// Four numbers of [`keep`](super::keep): the tensor that each slot of the history receives.
-    pub const KEEP: usize = 14;
+    /// Five numbers of [`keep`](super::keep): the tensor that each slot of the history receives.
+    pub const KEEP: usize = 15;
     /// The factor of a ControlNet's results.
-    pub const CONTROL: usize = 18;
+    pub const CONTROL: usize = 20;
     /// Factor of a kept picture's latents in the next step's sample; 1 after the last step.
-    pub const NEXT_SIGNAL: usize = 19;
+    pub const NEXT_SIGNAL: usize = 21;
     /// Factor of the noise of a kept picture in the next step's sample; 0 after the last step.
-    pub const NEXT_LEVEL: usize = 20;
+    pub const NEXT_LEVEL: usize = 22;
+    /// Two coefficients of the predicted noise ε: of the sample and, at [`EPSILON_OUTPUT`], of the
+    /// output.
+    pub const EPSILON: usize = 23;
+    /// Coefficient of the (guided) output in the predicted noise ε.
+    pub const EPSILON_OUTPUT: usize = 24;
+    /// Coefficient of the unconditional output in the next sample.
+    pub const UNCONDITIONAL: usize = 25;
     /// The number of positions.
     pub const LEN: usize = 32;
 }
@@ -73,11 +82,13 @@ pub mod keep {
     pub const OUTPUT: u32 = 2;
     /// The predicted image x₀, after clamping.
     pub const ORIGINAL: u32 = 3;
+    /// The predicted noise ε.
+    pub const EPSILON: u32 = 4;
 }
 
-/// Operands: sample F32 `[B, H, W, C]`, history F32 `[4·B, H, W, C]` (slot k is the items from
+/// Operands: sample F32 `[B, H, W, C]`, history F32 `[5·B, H, W, C]` (slot k is the items from
 /// k·B), output `[copies·B, H, W, C]`, noise F32 `[B, H, W, C]`, step F32 `[32]` (see [`slot`]).
-/// Result: F32 `[6·B, H, W, C]`: the next sample, the history, and the predicted image x₀ for
+/// Result: F32 `[7·B, H, W, C]`: the next sample, the history, and the predicted image x₀ for
 /// previews.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SchedulerStep {
@@ -96,7 +107,7 @@ pub(super) static SHADER: Shader =
     shader!("scheduler_step", Params, ["sample", "history", "output", "noise", "step"]);
 
 /// The `const` lines of the shader's header: the positions in `step`, and the numbers of [`keep`].
-const HEADER: [(&str, u32); 14] = [
+const HEADER: [(&str, u32); 18] = [
     ("SLOTS", SLOTS as u32),
     ("GUIDANCE", slot::GUIDANCE as u32),
     ("CLIP", slot::CLIP as u32),
@@ -108,9 +119,13 @@ const HEADER: [(&str, u32); 14] = [
     ("NOISE", slot::NOISE as u32),
     ("HISTORY", slot::HISTORY as u32),
     ("KEEP", slot::KEEP as u32),
+    ("EPSILON", slot::EPSILON as u32),
+    ("EPSILON_OUTPUT", slot::EPSILON_OUTPUT as u32),
+    ("UNCONDITIONAL", slot::UNCONDITIONAL as u32),
     ("KEEP_SAMPLE", keep::SAMPLE),
     ("KEEP_OUTPUT", keep::OUTPUT),
     ("KEEP_ORIGINAL", keep::ORIGINAL),
+    ("KEEP_EPSILON", keep::EPSILON),
 ];
 
 impl Kernel for SchedulerStep {
@@ -146,7 +161,7 @@ impl Kernel for SchedulerStep {
         let quads = sample.shape.padded_len() / 4;
         let launch = Launch::threads(&Params { quads: quads as u32 }, quads)
             .constant("GUIDED", self.copies == 2)
-            .flops(24 * sample.shape.len() as u64);
+            .flops(32 * sample.shape.len() as u64);
         let add = |launch: Launch, (name, value)| launch.constant(name, value);
         vec![HEADER.into_iter().fold(launch, add)]
     }
@@ -159,16 +174,19 @@ impl Kernel for SchedulerStep {
         shape[0] *= PREDICTED + 1;
         let mut out = HostTensor::zeros(shape);
         for (i, &x) in sample.data.iter().enumerate() {
-            let mut m = output.data[i];
+            let unconditional = output.data[i];
+            let mut m = unconditional;
             if self.copies == 2 {
-                m += s[slot::GUIDANCE] * (output.data[len + i] - m);
+                m += s[slot::GUIDANCE] * (output.data[len + i] - unconditional);
             }
+            let epsilon = s[slot::EPSILON] * x + s[slot::EPSILON_OUTPUT] * m;
             let mut original = s[slot::ORIGINAL] * x + s[slot::ORIGINAL_OUTPUT] * m;
             if s[slot::CLIP] > 0.0 {
                 original = original.clamp(-s[slot::CLIP], s[slot::CLIP]);
             }
             let mut next = s[slot::SAMPLE] * x + s[slot::OUTPUT] * m;
             next += s[slot::FROM_ORIGINAL] * original + s[slot::NOISE] * noise.data[i];
+            next += s[slot::UNCONDITIONAL] * unconditional;
             for k in 0..SLOTS {
                 let kept = history.data[k * len + i];
                 next += s[slot::HISTORY + k] * kept;
@@ -176,6 +194,7 @@ impl Kernel for SchedulerStep {
                     keep::SAMPLE => x,
                     keep::OUTPUT => m,
                     keep::ORIGINAL => original,
+                    keep::EPSILON => epsilon,
                     _ => kept,
                 };
             }
@@ -190,11 +209,11 @@ pub(super) fn cases() -> Vec<Case> {
     // (shape of the sample, copies, the 32 numbers of the step)
     [
         ([1, 4, 4, 4], 1, Fill::Index(4)),
-        ([1, 8, 8, 4], 2, Fill::Index(4)),
+        ([1, 8, 8, 4], 2, Fill::Index(5)),
         ([3, 5, 3, 5], 2, Fill::Index(2)),
         ([2, 3, 7, 3], 1, Fill::Index(3)),
         ([2, 7, 5, 37], 2, Fill::Range(0.0, 3.5)),
-        ([3, 1, 9, 7], 1, Fill::Range(-1.0, 3.5)),
+        ([3, 1, 9, 7], 1, Fill::Range(-1.0, 4.5)),
     ]
     .into_iter()
     .map(|([batch, height, width, channels], copies, step)| {

@@ -57,12 +57,17 @@ impl SchedulerConfig {
             return Err(key_error(ErrorKind::Config, key, "the name of a scheduler", "nothing"));
         };
         let algorithm = self.keys.get("algorithm_type", "a word", Value::as_str)?;
-        // `algorithm_type` distinguishes the kinds that share a class.
+        let stochastic = algorithm == Some("sde-dpmsolver++");
+        let third_order = self.keys.count("solver_order", 2, 1, 3)? == 3;
+        // These two keys distinguish the kinds that share a class.
         let named = |kind: &SchedulerKind| {
             kind.class_name() == name
                 && match kind {
-                    SchedulerKind::DpmSolver2M => algorithm != Some("sde-dpmsolver++"),
+                    SchedulerKind::DpmSolver2M => !stochastic && !third_order,
                     SchedulerKind::DpmSolver2MKarras => false,
+                    SchedulerKind::DpmSolver2MSde => !third_order,
+                    SchedulerKind::DpmSolver2S => !third_order,
+                    SchedulerKind::DpmSolver3M => !stochastic,
                     _ => true,
                 }
         };
@@ -84,8 +89,9 @@ impl SchedulerConfig {
     }
 
     /// A copy with another spacing than the file's: diffusers' `timestep_spacing`,
-    /// `use_karras_sigmas` and `use_exponential_sigmas`. The last two keep the file's
-    /// `timestep_spacing`, from which Euler and Heun take the first and last noise level.
+    /// `use_karras_sigmas`, `use_exponential_sigmas`, `use_beta_sigmas` and `use_lu_lambdas`. All but
+    /// the first keep the file's `timestep_spacing`, from which samplers over noise levels, such as
+    /// Euler, take the first and last of them. For EDM's samplers it is the key `sigma_schedule`.
     ///
     /// Planning then fails with an error of kind `Argument` for a sampler that does not support the
     /// spacing ([`SchedulerKind::spacings`]).
@@ -100,6 +106,11 @@ impl SchedulerConfig {
             Spacing::Trailing => config.keys.set("timestep_spacing", "trailing".into()),
             Spacing::Karras => config.keys.set("use_karras_sigmas", true.into()),
             Spacing::Exponential => config.keys.set("use_exponential_sigmas", true.into()),
+            Spacing::Beta => config.keys.set("use_beta_sigmas", true.into()),
+            Spacing::Lu => config.keys.set("use_lu_lambdas", true.into()),
+        }
+        if matches!(spacing, Spacing::Karras | Spacing::Exponential) {
+            config.keys.set("sigma_schedule", spacing.name().into());
         }
         config
     }
@@ -173,12 +184,22 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_refused() {
         let cases = [
-            (Pndm, r#", "skip_prk_steps": false"#, 5, ErrorKind::Unsupported),
+            (Pndm, r#", "skip_prk_steps": false"#, 3, ErrorKind::Argument),
+            (Dpm2, r#", "prediction_type": "sample""#, 5, ErrorKind::Unsupported),
+            (EdmEuler, r#", "prediction_type": "sample""#, 5, ErrorKind::Unsupported),
+            (
+                EdmDpmSolver,
+                r#", "solver_order": 3, "algorithm_type": "sde-dpmsolver++""#,
+                5,
+                ErrorKind::Unsupported,
+            ),
+            (Deis, r#", "thresholding": true"#, 5, ErrorKind::Unsupported),
+            (DpmSolver2S, r#", "thresholding": true"#, 5, ErrorKind::Unsupported),
+            (DpmSolver3S, r#", "algorithm_type": "dpmsolver""#, 5, ErrorKind::Unsupported),
+            (EdmDpmSolver, r#", "thresholding": true"#, 5, ErrorKind::Unsupported),
             (Ddim, r#", "thresholding": true"#, 5, ErrorKind::Unsupported),
             (Ddpm, r#", "variance_type": "learned_range""#, 5, ErrorKind::Unsupported),
-            (DpmSolver2M, r#", "solver_order": 3"#, 5, ErrorKind::Unsupported),
             (DpmSolver2M, r#", "algorithm_type": "dpmsolver""#, 5, ErrorKind::Unsupported),
-            (Euler, r#", "use_beta_sigmas": true"#, 5, ErrorKind::Unsupported),
             (EulerAncestral, r#", "prediction_type": "sample""#, 5, ErrorKind::Unsupported),
             (
                 Ddim,
@@ -193,7 +214,6 @@ mod tests {
             (Euler, "", 1001, ErrorKind::Argument),
             (Lcm, "", 51, ErrorKind::Argument),
             (Tcd, "", 51, ErrorKind::Argument),
-            (Heun, r#", "use_beta_sigmas": true"#, 5, ErrorKind::Unsupported),
             (
                 Heun,
                 r#", "use_karras_sigmas": true, "use_exponential_sigmas": true"#,
@@ -201,7 +221,6 @@ mod tests {
                 ErrorKind::Unsupported,
             ),
             (DpmSolverSde, r#", "prediction_type": "sample""#, 5, ErrorKind::Unsupported),
-            (DpmSolver2MSde, r#", "solver_order": 3"#, 5, ErrorKind::Unsupported),
             (UniPc, r#", "predict_x0": false"#, 5, ErrorKind::Unsupported),
             (UniPc, r#", "disable_corrector": [0]"#, 5, ErrorKind::Unsupported),
             (UniPc, r#", "thresholding": true"#, 5, ErrorKind::Unsupported),
@@ -217,7 +236,7 @@ mod tests {
         let error =
             SchedulerConfig::from_json(r#"{"_class_name": "UniPC"}"#).and_then(|c| c.kind());
         assert_eq!(error.expect_err("unknown class").kind(), ErrorKind::Unsupported);
-        let error = "plms".parse::<SchedulerKind>().expect_err("unknown name");
+        let error = "ipndm".parse::<SchedulerKind>().expect_err("unknown name");
         assert!(
             error.to_string().contains("dpm++2m-karras, dpm++2m-sde, dpm++sde, unipc"),
             "{error}"
@@ -287,7 +306,7 @@ mod tests {
                     };
                     let more = match kind {
                         Pndm => usize::from(steps > 1),
-                        Heun | DpmSolverSde => steps - 1,
+                        Heun | DpmSolverSde | Dpm2 | Dpm2Ancestral => steps - 1,
                         _ => 0,
                     };
                     assert_eq!(plan.steps.len(), steps + more, "{kind} {spacing} {steps}");

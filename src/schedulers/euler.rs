@@ -43,8 +43,9 @@ pub(super) fn levels(settings: &SamplerSettings, steps: usize) -> Vec<(f32, f32,
         let [lowest, highest] = settings.sigma_range;
         let highest = highest.or(sigmas.first().copied()).unwrap_or(f64::NAN);
         let lowest = lowest.or(sigmas.last().copied()).unwrap_or(f64::NAN);
-        sigmas = spaced_sigmas(spacing, highest, lowest, steps);
-        timesteps = sigmas.iter().map(|&sigma| timestep_of(sigma, &table)).collect();
+        sigmas = spaced_sigmas(spacing, settings.rho, [highest, lowest], steps);
+        let whole = |t: f64| if settings.whole_timesteps { t.round_ties_even() } else { t };
+        timesteps = sigmas.iter().map(|&sigma| whole(timestep_of(sigma, &table))).collect();
     }
     let last = if settings.final_sigma_zero { 0.0 } else { f64::from(table[0]) };
     let next = sigmas.iter().skip(1).chain([&last]);
@@ -56,9 +57,11 @@ pub(super) fn levels(settings: &SamplerSettings, steps: usize) -> Vec<(f32, f32,
 pub(super) fn at_level(settings: &SamplerSettings, timestep: f32, sigma: f32) -> Step {
     let alpha = 1.0 / (sigma * sigma + 1.0).sqrt();
     let [sample, output] = settings.prediction.original(alpha, sigma * alpha);
+    let epsilon = settings.prediction.epsilon(alpha, sigma * alpha);
     Step {
         input_scale: alpha,
         original: [sample * alpha, output],
+        epsilon: [epsilon[0] * alpha, epsilon[1]],
         noising: [1.0, sigma],
         ..Step::at(timestep)
     }

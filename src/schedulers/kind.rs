@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::names::{others, plain};
 use super::spacing::Spacing;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -38,13 +39,34 @@ pub enum SchedulerKind {
     UfoGen,
     /// Pseudo linear multistep (PLMS) of PNDM, arXiv:2202.09778.
     Pndm,
+    /// The second-order solver of arXiv:2206.00364, algorithm 2, without its noise: two evaluations a
+    /// step, the second halfway in ln σ.
+    Dpm2,
+    /// [`Dpm2`](SchedulerKind::Dpm2) that replaces a part of the noise in every step.
+    Dpm2Ancestral,
+    /// Linear multistep of k-diffusion: Adams–Bashforth of fourth order over the noise levels.
+    Lms,
+    /// Exponential integrator (DEIS), arXiv:2204.13902, multistep in ln ρ.
+    Deis,
+    /// DPM-Solver++ (2S), arXiv:2211.01095: of second order in single steps.
+    DpmSolver2S,
+    /// DPM-Solver++ of third order in single steps.
+    DpmSolver3S,
+    /// DPM-Solver++ (3M): multistep of third order.
+    DpmSolver3M,
+    /// DPM-Solver++ (3M) that adds fresh noise in every step.
+    DpmSolver3MSde,
+    /// Euler's method for networks with the preconditioning of arXiv:2206.00364 (EDM).
+    EdmEuler,
+    /// Multistep DPM-Solver++ for networks with the preconditioning of arXiv:2206.00364 (EDM).
+    EdmDpmSolver,
 }
 
 use SchedulerKind::*;
 
 impl SchedulerKind {
     /// Every sampler.
-    pub const ALL: [SchedulerKind; 14] = [
+    pub const ALL: [SchedulerKind; 24] = [
         Ddim,
         Ddpm,
         Euler,
@@ -59,6 +81,16 @@ impl SchedulerKind {
         Tcd,
         UfoGen,
         Pndm,
+        Dpm2,
+        Dpm2Ancestral,
+        Lms,
+        Deis,
+        DpmSolver2S,
+        DpmSolver3S,
+        DpmSolver3M,
+        DpmSolver3MSde,
+        EdmEuler,
+        EdmDpmSolver,
     ];
 
     /// The name on the command line, such as `dpm++2m`.
@@ -78,11 +110,21 @@ impl SchedulerKind {
             Tcd => "tcd",
             UfoGen => "ufogen",
             Pndm => "pndm",
+            Dpm2 => "dpm2",
+            Dpm2Ancestral => "dpm2-ancestral",
+            Lms => "lms",
+            Deis => "deis",
+            DpmSolver2S => "dpm++2s",
+            DpmSolver3S => "dpm++3s",
+            DpmSolver3M => "dpm++3m",
+            DpmSolver3MSde => "dpm++3m-sde",
+            EdmEuler => "edm-euler",
+            EdmDpmSolver => "edm-dpm++",
         }
     }
 
     /// The diffusers class, the `_class_name` of a `scheduler_config.json`. The variants of
-    /// DPM-Solver++ (2M) share one, and `UFOGenScheduler` exists in croquis only.
+    /// multistep DPM-Solver++ share one, those of single steps another, and `UFOGenScheduler` exists in croquis only.
     pub fn class_name(self) -> &'static str {
         match self {
             Ddim => "DDIMScheduler",
@@ -90,13 +132,22 @@ impl SchedulerKind {
             Euler => "EulerDiscreteScheduler",
             EulerAncestral => "EulerAncestralDiscreteScheduler",
             Heun => "HeunDiscreteScheduler",
-            DpmSolver2M | DpmSolver2MKarras | DpmSolver2MSde => "DPMSolverMultistepScheduler",
+            DpmSolver2M | DpmSolver2MKarras | DpmSolver2MSde | DpmSolver3M | DpmSolver3MSde => {
+                "DPMSolverMultistepScheduler"
+            }
             DpmSolverSde => "DPMSolverSDEScheduler",
             UniPc => "UniPCMultistepScheduler",
             Lcm => "LCMScheduler",
             Tcd => "TCDScheduler",
             UfoGen => "UFOGenScheduler",
             Pndm => "PNDMScheduler",
+            Dpm2 => "KDPM2DiscreteScheduler",
+            Dpm2Ancestral => "KDPM2AncestralDiscreteScheduler",
+            Lms => "LMSDiscreteScheduler",
+            Deis => "DEISMultistepScheduler",
+            DpmSolver2S | DpmSolver3S => "DPMSolverSinglestepScheduler",
+            EdmEuler => "EDMEulerScheduler",
+            EdmDpmSolver => "EDMDPMSolverMultistepScheduler",
         }
     }
 
@@ -104,7 +155,14 @@ impl SchedulerKind {
     /// from their distillation.
     pub fn spacings(self) -> &'static [Spacing] {
         match self {
-            Euler | Heun | DpmSolver2M | DpmSolver2MSde | DpmSolverSde | UniPc => &Spacing::ALL,
+            DpmSolver2M | DpmSolver2MSde | DpmSolver3M | DpmSolver3MSde => &Spacing::ALL,
+            Euler | Heun | DpmSolverSde | UniPc | Dpm2 | Dpm2Ancestral | Lms | Deis => {
+                &Spacing::WITHOUT_LU
+            }
+            DpmSolver2S | DpmSolver3S => {
+                &[Spacing::Linspace, Spacing::Karras, Spacing::Exponential, Spacing::Beta]
+            }
+            EdmEuler | EdmDpmSolver => &[Spacing::Karras, Spacing::Exponential],
             DpmSolver2MKarras => &[Spacing::Karras],
             Ddim | Ddpm | EulerAncestral | UfoGen | Pndm => {
                 &[Spacing::Leading, Spacing::Linspace, Spacing::Trailing]
@@ -123,9 +181,14 @@ impl fmt::Display for SchedulerKind {
 impl FromStr for SchedulerKind {
     type Err = Error;
 
-    /// Parses a command-line name or a diffusers class; the error lists the command-line names.
+    /// Parses a command-line name, a diffusers class or another program's name, such as `Euler a`
+    /// or `dpmpp_2m`, in capitals or not; the error lists the command-line names.
     fn from_str(name: &str) -> Result<Self> {
-        let known = |kind: &SchedulerKind| name == kind.name() || name == kind.class_name();
+        let wanted = plain(name);
+        let known = |kind: &SchedulerKind| {
+            [kind.name(), kind.class_name()].iter().any(|own| plain(own) == wanted)
+                || others(*kind).contains(&wanted.as_str())
+        };
         SchedulerKind::ALL.into_iter().find(known).ok_or_else(|| {
             let names = SchedulerKind::ALL.map(SchedulerKind::name).join(", ");
             let message = format!("scheduler: expected one of {names}, got {name:?}");

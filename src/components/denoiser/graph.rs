@@ -14,7 +14,7 @@ pub(super) const PER_STEP: [&str; 4] = ["sample", "history", "noise", "step"];
 
 /// The graphs of both phases.
 ///
-/// `folder` names the network in messages. Inputs of a step are `sample` `[1, h, w, C]`, `history` `[4, h, w, C]`, `noise` and the scalars
+/// `folder` names the network in messages. Inputs of a step are `sample` `[1, h, w, C]`, `history` `[5, h, w, C]`, `noise` and the scalars
 /// `step`; the network declares all others. The result `state` is the next sample, the history and
 /// the predicted picture, one after the other; the first two are carried over to the next step.
 ///

@@ -25,6 +25,8 @@ pub fn scalars(
     scalars[slot::OUTPUT] = step.next.output;
     scalars[slot::FROM_ORIGINAL] = step.next.original;
     scalars[slot::NOISE] = step.next.noise;
+    scalars[slot::UNCONDITIONAL] = step.next.unconditional;
+    scalars[slot::EPSILON..][..2].copy_from_slice(&step.epsilon);
     scalars[slot::HISTORY..][..SLOTS].copy_from_slice(&step.next.history);
     for (scalar, kept) in scalars[slot::KEEP..].iter_mut().zip(step.keep) {
         *scalar = match kept {
@@ -32,6 +34,7 @@ pub fn scalars(
             Keep::Sample => keep::SAMPLE,
             Keep::Output => keep::OUTPUT,
             Keep::Original => keep::ORIGINAL,
+            Keep::Epsilon => keep::EPSILON,
         } as f32;
     }
     scalars
