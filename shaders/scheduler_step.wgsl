@@ -3,12 +3,13 @@
 // the tensors that `step` names, then the predicted image; see src/kernels/scheduler_step.rs. Operands
 // with the coefficient zero are not read.
 //
-// Header: GROUP, GUIDED, SLOTS, positions in step (GUIDANCE, CLIP, ORIGINAL, ORIGINAL_OUTPUT, SAMPLE,
+// Header: GROUP, GUIDED, RESCALED, SLOTS, positions in step (GUIDANCE, CLIP, ORIGINAL, ORIGINAL_OUTPUT, SAMPLE,
 // OUTPUT, FROM_ORIGINAL, NOISE, HISTORY, KEEP, EPSILON, EPSILON_OUTPUT, UNCONDITIONAL) and the numbers
 // at KEEP (KEEP_SAMPLE, KEEP_OUTPUT, KEEP_ORIGINAL, KEEP_EPSILON).
 
 struct Params {
-    quads: u32, // elements of sample / 4
+    quads: u32,      // elements of sample / 4
+    item_quads: u32, // those of one item
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -16,8 +17,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read> history: array<vec4<f32>>;   // [5 B, H, W, C]
 @group(0) @binding(3) var<storage, read> output: array<Real4>;        // [1 or 2 B, H, W, C]
 @group(0) @binding(4) var<storage, read> noise: array<vec4<f32>>;     // [B, H, W, C]
-@group(0) @binding(5) var<storage, read> step: array<f32>;            // [32]
-@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>; // [7 B, H, W, C]
+@group(0) @binding(5) var<storage, read> step: array<f32>;            // [40]
+@group(0) @binding(6) var<storage, read> rescale: array<vec4<f32>>;   // [B, 1]
+@group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // [7 B, H, W, C]
 
 @compute @workgroup_size(GROUP)
 fn scheduler_step(
@@ -34,6 +36,9 @@ fn scheduler_step(
     var m = unconditional;
     if GUIDED {
         m += step[GUIDANCE] * (widen(output[params.quads + i]) - m);
+        if RESCALED {
+            m *= rescale[i / params.item_quads].x;
+        }
     }
     var original = step[ORIGINAL] * x + step[ORIGINAL_OUTPUT] * m;
     if step[CLIP] > 0.0 {

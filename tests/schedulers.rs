@@ -119,13 +119,20 @@ fn run(golden: &Golden, case: &Case, tamper: &dyn Fn(&mut Schedule), report: &mu
     for (i, step) in schedule.steps.iter().enumerate() {
         let model =
             |(x, ramp): (&f32, &f32)| 0.3 * (step.input_scale * x) + (step.timestep * 1e-4 + ramp);
-        let output: Vec<f32> = x.iter().zip(&ramp).map(model).collect();
+        let mut output: Vec<f32> = x.iter().zip(&ramp).map(model).collect();
+        let unconditional = output.clone();
+        if kind.ends_with("cfg++") {
+            // Guidance with the scale 0.6 by a conditional output of 0.5·x − 0.2.
+            for (m, x) in output.iter_mut().zip(&x) {
+                *m += 0.6 * (0.5 * (step.input_scale * x) - 0.2 - *m);
+            }
+        }
         if i == 0 && !case.original.is_empty() {
             let all: Vec<f32> = x.iter().zip(&output).map(|(&x, &m)| step.original(x, m)).collect();
             report.compare(&format!("{name}: original"), &lanes(&all), &case.original);
         }
         let noise = step.draws_noise.then(|| generator.normal(x.len()));
-        step.apply(&mut x, &output, &output, noise.as_deref(), &mut history).unwrap();
+        step.apply(&mut x, &output, &unconditional, noise.as_deref(), &mut history).unwrap();
         let at = format!("{name}: step {i}");
         report.compare(&at, &lanes(&x), case.samples.get(i).map_or(&[], Vec::as_slice));
         match case.noising.get(i) {
@@ -205,16 +212,19 @@ fn every_coefficient_is_compared() {
         "dpm++3s",
         "dpm++3m",
         "dpm++3m-sde",
+        "ddim-cfg++",
+        "euler-cfg++",
     ] {
         let long = |case: &&Case| case.kind == kind && case.config == "sd15" && case.steps == 12;
         let case = golden.cases.iter().find(long).unwrap();
         let steps = schedule(&golden, case).unwrap().steps;
         let at = steps.len() - 4;
-        let coefficients: [fn(&mut Next) -> &mut f32; 7] = [
+        let coefficients: [fn(&mut Next) -> &mut f32; 8] = [
             |next| &mut next.sample,
             |next| &mut next.output,
             |next| &mut next.original,
             |next| &mut next.noise,
+            |next| &mut next.unconditional,
             |next| &mut next.history[0],
             |next| &mut next.history[1],
             |next| &mut next.history[2],

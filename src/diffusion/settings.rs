@@ -5,10 +5,11 @@ use super::request::{Framing, Request};
 use crate::components::TextOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::network::RequestValues;
+use crate::picture::{MAX_SIDE, Picture};
 use crate::schedulers::Schedule;
 
-/// The longest side of a picture, in pixels.
-const MAX_PIXELS: usize = 16_384;
+/// The guidance scale of CFG++ by default, which is not that of other samplers (arXiv 2406.08070).
+const CFG_PP_SCALE: f32 = 0.6;
 
 /// A request with every choice made and checked.
 pub(super) struct Settings {
@@ -16,6 +17,7 @@ pub(super) struct Settings {
     pub width: usize,
     pub steps: usize,
     pub guidance_scale: f32,
+    pub guidance_rescale: f32,
     /// Network evaluations a step: 2 with guidance.
     pub copies: usize,
     pub text: TextOptions,
@@ -45,7 +47,7 @@ impl Settings {
     pub(super) fn new(model: &Model, request: &Request) -> Result<Settings> {
         check_pictures(model, request)?;
         let image = request.image.as_ref().map(|image| &image.picture);
-        let picture = image.or(request.control.as_ref().map(|control| &control.picture));
+        let picture = image.or(request.controls.first().map(|control| &control.picture));
         let (width, height) = match picture {
             Some(picture) => (picture.width(), picture.height()),
             None => (
@@ -55,11 +57,11 @@ impl Settings {
         };
         let multiple = model.codec.pixels_per_latent() * model.denoiser.facts().patch;
         for (axis, pixels) in [("width", width), ("height", height)] {
-            if pixels == 0 || pixels % multiple != 0 || pixels > MAX_PIXELS {
-                let near = pixels.clamp(multiple, MAX_PIXELS) / multiple * multiple;
+            if pixels == 0 || pixels % multiple != 0 || pixels > MAX_SIDE {
+                let near = pixels.clamp(multiple, MAX_SIDE) / multiple * multiple;
                 let message = format!(
                     "{axis}: expected a multiple of {multiple} pixels from {multiple} to \
-                     {MAX_PIXELS}, such as {near}, got {pixels}"
+                     {MAX_SIDE}, such as {near}, got {pixels}"
                 );
                 return Err(Error::new(ErrorKind::Argument, message));
             }
@@ -71,19 +73,37 @@ impl Settings {
             })?,
         };
         let steps = request.steps.unwrap_or(model.defaults.steps);
-        let guidance_scale = request.guidance_scale.unwrap_or(model.defaults.guidance_scale);
+        let usual = if kind.is_cfg_pp() { CFG_PP_SCALE } else { model.defaults.guidance_scale };
+        let guidance_scale = request.guidance_scale.unwrap_or(usual);
         if !guidance_scale.is_finite() || guidance_scale < 0.0 {
             let message = format!("guidance scale: expected a number from 0, got {guidance_scale}");
             return Err(Error::new(ErrorKind::Argument, message));
         }
-        let spaced = request.spacing.map(|spacing| model.scheduler.with_spacing(spacing));
-        let mut schedule =
-            spaced.as_ref().unwrap_or(&model.scheduler).schedule_from(kind, steps)?;
+        let guidance_rescale = request.guidance_rescale;
+        if !(0.0..=1.0).contains(&guidance_rescale) {
+            let message =
+                format!("guidance rescale: expected a number from 0 to 1, got {guidance_rescale}");
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        let mut config = match request.spacing {
+            Some(spacing) => model.scheduler.with_spacing(spacing),
+            None => model.scheduler.clone(),
+        };
+        if let Some(eta) = request.eta {
+            if !kind.has_eta() {
+                let message = format!("{kind}: eta: only ddim and tcd have one, got {eta}");
+                return Err(Error::new(ErrorKind::Argument, message));
+            }
+            config.eta = Some(eta);
+        }
+        let mut schedule = config.schedule_from(kind, steps)?;
         if let Some(image) = &request.image {
             schedule = schedule.starting_at(image.strength)?;
         }
-        // A network that reads the guidance scale was distilled from guided steps.
-        let guided = guidance_scale > 1.0 && !model.denoiser.facts().reads_guidance;
+        // A network that reads the guidance scale was distilled from guided steps. CFG++ needs the
+        // unconditional output at every scale.
+        let guided =
+            (guidance_scale > 1.0 || kind.is_cfg_pp()) && !model.denoiser.facts().reads_guidance;
         let copies = if guided { 2 } else { 1 };
         if request.clip_skip == Some(0) {
             let message = "clip skip: expected 1 (the model's own last layer) or more, got 0";
@@ -92,8 +112,17 @@ impl Settings {
         let skip = request.clip_skip.unwrap_or(1) - 1;
         let text = TextOptions { skip, plain: request.plain_prompts, negative: copies == 2 };
         let framing = request.framing;
-        let settings =
-            Settings { height, width, steps, guidance_scale, copies, text, schedule, framing };
+        let settings = Settings {
+            height,
+            width,
+            steps,
+            guidance_scale,
+            guidance_rescale,
+            copies,
+            text,
+            schedule,
+            framing,
+        };
         if let Some(latents) = &request.latents {
             check_latents(latents, settings.latent_shape(model))?;
         }
@@ -135,23 +164,36 @@ fn check_pictures(model: &Model, request: &Request) -> Result<()> {
         }
         None => {}
     }
-    let Some(control) = &request.control else { return Ok(()) };
-    if !model.denoiser.has_control() {
-        return fail(
-            ErrorKind::Argument,
-            "a control picture was given, but no ControlNet was loaded",
-        );
+    check_controls(model.denoiser.controls(), request)
+}
+
+/// Checks that there is a control picture for each ControlNet, or none at all, each of the
+/// result's size.
+fn check_controls(controlnets: usize, request: &Request) -> Result<()> {
+    let fail = |message: String| Err(Error::new(ErrorKind::Argument, message));
+    let Some(first) = request.controls.first() else { return Ok(()) };
+    let got = request.controls.len();
+    if controlnets == 0 {
+        return fail("a control picture was given, but no ControlNet was loaded".into());
     }
-    if !(control.scale.is_finite() && control.start.is_finite() && control.end.is_finite()) {
-        return fail(ErrorKind::Argument, "control scale, start and end must be finite numbers");
+    if controlnets != got {
+        return fail(format!(
+            "control pictures: expected {controlnets}, one for each ControlNet, got {got}"
+        ));
     }
-    let (width, height) = (control.picture.width(), control.picture.height());
-    let image = request.image.as_ref().map(|image| (image.picture.width(), image.picture.height()));
-    let wanted = image.or(request.width.zip(request.height));
-    if let Some((w, h)) = wanted.filter(|wanted| *wanted != (width, height)) {
-        let message =
-            format!("control picture: expected the result's {w}x{h} pixels, got {width}x{height}");
-        return Err(Error::new(ErrorKind::Argument, message));
+    let size = |picture: &Picture| (picture.width(), picture.height());
+    let image = request.image.as_ref().map(|image| size(&image.picture));
+    let wanted = image.or(request.width.zip(request.height)).unwrap_or(size(&first.picture));
+    for control in &request.controls {
+        if !(control.scale.is_finite() && control.start.is_finite() && control.end.is_finite()) {
+            return fail("control scale, start and end must be finite numbers".into());
+        }
+        let ((w, h), (width, height)) = (wanted, size(&control.picture));
+        if (w, h) != (width, height) {
+            return fail(format!(
+                "control picture: expected the result's {w}x{h} pixels, got {width}x{height}"
+            ));
+        }
     }
     Ok(())
 }

@@ -2,13 +2,14 @@
 //! coefficients s that the host writes before each step. With x the sample, z noise and hₖ slot k of
 //! the history:
 //!
-//! m = u + g·(c − u) (two copies: unconditional u, conditional c), else m = u, the network's output
+//! m = r·(u + g·(c − u)) (two copies: unconditional u, conditional c; r is the operand `rescale`, or 1),
+//! else m = u, the network's output
 //!
 //! x₀ = s₄·x + s₅·m, clamped to ±clip
 //!
-//! ε = s₂₃·x + s₂₄·m
+//! ε = s₃₂·x + s₃₃·m
 //!
-//! x' = s₆·x + s₇·m + s₈·x₀ + s₉·z + s₂₅·u + Σₖ s₁₀₊ₖ·hₖ
+//! x' = s₆·x + s₇·m + s₈·x₀ + s₉·z + s₃₄·u + Σₖ s₁₀₊ₖ·hₖ
 //!
 //! hₖ' = one of hₖ, x, m, x₀, ε, chosen by s₁₅₊ₖ
 //!
@@ -17,7 +18,7 @@
 use super::shader::{params, shader};
 use super::{
     Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, given,
-    optional_shape, required_any, required_f32,
+    optional_shape, present, required_any, required_f32,
 };
 use crate::shape::{Shape, TensorType};
 
@@ -27,7 +28,7 @@ pub const SLOTS: usize = 5;
 /// The item of the result that is the predicted image.
 pub const PREDICTED: usize = 1 + SLOTS;
 
-/// Positions in the operand `step`, F32 `[32]`: the numbers of one step of a sampler. Positions
+/// Positions in the operand `step`, F32 `[40]`: the numbers of one step of a sampler. Positions
 /// without a name are zero. `row`, `scale`, `model_input`, `blend` and the epilogue read some of them too.
 pub mod slot {
     /// The row of tables with one row per step; a whole number.
@@ -55,21 +56,25 @@ pub mod slot {
     pub const HISTORY: usize = 10;
     /// Five numbers of [`keep`](super::keep): the tensor that each slot of the history receives.
     pub const KEEP: usize = 15;
-    /// The factor of a ControlNet's results.
-    pub const CONTROL: usize = 20;
     /// Factor of a kept picture's latents in the next step's sample; 1 after the last step.
-    pub const NEXT_SIGNAL: usize = 21;
+    pub const NEXT_SIGNAL: usize = 20;
     /// Factor of the noise of a kept picture in the next step's sample; 0 after the last step.
-    pub const NEXT_LEVEL: usize = 22;
+    pub const NEXT_LEVEL: usize = 21;
+    /// The factors of the results of [`MAX_CONTROLS`] ControlNets.
+    pub const CONTROL: usize = 24;
+    /// The number of ControlNets that there are positions for.
+    pub const MAX_CONTROLS: usize = 8;
     /// Two coefficients of the predicted noise ε: of the sample and, at [`EPSILON_OUTPUT`], of the
     /// output.
-    pub const EPSILON: usize = 23;
+    pub const EPSILON: usize = 32;
     /// Coefficient of the (guided) output in the predicted noise ε.
-    pub const EPSILON_OUTPUT: usize = 24;
+    pub const EPSILON_OUTPUT: usize = 33;
     /// Coefficient of the unconditional output in the next sample.
-    pub const UNCONDITIONAL: usize = 25;
+    pub const UNCONDITIONAL: usize = 34;
+    /// The share φ of the guided output that gets the conditional output's contrast.
+    pub const RESCALE: usize = 35;
     /// The number of positions.
-    pub const LEN: usize = 32;
+    pub const LEN: usize = 40;
 }
 
 /// The tensor that a slot of the history receives, as the number at [`slot::KEEP`].
@@ -87,7 +92,8 @@ pub mod keep {
 }
 
 /// Operands: sample F32 `[B, H, W, C]`, history F32 `[5·B, H, W, C]` (slot k is the items from
-/// k·B), output `[copies·B, H, W, C]`, noise F32 `[B, H, W, C]`, step F32 `[32]` (see [`slot`]).
+/// k·B), output `[copies·B, H, W, C]`, noise F32 `[B, H, W, C]`, step F32 `[40]` (see [`slot`]),
+/// optionally rescale F32 `[B, 1]`, a factor of the guided output.
 /// Result: F32 `[7·B, H, W, C]`: the next sample, the history, and the predicted image x₀ for
 /// previews.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,11 +106,12 @@ pub struct SchedulerStep {
 params! {
     struct Params {
         quads: u32,
+        item_quads: u32,
     }
 }
 
 pub(super) static SHADER: Shader =
-    shader!("scheduler_step", Params, ["sample", "history", "output", "noise", "step"]);
+    shader!("scheduler_step", Params, ["sample", "history", "output", "noise", "step", "rescale"]);
 
 /// The `const` lines of the shader's header: the positions in `step`, and the numbers of [`keep`].
 const HEADER: [(&str, u32); 18] = [
@@ -153,14 +160,17 @@ impl Kernel for SchedulerStep {
             required_any(operands, index, name)?;
             optional_shape(operands, index, name, expected)?;
         }
+        optional_shape(operands, 5, "rescale", TensorType::f32([batch, 1]))?;
         Ok(TensorType::f32(items(PREDICTED + 1)))
     }
 
     fn variants(&self, operands: Operands, _: TensorType, _: &Target) -> Vec<Launch> {
         let [sample] = given(operands);
         let quads = sample.shape.padded_len() / 4;
-        let launch = Launch::threads(&Params { quads: quads as u32 }, quads)
+        let item_quads = (quads / sample.shape.batch().max(1)) as u32;
+        let launch = Launch::threads(&Params { quads: quads as u32, item_quads }, quads)
             .constant("GUIDED", self.copies == 2)
+            .constant("RESCALED", present(operands, 5))
             .flops(32 * sample.shape.len() as u64);
         let add = |launch: Launch, (name, value)| launch.constant(name, value);
         vec![HEADER.into_iter().fold(launch, add)]
@@ -168,6 +178,7 @@ impl Kernel for SchedulerStep {
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
         let [sample, history, output, noise, step] = given(operands);
+        let rescale = operands.get(5).copied().flatten();
         let (s, len) = (&step.data, sample.shape.len());
         let mut shape = [1; 4];
         shape.copy_from_slice(sample.shape.dims());
@@ -178,6 +189,7 @@ impl Kernel for SchedulerStep {
             let mut m = unconditional;
             if self.copies == 2 {
                 m += s[slot::GUIDANCE] * (output.data[len + i] - unconditional);
+                m *= rescale.map_or(1.0, |factors| factors.data[i / (len / factors.data.len())]);
             }
             let epsilon = s[slot::EPSILON] * x + s[slot::EPSILON_OUTPUT] * m;
             let mut original = s[slot::ORIGINAL] * x + s[slot::ORIGINAL_OUTPUT] * m;
@@ -206,24 +218,28 @@ impl Kernel for SchedulerStep {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    // (shape of the sample, copies, the 32 numbers of the step)
+    // (shape of the sample, copies, the numbers of the step, whether there are factors)
     [
-        ([1, 4, 4, 4], 1, Fill::Index(4)),
-        ([1, 8, 8, 4], 2, Fill::Index(5)),
-        ([3, 5, 3, 5], 2, Fill::Index(2)),
-        ([2, 3, 7, 3], 1, Fill::Index(3)),
-        ([2, 7, 5, 37], 2, Fill::Range(0.0, 3.5)),
-        ([3, 1, 9, 7], 1, Fill::Range(-1.0, 4.5)),
+        ([1, 4, 4, 4], 1, Fill::Index(4), false),
+        ([1, 8, 8, 4], 2, Fill::Index(5), false),
+        ([3, 5, 3, 5], 2, Fill::Index(2), true),
+        ([2, 3, 7, 3], 1, Fill::Index(3), false),
+        ([2, 7, 5, 37], 2, Fill::Range(0.0, 3.5), true),
+        ([3, 1, 9, 7], 1, Fill::Range(-1.0, 4.5), false),
     ]
     .into_iter()
-    .map(|([batch, height, width, channels], copies, step)| {
+    .map(|([batch, height, width, channels], copies, step, rescaled)| {
         let items = |count: usize| Shape::from([count * batch, height, width, channels]);
-        Case::new(SchedulerStep { copies })
+        let case = Case::new(SchedulerStep { copies })
             .operand(TensorType::f32(items(1)))
             .operand(TensorType::f32(items(SLOTS)))
             .operand(TensorType::real(items(copies)))
             .operand(TensorType::f32(items(1)))
-            .filled(TensorType::f32([slot::LEN]), step)
+            .filled(TensorType::f32([slot::LEN]), step);
+        match rescaled {
+            true => case.filled(TensorType::f32([batch, 1]), Fill::Range(0.5, 1.5)),
+            false => case.absent(),
+        }
     })
     .collect()
 }

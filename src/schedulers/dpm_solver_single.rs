@@ -80,7 +80,8 @@ pub(super) fn steps(
 fn orders(settings: &SamplerSettings, steps: usize) -> Vec<usize> {
     let highest = settings.solver_order;
     let mut orders: Vec<usize> = (0..steps).map(|i| i % highest + 1).collect();
-    let lower = settings.lower_order_final && steps % highest == 0 || settings.final_sigma_zero;
+    let lower =
+        settings.lower_order_final && steps.is_multiple_of(highest) || settings.final_sigma_zero;
     if let (true, Some(last)) = (lower, orders.last_mut()) {
         *last = 1;
     }

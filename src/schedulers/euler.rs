@@ -24,6 +24,17 @@ pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> V
     levels(settings, steps).into_iter().skip(start).map(step).collect()
 }
 
+/// Euler's method with CFG++: x' = x₀ + σ'·ε̂, with ε̂ of the unconditional output.
+pub(super) fn cfg_pp_steps(settings: &SamplerSettings, steps: usize, start: usize) -> Vec<Step> {
+    let step = |(timestep, sigma, sigma_next): (f32, f32, f32)| {
+        let at = at_level(settings, timestep, sigma);
+        let [sample, output] = at.epsilon.map(|coefficient| sigma_next * coefficient);
+        let next = Next { sample, output, original: 1.0, ..Next::default() };
+        Step { next, ..at }.with_cfg_pp()
+    };
+    levels(settings, steps).into_iter().skip(start).map(step).collect()
+}
+
 /// The standard deviation of the initial sample (diffusers' `init_noise_sigma`).
 pub(super) fn initial_scale(settings: &SamplerSettings, steps: usize) -> f32 {
     let sigma = levels(settings, steps).iter().map(|level| level.1).fold(0.0, f32::max);

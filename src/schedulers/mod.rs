@@ -14,7 +14,7 @@
 //! thousands (10⁻⁴ for the step down from σ = 4096, `rescale_betas_zero_snr`, and 2·10⁻⁵ for EDM's Euler
 //! in a step or two from σ = 80). The exceptions:
 //!
-//! - UFOGen has no scheduler in diffusers; it follows the paper's equations.
+//! - UFOGen and the samplers with CFG++ have no scheduler in diffusers; they follow the papers' equations.
 //! - LMS from a picture (image-to-image) begins with first order; diffusers begins with the weights of a
 //!   higher order, whose other outputs it does not have.
 //! - PNDM without the key `skip_prk_steps` is PLMS, without Runge–Kutta steps.

@@ -26,7 +26,7 @@ impl SamplerSettings {
         let multistep = kind.class_name() == DpmSolver2M.class_name();
         let dpm2 = matches!(kind, Dpm2 | Dpm2Ancestral);
         let second_order = dpm2 || matches!(kind, Heun | DpmSolverSde);
-        let by_timestep = consistency || matches!(kind, Ddim | Ddpm | Pndm);
+        let by_timestep = consistency || matches!(kind, Ddim | DdimCfgPp | Ddpm | Pndm);
         let train = keys.count("num_train_timesteps", 1000, 1, 1_000_000)?;
         let latent = consistency || second_order;
         let (start, end) = if latent { (0.00085, 0.012) } else { (0.0001, 0.02) };
@@ -36,8 +36,8 @@ impl SamplerSettings {
         };
         let positive = |key| keys.number(key, [1e-9, 1e9]);
         let clip_range = positive("clip_sample_range")?.unwrap_or(1.0) as f32;
-        let clips = keys.flag("clip_sample", matches!(kind, Ddim | Ddpm))?
-            && matches!(kind, Ddim | Ddpm | Heun | Lcm | UfoGen);
+        let clips = keys.flag("clip_sample", matches!(kind, Ddim | DdimCfgPp | Ddpm))?
+            && matches!(kind, Ddim | DdimCfgPp | Ddpm | Heun | Lcm | UfoGen);
         let spacing = match kind {
             UfoGen => TimestepSpacing::Trailing,
             _ if by_timestep => TimestepSpacing::Leading,

@@ -82,6 +82,9 @@ fn plan(
     }
     let planned = match kind {
         SchedulerKind::Ddim => ddim::steps(&settings, steps, start),
+        SchedulerKind::DdimCfgPp => ddim::steps(&settings, steps, start)
+            .map(|steps| steps.into_iter().map(Step::with_cfg_pp).collect()),
+        SchedulerKind::EulerCfgPp => Ok(euler::cfg_pp_steps(&settings, steps, start)),
         SchedulerKind::Ddpm => ddpm::steps(&settings, steps, start),
         SchedulerKind::Euler => Ok(euler::steps(&settings, steps, start)),
         SchedulerKind::EulerAncestral => Ok(euler_ancestral::steps(&settings, steps, start)),
@@ -123,6 +126,7 @@ fn plan(
     }
     let initial_scale = match kind {
         SchedulerKind::Euler
+        | SchedulerKind::EulerCfgPp
         | SchedulerKind::EulerAncestral
         | SchedulerKind::Heun
         | SchedulerKind::DpmSolverSde
@@ -131,6 +135,7 @@ fn plan(
         | SchedulerKind::Lms => euler::initial_scale(&settings, steps),
         SchedulerKind::EdmEuler | SchedulerKind::EdmDpmSolver => edm::initial_scale(&settings),
         SchedulerKind::Ddim
+        | SchedulerKind::DdimCfgPp
         | SchedulerKind::Ddpm
         | SchedulerKind::Deis
         | SchedulerKind::DpmSolver2M

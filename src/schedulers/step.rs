@@ -82,6 +82,14 @@ pub enum Keep {
 pub struct History([Vec<f32>; HISTORY]);
 
 impl Step {
+    /// This step with CFG++ (Chung et al., arXiv:2406.08070, algorithm 2): the noise that goes into the
+    /// next sample is predicted by the unconditional output. The coefficient of the output in the next
+    /// sample must be that noise's.
+    pub(super) fn with_cfg_pp(self) -> Step {
+        let next = Next { output: 0.0, unconditional: self.next.output, ..self.next };
+        Step { next, ..self }
+    }
+
     /// A step at `timestep` that leaves the sample unchanged and predicts x₀ = x; the base of
     /// struct updates.
     pub(super) fn at(timestep: f32) -> Self {

@@ -15,7 +15,7 @@ impl SamplerSettings {
         let off = |key: &str| keys.require(key, json!(false), json!(false));
         let is = |key: &str, word: &str| keys.require(key, json!(word), json!(word));
         // The classes of the others have no such key.
-        if matches!(kind, Ddim | Ddpm | Lcm | UfoGen | UniPc | Deis | EdmDpmSolver)
+        if matches!(kind, Ddim | DdimCfgPp | Ddpm | Lcm | UfoGen | UniPc | Deis | EdmDpmSolver)
             || is_dpm_solver(kind)
         {
             off("thresholding")?;
@@ -28,13 +28,13 @@ impl SamplerSettings {
             is("prediction_type", "epsilon")?;
         }
         match kind {
-            Ddim | Tcd if !(0.0..=1.0).contains(&self.eta) => {
+            Ddim | DdimCfgPp | Tcd if !(0.0..=1.0).contains(&self.eta) => {
                 let message =
                     format!("{kind}: eta: expected a number from 0 to 1, got {}", self.eta);
                 return Err(Error::new(ErrorKind::Argument, message));
             }
             Ddpm if self.variance == Variance::Other => is("variance_type", "fixed_small")?,
-            Euler => {
+            Euler | EulerCfgPp => {
                 is("interpolation_type", "linear")?;
                 if self.prediction == Prediction::Velocity {
                     is("timestep_type", "discrete")?;

@@ -330,13 +330,18 @@ def run(kind, config_name, change, steps, strength, eta):
     timesteps = scheduler.timesteps[first:]
     known = inspect.signature(scheduler.step).parameters
     extra = {"generator": generator} if "generator" in known else {}
-    if kind in ("ddim", "tcd") and eta is not None:
+    if kind in ("ddim", "ddim-cfg++", "tcd") and eta is not None:
         extra["eta"] = eta
     if kind == "dpm++sde":
         scheduler.noise_sampler = BrownianPath(generator)
     samples, original = [], None
     for t in timesteps:
         m = 0.3 * scheduler.scale_model_input(x, t) + (t.float() * 1e-4 + RAMP)
+        uncond = m
+        if kind.endswith("cfg++"):
+            # Guidance with the scale 0.6 by a conditional output of 0.5 * input - 0.2.
+            m = uncond + 0.6 * (0.5 * scheduler.scale_model_input(x, t) - 0.2 - uncond)
+            extra["uncond"] = uncond
         if kind == "lms":
             # diffusers counts the steps before the first one too, and then drops their terms.
             extra["order"] = min(len(samples) + 1, 4)

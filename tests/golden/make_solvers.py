@@ -8,11 +8,13 @@ It needs torch, diffusers, scipy and torchsde; made with 2.15, 0.42, 1.17 and 0.
 
 import torch
 from diffusers import (
+    DDIMScheduler,
     DEISMultistepScheduler,
     DPMSolverMultistepScheduler,
     DPMSolverSinglestepScheduler,
     EDMDPMSolverMultistepScheduler,
     EDMEulerScheduler,
+    EulerDiscreteScheduler,
     KDPM2AncestralDiscreteScheduler,
     KDPM2DiscreteScheduler,
     LMSDiscreteScheduler,
@@ -31,9 +33,64 @@ SOLVERS = {
     "dpm++3m": DPMSolverMultistepScheduler,
     "dpm++3m-sde": DPMSolverMultistepScheduler,
 }
+
+
+class CfgPp:
+    """CFG++ (arXiv:2406.08070, algorithm 2) around a scheduler of diffusers: the image of the guided output,
+    and the noise of the unconditional one, go into the next sample."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(cls.inner_class.from_config(config))
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+class DdimCfgPp(CfgPp):
+    inner_class = DDIMScheduler
+
+    def step(self, m, t, x, uncond, generator, eta):
+        image = self.inner.step(m, t, x).pred_original_sample
+        own = self.inner.step(uncond, t, x)
+        a, config = self.inner.alphas_cumprod[t], self.inner.config
+        previous = int(t) - config.num_train_timesteps // self.inner.num_inference_steps
+        a_next = self.inner.alphas_cumprod[previous] if previous >= 0 else self.inner.final_alpha_cumprod
+        noise = {"epsilon": lambda: uncond,
+                 "v_prediction": lambda: a.sqrt() * uncond + (1 - a).sqrt() * x,
+                 "sample": lambda: (x - a.sqrt() * own.pred_original_sample) / (1 - a).sqrt()}[config.prediction_type]()
+        deviation = eta * self.inner._get_variance(int(t), previous) ** 0.5
+        out = a_next.sqrt() * image + (1 - a_next - deviation**2).sqrt() * noise
+        if eta > 0:
+            out = out + deviation * torch.randn(m.shape, generator=generator)
+        return out, image
+
+
+class EulerCfgPp(CfgPp):
+    """As ComfyUI's `sample_euler_cfg_pp`: x' = x0 + sigma' * (x - x0 of the unconditional output) / sigma."""
+
+    inner_class = EulerDiscreteScheduler
+
+    def step(self, m, t, x, uncond, generator):
+        scheduler = self.inner
+        if scheduler.step_index is None:
+            scheduler._init_step_index(t)
+        sigma, sigma_next = scheduler.sigmas[scheduler.step_index : scheduler.step_index + 2]
+        index = scheduler.step_index
+        image = scheduler.step(m, t, x).pred_original_sample
+        scheduler._step_index = index
+        own = scheduler.step(uncond, t, x).pred_original_sample
+        return image + sigma_next * (x - own) / sigma, image
+
+
+CFG_PP = {"ddim-cfg++": DdimCfgPp, "euler-cfg++": EulerCfgPp}
 EDM = {"edm-euler": EDMEulerScheduler, "edm-dpm++": EDMDPMSolverMultistepScheduler}
 KINDS.update(SOLVERS)
 KINDS.update(EDM)
+KINDS.update(CFG_PP)
 WITH_MIDDLES |= {"dpm2", "dpm2-ancestral"}
 CONFIGS["playground"] = {"_class_name": "EDMDPMSolverMultistepScheduler", "algorithm_type": "dpmsolver++",
                          "euler_at_final": False, "final_sigmas_type": "zero", "lower_order_final": True,
@@ -73,6 +130,16 @@ def cases():
     yield from dpm_solver_cases()
     yield from spacing_cases()
     yield from edm_cases()
+    for kind in CFG_PP:
+        for steps in (1, 4, 12):
+            yield kind, "sd15", {}, steps, None, 0.0
+        for config in ("emoji-64", "sd21-v", "sd-turbo"):
+            yield kind, config, {}, 4, None, 0.0
+        yield kind, "sd15", {}, 10, 0.5, 0.0
+        yield kind, "sd15", {"prediction_type": "sample"}, 4, None, 0.0
+        yield kind, "sd15", {"timestep_spacing": "trailing"}, 5, None, 0.0
+    yield "ddim-cfg++", "sd15", {}, 5, None, 0.5
+    yield "euler-cfg++", "sd15", spaced("karras"), 5, None, 0.0
     for config in ("sd15", "sd21-v", "emoji-64"):
         for steps in (4, 5, 10, 15):
             yield "pndm", config, {"skip_prk_steps": False}, steps, None, 0.0

@@ -19,7 +19,7 @@ fn allowed(storage: Storage) -> (f64, f64) {
 }
 
 /// The request of a golden run.
-fn request(run: &Value) -> Request {
+pub fn request(run: &Value) -> Request {
     let number = |key: &str| run[key].as_u64().map(|value| value as usize);
     let pair = |key: &str| serde_json::from_value::<[usize; 2]>(run[key].clone()).ok();
     // A run without a scheduler of its own uses the model's.
@@ -29,6 +29,8 @@ fn request(run: &Value) -> Request {
         prompt: run["prompt"].as_str().unwrap().into(),
         negative_prompt: run["negative_prompt"].as_str().unwrap_or_default().into(),
         guidance_scale: run["guidance_scale"].as_f64().map(|scale| scale as f32),
+        guidance_rescale: run["guidance_rescale"].as_f64().unwrap_or(0.0) as f32,
+        eta: run["eta"].as_f64().map(|eta| eta as f32),
         seed: run["seed"].as_u64().unwrap(),
         steps: number("num_inference_steps"),
         width: number("width"),
@@ -44,7 +46,7 @@ fn request(run: &Value) -> Request {
 }
 
 /// Runs a golden run on a device; returns the difference, if any.
-fn check(
+pub fn check(
     diffusion: &mut Diffusion,
     golden: &SafeTensors<'_>,
     name: &str,
@@ -87,7 +89,7 @@ fn check(
 }
 
 /// A golden picture of one or three channels; `black` and `white` are its extreme values.
-fn picture(golden: &SafeTensors<'_>, name: &str, [black, white]: [f32; 2]) -> Picture {
+pub fn picture(golden: &SafeTensors<'_>, name: &str, [black, white]: [f32; 2]) -> Picture {
     let (shape, values) = common::golden(golden, name);
     let values = common::nhwc(&shape, &values);
     let byte = |value: &f32| ((value - black) / (white - black) * 255.0).round() as u8;
@@ -125,7 +127,7 @@ fn check_runs(model: &str, prefix: &str, files: impl Fn(&Value) -> ModelFiles) {
             if name.starts_with("control") {
                 let number = |key: &str, default| run[key].as_f64().unwrap_or(default);
                 let folder = ModelFiles::open(path(&format!("{folder}/controlnet"))).unwrap();
-                diffusion.set_controlnet(Some(ControlNet::open(&folder).unwrap())).unwrap();
+                diffusion.set_controlnets(vec![ControlNet::open(&folder).unwrap()]).unwrap();
                 request = request.control(Control {
                     picture: picture(&golden, "control.input", [-1.0, 1.0]),
                     scale: number("controlnet_conditioning_scale", 1.0) as f32,
@@ -142,7 +144,7 @@ fn check_runs(model: &str, prefix: &str, files: impl Fn(&Value) -> ModelFiles) {
 }
 
 /// The folder with the run's scheduler configuration in place of the model's.
-fn with_scheduler(model: &'static str) -> impl Fn(&Value) -> ModelFiles {
+pub fn with_scheduler(model: &'static str) -> impl Fn(&Value) -> ModelFiles {
     move |run| {
         let mut files = Vec::new();
         for part in [
@@ -181,6 +183,12 @@ fn with_scheduler(model: &'static str) -> impl Fn(&Value) -> ModelFiles {
         files.push(("scheduler/scheduler_config.json".into(), scheduler.into()));
         ModelFiles::memory(model, files)
     }
+}
+
+/// Guidance rescale and η, on the model of `sd1-tiny`.
+#[test]
+fn guidance_rescale_and_eta() {
+    check_runs("guidance", "txt2img", with_scheduler("sd1-tiny"));
 }
 
 #[test]

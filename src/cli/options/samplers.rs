@@ -1,28 +1,8 @@
-//! `--scheduler` and `--spacing`: the names of samplers and spacings, with those of other programs.
+//! The names of samplers and spacings, with those of other programs.
 
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
-use croquis::diffusion::Request;
 use croquis::{Result, SchedulerKind, Spacing};
 use std::ffi::OsStr;
-
-/// Options for the sampler.
-#[derive(clap::Args)]
-pub struct SamplerOptions {
-    /// The sampler, also by its name in diffusers, AUTOMATIC1111 or ComfyUI [default: the model's]
-    #[arg(long, value_name = "NAME", value_parser = schedulers())]
-    pub scheduler: Option<Sampler>,
-    /// The spacing of the sampler's steps [default: the model's]
-    #[arg(long, value_name = "NAME", value_parser = spacings())]
-    pub spacing: Option<Spacing>,
-}
-
-impl SamplerOptions {
-    /// Sets sampler and spacing of a request.
-    pub fn apply(&self, request: &mut Request) {
-        request.scheduler = self.scheduler.map(|sampler| sampler.kind);
-        request.spacing = self.spacing.or(self.scheduler.and_then(|sampler| sampler.spacing));
-    }
-}
 
 /// A sampler, and the spacing that its name says, such as `DPM++ 2M SDE Karras`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,7 +29,7 @@ impl Sampler {
 /// Parses names that a type knows and lists them in the help. For an unknown one it suggests nothing: a
 /// name that looks alike can be another sampler's.
 #[derive(Clone)]
-struct Names<T> {
+pub struct Names<T> {
     listed: Vec<&'static str>,
     parse: fn(&str) -> Result<T>,
 }
@@ -74,23 +54,27 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Names<T> {
     }
 }
 
-fn schedulers() -> Names<Sampler> {
+/// The parser of samplers' names.
+pub fn schedulers() -> Names<Sampler> {
     Names { listed: SchedulerKind::ALL.map(SchedulerKind::name).to_vec(), parse: Sampler::parse }
 }
 
-fn spacings() -> Names<Spacing> {
+/// The parser of spacings' names.
+pub fn spacings() -> Names<Spacing> {
     Names { listed: Spacing::ALL.map(Spacing::name).to_vec(), parse: str::parse }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::options::SamplingOptions;
     use clap::Parser;
+    use croquis::diffusion::Request;
 
     #[derive(Parser)]
     struct Command {
         #[command(flatten)]
-        options: SamplerOptions,
+        options: SamplingOptions,
     }
 
     fn parse(arguments: &[&str]) -> std::result::Result<Request, String> {
