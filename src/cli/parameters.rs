@@ -71,6 +71,11 @@ fn sampler(kind: SchedulerKind) -> &'static str {
         SchedulerKind::DpmSolverSde => "DPM++ SDE",
         SchedulerKind::UniPc => "UniPC",
         SchedulerKind::Tcd => "TCD",
+        SchedulerKind::Dpm2 => "DPM2",
+        SchedulerKind::Dpm2Ancestral => "DPM2 a",
+        SchedulerKind::Lms => "LMS",
+        SchedulerKind::DdimCfgPp => "DDIM CFG++",
+        SchedulerKind::DpmSolver3MSde => "DPM++ 3M SDE",
         _ => kind.name(),
     }
 }
@@ -81,6 +86,7 @@ fn schedule_type(spacing: Spacing) -> &'static str {
         Spacing::Karras => "Karras",
         Spacing::Exponential => "Exponential",
         Spacing::Trailing => "SGM Uniform",
+        Spacing::Beta => "Beta",
         _ => spacing.name(),
     }
 }
