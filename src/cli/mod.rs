@@ -16,6 +16,7 @@ mod output;
 mod parameters;
 mod plan;
 mod progress;
+mod signals;
 mod sources;
 mod synth;
 mod terminal;
@@ -55,6 +56,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let Cli { tell, command } = Cli::parse();
     tell.apply();
+    signals::install();
     let result: Result<ExitCode> = match command {
         Command::Txt2img(arguments) => txt2img::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Devices(arguments) => devices::run(&arguments).map(|()| ExitCode::SUCCESS),

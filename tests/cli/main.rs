@@ -6,6 +6,7 @@ mod broken_models;
 mod commands;
 mod inspect;
 mod pictures;
+mod saving;
 mod synth;
 mod terminal;
 
