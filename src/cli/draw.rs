@@ -2,7 +2,7 @@
 
 use super::additions::AdditionOptions;
 use super::options::short_name;
-use super::output::OutputOptions;
+use super::output::{self, OutputOptions};
 use super::parameters::parameters;
 use super::progress::Meter;
 use super::terminal::{note, say};
@@ -31,7 +31,7 @@ fn generate(
     let generated = diffusion.generate_with_blocking(request, |progress| {
         meter.step(progress);
         if let (Some(picture), Some(file)) = (&progress.preview, preview) {
-            previewed = picture.save(file, &[]);
+            previewed = output::save(picture, file, &[]);
             previews += 1;
         }
         if previewed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -81,7 +81,7 @@ fn write(
 ) -> Result<()> {
     let model = short_name(diffusion.model());
     let text = parameters(request, generated, &model, &additions.noted_loras());
-    generated.picture.save(file, &[("parameters", &text)])
+    output::save(&generated.picture, file, &[("parameters", &text)])
 }
 
 /// Tells the user a picture's notes, settings and times.

@@ -20,6 +20,7 @@ mod parameters;
 mod plan;
 mod progress;
 mod settings;
+mod signals;
 mod sources;
 mod synth;
 mod terminal;
@@ -67,6 +68,7 @@ enum Command {
 
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
+    signals::install();
     let mut hint: fn(ErrorKind) -> Option<&'static str> = hint;
     let result = settings::command_line::<Cli>().and_then(|line| {
         line.command.tell.apply();

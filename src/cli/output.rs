@@ -1,18 +1,18 @@
 //! The output files: options, names, and a check that they can be written.
 
-use super::terminal::note;
-use croquis::{Error, ErrorKind, Result};
-use std::fs::{self, OpenOptions};
+use super::signals;
+use croquis::Result;
+use croquis::picture::{Format, Picture, check_path};
 use std::path::{Path, PathBuf};
 
 /// Options for the files that are written and what is printed.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputOptions {
-    /// The PNG file to write; an existing one is replaced
+    /// The file to write: PNG, JPEG or WebP by its extension; an existing one is replaced
     #[arg(short, long, value_name = "FILE", default_value = "picture.png")]
     output: PathBuf,
-    /// A PNG file for a preview, rewritten in every step
+    /// A file for a preview, rewritten in every step
     #[arg(long, value_name = "FILE")]
     preview: Option<PathBuf>,
     /// Print one line of JSON: files, seeds, settings, timings, memory
@@ -26,10 +26,7 @@ impl OutputOptions {
         let files = names(&self.output, count);
         let checked = files.iter().try_for_each(|file| check(file));
         checked.map_err(|error| error.context("--output"))?;
-        if self.output.extension().is_some_and(|end| !end.eq_ignore_ascii_case("png")) {
-            note("the file will be a PNG, whatever its name says");
-        }
-        let preview = self.preview().map(check).unwrap_or(Ok(()));
+        let preview = self.preview().map_or(Ok(()), check);
         preview.map_err(|error| error.context("--preview"))?;
         Ok(files)
     }
@@ -59,39 +56,18 @@ pub fn numbered(file: &Path, number: usize) -> PathBuf {
     file.with_file_name(name)
 }
 
-/// Checks that a file can be written, before minutes of work. An existing file stays as it is.
+/// Checks a file's extension, and that the file can be written.
 pub fn check(file: &Path) -> Result<()> {
-    let shown = file.display();
-    let failed = |message: String| Err(Error::new(ErrorKind::Io, message));
-    if file.is_dir() || file.file_name().is_none() {
-        return failed(format!(
-            "expected the name of a file, got the folder {shown}; add a name, such as {}",
-            file.join("picture.png").display()
-        ));
-    }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        let problem = if folder.exists() { "is not a folder" } else { "does not exist" };
-        return failed(format!(
-            "{shown}: the folder {} {problem}; create it or choose another one",
-            folder.display()
-        ));
-    }
-    // Pipes and devices are not opened, which could have effects. For a new file the folder is
-    // tested with a temporary name, so that no other process' file is removed.
-    let tried = match fs::metadata(file) {
-        Ok(there) if !there.is_file() => Ok(()),
-        Ok(_) => OpenOptions::new().append(true).open(file).map(drop),
-        Err(_) => {
-            let probe = file.with_file_name(format!(".croquis-{}", std::process::id()));
-            let created = OpenOptions::new().write(true).create_new(true).open(&probe);
-            created.and_then(|_| fs::remove_file(&probe))
-        }
-    };
-    tried.map_err(|error| {
-        let message = format!("{shown} cannot be written; choose another file");
-        Error::new(ErrorKind::Io, message).with_source(error)
-    })
+    Format::of(file)?;
+    check_path(file)
+}
+
+/// Saves a picture, which a signal does not interrupt.
+pub fn save(picture: &Picture, file: &Path, texts: &[(&str, &str)]) -> Result<()> {
+    // Pipes and devices may take forever.
+    let regular = std::fs::metadata(file).map_or(true, |there| there.is_file());
+    let _completed = regular.then(signals::saving);
+    picture.save(file, texts)
 }
 
 #[cfg(test)]

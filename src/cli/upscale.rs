@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     });
     drop(meter);
     let upscaled = upscaled?;
-    upscaled.save(&arguments.output, &[])?;
+    super::output::save(&upscaled, &arguments.output, &[])?;
     let seconds = started.elapsed().as_secs_f64();
     let size = |picture: &Picture| [picture.width(), picture.height()];
     let ([width, height], file) = (size(&upscaled), arguments.output.display());

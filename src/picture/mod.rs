@@ -8,11 +8,15 @@ mod exif;
 #[cfg(not(target_arch = "wasm32"))]
 mod file;
 mod orientation;
+#[cfg(not(target_arch = "wasm32"))]
+mod save;
 mod settings;
 mod webp;
 
 pub use decode::{Decoded, MAX_SIDE};
 pub use encode::Format;
+#[cfg(not(target_arch = "wasm32"))]
+pub use save::check_path;
 pub use settings::settings_text;
 
 use crate::error::{Error, ErrorKind, Result};
