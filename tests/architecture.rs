@@ -13,7 +13,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("error", &[]),
     ("shape", &[]),
     ("logging", &[]),
-    ("prompt", &[]),
+    ("prompt", &["error"]),
     ("picture", &["error"]),
     ("random", &["error"]),
     ("schedulers", &["error"]),

@@ -32,6 +32,8 @@ struct Case {
     plain: bool,
     #[serde(default)]
     negative: bool,
+    #[serde(default)]
+    comma_backtrack: usize,
     /// `force_zeros_for_empty_prompt`.
     zeros: Option<bool>,
     /// The second encoder's `eos_token_id`.
@@ -133,7 +135,12 @@ fn run(gpu: &Gpu, case: &Case) -> TextEmbeddings {
         encoder.add_embedding(&TextualInversion::open(file).unwrap()).unwrap();
     }
     let texts: Vec<_> = case.texts.iter().map(String::as_str).collect();
-    let options = TextOptions { skip: case.skip, plain: case.plain, negative: case.negative };
+    let options = TextOptions {
+        skip: case.skip,
+        plain: case.plain,
+        negative: case.negative,
+        comma_backtrack: case.comma_backtrack,
+    };
     let read = encoder.read(&texts, options).unwrap();
     let tokens = read.tokens;
     let got = gpu.block_on(encoder.encode(gpu, &read)).unwrap();

@@ -15,6 +15,7 @@ mod output;
 mod parameters;
 mod plan;
 mod progress;
+mod prompts;
 mod sources;
 mod synth;
 mod terminal;

@@ -6,6 +6,7 @@ use super::options::{GpuOptions, ModelOptions, short_name};
 use super::output;
 use super::parameters::parameters;
 use super::progress::Meter;
+use super::prompts::PromptOptions;
 use super::sources::SourceOptions;
 use super::terminal::{print, print_json, say};
 use croquis::RandomKind;
@@ -25,9 +26,6 @@ pub struct Arguments {
     /// The PNG file to write; an existing one is replaced
     #[arg(short, long, value_name = "FILE", default_value = "picture.png")]
     output: PathBuf,
-    /// The negative prompt: what the picture should not show
-    #[arg(long, value_name = "S", default_value = "", allow_hyphen_values = true)]
-    negative_prompt: String,
     /// The seed of the noise; the same seed gives the same picture [default: random]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -42,16 +40,11 @@ pub struct Arguments {
     /// CUDA, as in AUTOMATIC1111)
     #[arg(long, value_name = "NAME", default_value_t = RandomKind::Torch)]
     rng: RandomKind,
-    /// The last layer of the text encoder to use, counted from the end: 1 is the model's own, 2 the
-    /// one before
-    #[arg(long, value_name = "N")]
-    clip_skip: Option<usize>,
-    /// Read brackets in prompts as text, not as weights like (word:1.2)
-    #[arg(long)]
-    plain_prompts: bool,
     /// A PNG file for a preview, rewritten in every step
     #[arg(long, value_name = "FILE")]
     preview: Option<PathBuf>,
+    #[command(flatten)]
+    prompts: PromptOptions,
     #[command(flatten)]
     sources: SourceOptions,
     #[command(flatten)]
@@ -83,10 +76,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     arguments.additions.apply(&mut model)?;
     let latents = arguments.latents.as_deref().map(Latents::open).transpose()?;
     let mut request = arguments.model.request(&arguments.prompt);
-    request.negative_prompt = arguments.negative_prompt.clone();
     request.random = arguments.rng;
-    request.clip_skip = arguments.clip_skip;
-    request.plain_prompts = arguments.plain_prompts;
+    arguments.prompts.apply(&mut request);
     let decoded =
         if arguments.additions.decodes_previews() { Preview::Decoded } else { Preview::Colours };
     request.preview = arguments.preview.is_some().then_some(decoded);

@@ -20,6 +20,10 @@ pub struct Request {
     /// Whether brackets in the prompts are read as plain text. Otherwise `(word:1.2)` weights a
     /// word.
     pub plain_prompts: bool,
+    /// The number of tokens among which a full chunk of a long prompt looks for a comma; the words
+    /// after it move to the next chunk. `None` is 20, as in AUTOMATIC1111's web UI; 0 fills chunks to
+    /// the last token.
+    pub comma_backtrack: Option<usize>,
     /// Sampling steps.
     pub steps: Option<usize>,
     /// Classifier-free guidance (Ho & Salimans, arXiv 2207.12598): 1 and less is none, and one

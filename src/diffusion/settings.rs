@@ -10,6 +10,9 @@ use crate::schedulers::Schedule;
 /// The longest side of a picture, in pixels.
 const MAX_PIXELS: usize = 16_384;
 
+/// The tokens among which a full chunk looks for a comma: the default of AUTOMATIC1111's web UI.
+const COMMA_BACKTRACK: usize = 20;
+
 /// A request with every choice made and checked.
 pub(super) struct Settings {
     pub height: usize,
@@ -90,7 +93,12 @@ impl Settings {
             return Err(Error::new(ErrorKind::Argument, message));
         }
         let skip = request.clip_skip.unwrap_or(1) - 1;
-        let text = TextOptions { skip, plain: request.plain_prompts, negative: copies == 2 };
+        let text = TextOptions {
+            skip,
+            plain: request.plain_prompts,
+            comma_backtrack: request.comma_backtrack.unwrap_or(COMMA_BACKTRACK),
+            negative: copies == 2,
+        };
         let framing = request.framing;
         let settings =
             Settings { height, width, steps, guidance_scale, copies, text, schedule, framing };

@@ -1,6 +1,7 @@
 //! Division of prompts of any length into chunks that fit a text encoder's context.
 
 use super::inversion::Placeholder;
+use super::texts::TextOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::prompt::{PromptPart, parse};
 use crate::tokenizer::Tokenizer;
@@ -26,24 +27,36 @@ pub(super) struct Chunk {
     pub weights: Vec<f32>,
 }
 
-/// The chunks of a prompt; at least one. They are filled to the last token (the webui's own option
-/// to end a chunk at a comma is not followed); only the vectors of one embedding stay together.
+/// The chunks of a prompt; at least one. They are filled to the last token, except that the vectors of
+/// one embedding stay together, and that the words after a comma move to the next chunk where the
+/// comma is among the last [`TextOptions::comma_backtrack`] tokens (`tokenize_line` in the webui's
+/// `modules/sd_hijack_clip.py`).
+///
+/// # Errors
+/// `Argument` for a prompt that cannot be read, a weight beyond f32, or more than [`MAX_CHUNKS`]
+/// chunks.
 pub(super) fn chunks(
     prompt: &str,
-    plain: bool,
+    options: TextOptions,
     tokenizer: &Tokenizer,
     placeholders: &[Placeholder],
 ) -> Result<Vec<Chunk>> {
-    let parts = match plain {
+    let parts = match options.plain {
         true => vec![PromptPart::Text { text: prompt.into(), weight: 1.0 }],
-        false => parse(prompt),
+        false => parse(prompt)?,
     };
-    let mut chunks = vec![Chunk::default()];
+    let mut chunker = Chunker {
+        chunks: Vec::new(),
+        chunk: Chunk::default(),
+        comma: None,
+        capacity: tokenizer.capacity(),
+        backtrack: options.comma_backtrack,
+    };
     for part in parts {
         let (text, weight) = match part {
             PromptPart::Text { text, weight } => (text, weight as f32),
             PromptPart::Break => {
-                chunks.push(Chunk::default());
+                chunker.next();
                 continue;
             }
         };
@@ -53,29 +66,68 @@ pub(super) fn chunks(
             return Err(Error::new(ErrorKind::Argument, message));
         }
         for group in groups(&text, tokenizer, placeholders)? {
-            let full = |chunk: &Chunk| chunk.tokens.len() + group.len() > tokenizer.capacity();
-            if chunks.last().is_none_or(full) {
-                chunks.push(Chunk::default());
-            }
-            if let Some(chunk) = chunks.last_mut() {
-                chunk.weights.extend(group.iter().map(|_| weight));
-                chunk.tokens.extend(group);
-            }
+            let comma = tokenizer.comma().is_some_and(|comma| group == [Token::Id(comma)]);
+            chunker.add(group, weight, comma);
         }
     }
-    // A break at the end begins nothing.
-    if chunks.len() > 1 && chunks.last().is_some_and(|chunk| chunk.tokens.is_empty()) {
-        chunks.pop();
+    chunker.finish()
+}
+
+/// Fills chunks with tokens.
+struct Chunker {
+    /// The chunks before the current one.
+    chunks: Vec<Chunk>,
+    chunk: Chunk,
+    /// The position of the last comma in the current chunk.
+    comma: Option<usize>,
+    capacity: usize,
+    backtrack: usize,
+}
+
+impl Chunker {
+    /// Begins another chunk.
+    fn next(&mut self) {
+        self.chunks.push(std::mem::take(&mut self.chunk));
+        self.comma = None;
     }
-    if chunks.len() > MAX_CHUNKS {
-        let message = format!(
-            "prompt: expected at most {MAX_CHUNKS} chunks of {} tokens, got {}",
-            tokenizer.capacity(),
-            chunks.len()
-        );
-        return Err(Error::new(ErrorKind::Argument, message));
+
+    /// Adds tokens that stay together.
+    fn add(&mut self, group: Vec<Token>, weight: f32, comma: bool) {
+        let count = self.chunk.tokens.len();
+        if comma {
+            self.comma = Some(count);
+        }
+        if count + group.len() > self.capacity {
+            let near = self.comma.filter(|at| count - at <= self.backtrack);
+            // As in the webui, neither a comma itself nor an embedding that is longer than what is
+            // left looks back.
+            let moved = near.filter(|_| !comma && count == self.capacity);
+            let from = moved.map_or(count, |at| at + 1);
+            let tokens = self.chunk.tokens.split_off(from);
+            let weights = self.chunk.weights.split_off(from);
+            self.next();
+            self.chunk = Chunk { tokens, weights };
+            if self.chunk.tokens.len() + group.len() > self.capacity {
+                self.next();
+            }
+        }
+        self.chunk.weights.extend(group.iter().map(|_| weight));
+        self.chunk.tokens.extend(group);
     }
-    Ok(chunks)
+
+    /// All chunks. A break at the end begins nothing.
+    fn finish(mut self) -> Result<Vec<Chunk>> {
+        if self.chunks.is_empty() || !self.chunk.tokens.is_empty() {
+            self.next();
+        }
+        if self.chunks.len() <= MAX_CHUNKS {
+            return Ok(self.chunks);
+        }
+        let (capacity, got) = (self.capacity, self.chunks.len());
+        let message =
+            format!("prompt: expected at most {MAX_CHUNKS} chunks of {capacity} tokens, got {got}");
+        Err(Error::new(ErrorKind::Argument, message))
+    }
 }
 
 /// The tokens of a text, those that must stay together in one group.
@@ -111,6 +163,7 @@ fn groups(
 mod tests {
     use super::*;
     use crate::random::Generator;
+    use crate::tokenizer::TokenizerFiles;
 
     const WORDS: [(&str, usize); 3] = [("cat", 2), ("Cat-Toy", 3), ("<x>", 1)];
 
@@ -120,7 +173,12 @@ mod tests {
 
     /// Each chunk as text: ids in decimal, `E.R` for row R of embedding E, weights after `*`.
     fn read(tokenizer: &Tokenizer, prompt: &str) -> Vec<String> {
-        let chunks = chunks(prompt, false, tokenizer, &placeholders()).unwrap();
+        read_with(tokenizer, prompt, 0)
+    }
+
+    fn read_with(tokenizer: &Tokenizer, prompt: &str, comma_backtrack: usize) -> Vec<String> {
+        let options = TextOptions { comma_backtrack, ..TextOptions::default() };
+        let chunks = chunks(prompt, options, tokenizer, &placeholders()).unwrap();
         let token = |(token, weight): (&Token, &f32)| {
             let token = match token {
                 Token::Id(id) => id.to_string(),
@@ -165,19 +223,90 @@ mod tests {
     }
 
     #[test]
+    fn words_after_a_comma_stay_together() {
+        let tokenizer = Tokenizer::clip("!", 8).unwrap();
+        let [a, comma] = ["a", ","].map(|text| tokenizer.ids(text).unwrap()[0].to_string());
+        // Letters are tokens, chunks have six.
+        let line = |line: &str| {
+            let token = |c| match c {
+                ',' => comma.clone(),
+                _ => a.clone(),
+            };
+            line.chars().map(token).collect::<Vec<_>>().join(" ")
+        };
+        for (prompt, backtrack, want) in [
+            ("a a a, a a a", 3, vec!["aaa,", "aaa"]),
+            ("a a a, a a a", 2, vec!["aaa,aa", "a"]),
+            ("a a a, a a a", 0, vec!["aaa,aa", "a"]),
+            // Enough room.
+            ("a a a, a a", 3, vec!["aaa,aa"]),
+            // The last comma of a chunk counts, also as its last token.
+            ("a, a a, a a", 6, vec!["a,aa,", "aa"]),
+            ("a a a a a, a", 6, vec!["aaaaa,", "a"]),
+            // A comma does not move words; it begins the next chunk.
+            ("a a a, a a, a", 3, vec!["aaa,aa", ",a"]),
+            ("a a a a a a, a a a a a", 6, vec!["aaaaaa", ",aaaaa"]),
+            ("a a a a a a, a a a a a a", 6, vec!["aaaaaa", ",aaaaa", "a"]),
+            // After a break, the commas before it are forgotten.
+            ("a, BREAK a a a a a a a", 6, vec!["a,", "aaaaaa", "a"]),
+        ] {
+            let want: Vec<_> = want.into_iter().map(line).collect();
+            assert_eq!(read_with(&tokenizer, prompt, backtrack), want, "{prompt:?} {backtrack}");
+        }
+        let weighted = read_with(&tokenizer, "a a a, (a a:2) a", 3);
+        assert_eq!(weighted, [line("aaa,"), format!("{a}*2 {a}*2 {a}")]);
+    }
+
+    /// The webui's own division: `golden/prompts/webui.json`.
+    #[test]
+    fn chunks_are_as_long_as_the_webuis() {
+        let golden = |file: &str| {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+            std::fs::read(folder.join(file)).unwrap()
+        };
+        let [vocab, merges] =
+            ["vocab.json", "merges.txt"].map(|name| golden(&format!("sd1-tiny/tokenizer/{name}")));
+        let files = TokenizerFiles {
+            vocab_json: Some(&vocab),
+            merges_txt: Some(&merges),
+            ..TokenizerFiles::default()
+        };
+        let tokenizer = Tokenizer::new(&files, 77).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_slice(&golden("prompts/webui.json")).unwrap();
+        let cases = json["chunks"].as_array().unwrap();
+        assert!(cases.len() > 100);
+        let lengths = |case: &serde_json::Value, comma_backtrack: usize| {
+            let options = TextOptions { comma_backtrack, ..TextOptions::default() };
+            let chunks =
+                chunks(case["prompt"].as_str().unwrap(), options, &tokenizer, &[]).unwrap();
+            serde_json::json!(chunks.iter().map(|chunk| chunk.tokens.len()).collect::<Vec<_>>())
+        };
+        for case in cases {
+            let backtrack = case["backtrack"].as_u64().unwrap() as usize;
+            assert_eq!(lengths(case, backtrack), case["lengths"], "{case}");
+        }
+        // The comparison can fail.
+        assert!(cases.iter().any(|case| lengths(case, 10) != case["lengths"]));
+    }
+
+    #[test]
     fn brackets_are_words_in_plain_prompts() {
         let tokenizer = Tokenizer::clip("!", 77).unwrap();
         let prompt = "(a:2) BREAK \\[b]";
         let ids: Vec<_> = tokenizer.ids(prompt).unwrap().into_iter().map(Token::Id).collect();
-        let plain = chunks(prompt, true, &tokenizer, &[]).unwrap();
+        let plain =
+            chunks(prompt, TextOptions { plain: true, ..TextOptions::default() }, &tokenizer, &[])
+                .unwrap();
         assert_eq!(plain, [Chunk { weights: vec![1.0; ids.len()], tokens: ids }]);
     }
 
     #[test]
     fn what_is_too_much_is_refused() {
         let tokenizer = Tokenizer::clip("!", 3).unwrap();
-        let refused =
-            |prompt: &str| chunks(prompt, false, &tokenizer, &[]).err().map(|e| e.to_string());
+        let refused = |prompt: &str| {
+            chunks(prompt, TextOptions::default(), &tokenizer, &[]).err().map(|e| e.to_string())
+        };
         assert_eq!(refused(&"a ".repeat(MAX_CHUNKS)), None);
         let long = refused(&"a ".repeat(MAX_CHUNKS + 1)).unwrap();
         assert!(long.contains("at most 64 chunks of 1 tokens, got 65"), "{long}");
@@ -202,14 +331,21 @@ mod tests {
             "👩\u{200d}🚀",
             "BREAK",
             "\\",
+            ",",
             "a",
         ];
         let mut random = Generator::new(3);
-        for _ in 0..2000 {
+        for comma_backtrack in [0, 3].repeat(1000) {
             let drawn = random.normal(20);
             let pick = |value: &f32| pieces[(value.abs() * 1e4) as usize % pieces.len()];
             let prompt: String = drawn.iter().map(pick).collect();
-            let chunks = chunks(&prompt, false, &tokenizer, &placeholders()).unwrap();
+            let chunks = chunks(
+                &prompt,
+                TextOptions { comma_backtrack, ..TextOptions::default() },
+                &tokenizer,
+                &placeholders(),
+            )
+            .unwrap();
             let fits = |chunk: &Chunk| {
                 chunk.tokens.len() <= 5 && chunk.tokens.len() == chunk.weights.len()
             };

@@ -143,7 +143,7 @@ impl TextEncoder {
             let placeholders = &self.placeholders;
             let chunks = texts.iter().map(|text| {
                 log::debug!(target: logging::TOKENS, "text tokenised for {}", encoder.folder);
-                chunks(text, options.plain, &encoder.tokenizer, placeholders)
+                chunks(text, options, &encoder.tokenizer, placeholders)
             });
             chunks.collect::<Result<Vec<_>>>()
         };

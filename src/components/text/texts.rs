@@ -11,6 +11,9 @@ pub struct TextOptions {
     pub skip: usize,
     /// Whether brackets are words like any others, not weights.
     pub plain: bool,
+    /// Where a chunk is full, the words after its last comma move to the next one if the comma is
+    /// among so many last tokens.
+    pub comma_backtrack: usize,
     /// Whether the first text is a negative prompt. Where it is empty, some models (XL) have zeros
     /// in its place.
     pub negative: bool,
