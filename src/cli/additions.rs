@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 /// Options for files that change a model.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Additions")]
 pub struct AdditionOptions {
     /// A LoRA and its weight (1 by default); repeat for several
     #[arg(long = "lora", value_name = "FILE[:WEIGHT]")]

@@ -5,10 +5,8 @@ use super::request::{Framing, Request};
 use crate::components::TextOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::network::RequestValues;
+use crate::picture::MAX_SIDE;
 use crate::schedulers::Schedule;
-
-/// The longest side of a picture, in pixels.
-const MAX_PIXELS: usize = 16_384;
 
 /// The tokens among which a full chunk looks for a comma: the default of AUTOMATIC1111's web UI.
 const COMMA_BACKTRACK: usize = 20;
@@ -58,11 +56,11 @@ impl Settings {
         };
         let multiple = model.codec.pixels_per_latent() * model.denoiser.facts().patch;
         for (axis, pixels) in [("width", width), ("height", height)] {
-            if pixels == 0 || pixels % multiple != 0 || pixels > MAX_PIXELS {
-                let near = pixels.clamp(multiple, MAX_PIXELS) / multiple * multiple;
+            if pixels == 0 || pixels % multiple != 0 || pixels > MAX_SIDE {
+                let near = pixels.clamp(multiple, MAX_SIDE) / multiple * multiple;
                 let message = format!(
                     "{axis}: expected a multiple of {multiple} pixels from {multiple} to \
-                     {MAX_PIXELS}, such as {near}, got {pixels}"
+                     {MAX_SIDE}, such as {near}, got {pixels}"
                 );
                 return Err(Error::new(ErrorKind::Argument, message));
             }

@@ -7,6 +7,7 @@ mod commands;
 mod inspect;
 mod pictures;
 mod synth;
+mod terminal;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

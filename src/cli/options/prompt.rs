@@ -1,12 +1,14 @@
-//! Options for how prompts are read.
+//! Options for the prompts and how they are read.
 
+use clap::Args;
 use croquis::diffusion::Request;
 
-/// Options for prompts.
-#[derive(clap::Args)]
+/// Options for the prompts, beside the prompt itself.
+#[derive(Args)]
+#[command(next_help_heading = "Prompt")]
 pub struct PromptOptions {
     /// The negative prompt: what the picture should not show
-    #[arg(long, value_name = "S", default_value = "", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "S", default_value = "", allow_hyphen_values = true)]
     negative_prompt: String,
     /// The last layer of the text encoder to use, counted from the end: 1 is the model's own, 2 the
     /// one before
