@@ -63,6 +63,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
             "memory",
             "models",
             "picture",
+            "prompt",
             "random",
             "schedulers",
             "shape",

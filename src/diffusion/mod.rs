@@ -19,6 +19,7 @@ mod mask;
 mod model;
 mod planning;
 mod preview;
+mod prompts;
 mod request;
 mod run;
 mod session;

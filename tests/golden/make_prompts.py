@@ -1,10 +1,12 @@
-"""Writes prompts/webui.json: how AUTOMATIC1111's stable-diffusion-webui reads prompts.
+"""Writes prompts/: how AUTOMATIC1111's stable-diffusion-webui reads prompts (webui.json), and runs by diffusers with texts that change, that are
+composed, or that differ between SDXL's text encoders (golden.safetensors, golden.json).
 
     python tests/golden/make_prompts.py WEBUI
 
 WEBUI is a checkout, of which modules/prompt_parser.py and modules/sd_hijack_clip.py run (made with 1.7.0); they need torch and lark.
 `schedules` are prompts with their text up to each step, `compositions` those split at AND, `chunks` the token ids of long prompts with
-the tokenizer of sd1-tiny.
+the tokenizer of sd1-tiny. The runs are of sd1-tiny and sdxl-tiny; texts change in diffusers' callback after a step, and composed ones are
+guided by the webui's equation (combine_denoised in modules/sd_samplers_cfg_denoiser.py) around diffusers' UNet and scheduler.
 """
 
 import importlib.util
@@ -16,8 +18,12 @@ import sys
 import types
 
 import torch
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
+torch.set_num_threads(1)
+torch.set_grad_enabled(False)
 HERE = pathlib.Path(__file__).resolve().parent
 
 SCHEDULES = r"""
@@ -189,5 +195,95 @@ def main(webui):
     (out / "webui.json").write_text('{\n "made_by": "tests/golden/make_prompts.py",\n ' + ",\n ".join(parts) + "\n}\n", encoding="utf8")
 
 
+def pipeline(cls, model, scheduler):
+    pipe = cls.from_pretrained(HERE / model, torch_dtype=torch.float32, safety_checker=None, feature_extractor=None) \
+        if cls is StableDiffusionPipeline else cls.from_pretrained(HERE / model, torch_dtype=torch.float32, add_watermarker=False)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.scheduler = scheduler.from_config(pipe.scheduler.config)
+    return pipe
+
+
+def runs():
+    tensors, cases = {}, {}
+    seed, size = 7, dict(height=64, width=64)
+
+    def record(name, model, latents, **request):
+        tensors[name] = latents[0].contiguous()
+        cases[name] = dict(model=model, seed=seed, width=64, height=64, **request)
+
+    generator = lambda: torch.Generator().manual_seed(seed)
+    sd = pipeline(StableDiffusionPipeline, "sd1-tiny", DDIMScheduler)
+    embed = lambda text: sd.encode_prompt([text], "cpu", 1, False)[0]
+
+    def edited(pairs, guidance):
+        """A run whose negative and positive text in each step are those of a list; without guidance, the positive ones."""
+        def change(pipe, index, timestep, tensors):
+            if index + 1 < len(pairs):
+                both = torch.cat([embed(text) for text in pairs[index + 1]])
+                tensors["prompt_embeds"] = both if guidance > 1 else both[1:]
+            return tensors
+        return sd(prompt=pairs[0][1], negative_prompt=pairs[0][0], num_inference_steps=len(pairs), guidance_scale=guidance, output_type="latent",
+                  generator=generator(), callback_on_step_end=change, callback_on_step_end_tensor_inputs=["latents", "prompt_embeds"], **size).images
+
+    ddim = dict(scheduler="DDIMScheduler")
+    red, blue = "a red apple", "a blue apple"
+    record("sd.edit", "sd1-tiny", edited([("", red)] * 3 + [("", blue)] * 2, 7.5), prompt="a [red:blue:2] apple", negative_prompt="", steps=5,
+           guidance_scale=7.5, **ddim)
+    record("sd.edit_unguided", "sd1-tiny", edited([("", red)] * 3 + [("", blue)] * 2, 1.0), prompt="a [red:blue:2] apple", negative_prompt="",
+           steps=5, guidance_scale=1.0, **ddim)
+    turns = ["a cat", "a cat", "a dog", "a cat", "a dog"]
+    record("sd.alternate", "sd1-tiny", edited([("pizza" if index < 3 else "green pizza", text) for index, text in enumerate(turns)], 5.0),
+           prompt="a [cat|dog]", negative_prompt="[green :0.4]pizza", steps=5, guidance_scale=5.0, **ddim)
+
+    def composed(pipe, negative, prompts, steps, guidance):
+        """A run guided by several prompts with weights."""
+        context = torch.cat([embed(text) for text in [negative, *(text for text, _ in prompts)]])
+        pipe.scheduler.set_timesteps(steps)
+        x = torch.randn((1, 4, 64 // pipe.vae_scale_factor, 64 // pipe.vae_scale_factor), generator=generator()) * pipe.scheduler.init_noise_sigma
+        for t in pipe.scheduler.timesteps:
+            output = pipe.unet(pipe.scheduler.scale_model_input(torch.cat([x] * len(context)), t), t, encoder_hidden_states=context).sample
+            guided = output[:1].clone()
+            for (_, weight), one in zip(prompts, output[1:]):
+                guided += (one - output[0]) * (weight * guidance)
+            x = pipe.scheduler.step(guided, t, x).prev_sample
+        return x
+
+    record("sd.one", "sd1-tiny", composed(sd, "pizza", [(red, 1.0)], 4, 6.0), prompt=red, negative_prompt="pizza", steps=4, guidance_scale=6.0, **ddim)
+    record("sd.and", "sd1-tiny", composed(sd, "pizza", [(red, 1.0), ("a blue heart", 0.6), ("a ghost", -0.3)], 4, 6.0),
+           prompt="a red apple AND a blue heart :0.6 AND a ghost:-.3", negative_prompt="pizza", steps=4, guidance_scale=6.0, **ddim)
+    record("sd.and_unguided", "sd1-tiny", composed(sd, "", [(red, 0.5), ("a blue heart", 0.5)], 4, 1.0),
+           prompt="a red apple :0.5 AND a blue heart :0.5", negative_prompt="", steps=4, guidance_scale=1.0, **ddim)
+
+    xl = pipeline(StableDiffusionXLPipeline, "sdxl-tiny", EulerDiscreteScheduler)
+    common = dict(num_inference_steps=4, guidance_scale=5.0, output_type="latent", **size)
+    euler = dict(steps=4, guidance_scale=5.0, scheduler="EulerDiscreteScheduler")
+
+    def change(pipe, index, timestep, tensors):
+        if index == 2:
+            yes, _, pooled, _ = pipe.encode_prompt([blue], device="cpu", do_classifier_free_guidance=False)
+            tensors["prompt_embeds"] = torch.cat([tensors["prompt_embeds"][:1], yes])
+            tensors["add_text_embeds"] = torch.cat([tensors["add_text_embeds"][:1], pooled])
+        return tensors
+
+    record("xl.edit", "sdxl-tiny", xl(prompt=red, negative_prompt="a ghost", generator=generator(), callback_on_step_end=change,
+           callback_on_step_end_tensor_inputs=["latents", "prompt_embeds", "add_text_embeds"], **common).images,
+           prompt="a [red:blue:0.5] apple", negative_prompt="a ghost", **euler)
+    for name, texts in dict(both=dict(negative_prompt="a ghost", prompt_2="a pizza", negative_prompt_2="a cat"),
+                            prompt_2=dict(negative_prompt="a ghost", prompt_2="a pizza"),
+                            zeros=dict(prompt_2="a pizza"),
+                            negative_2=dict(negative_prompt="", negative_prompt_2="a cat")).items():
+        record(f"xl.{name}", "sdxl-tiny", xl(prompt=red, generator=generator(), **texts, **common).images,
+               **(dict(prompt=red, negative_prompt="") | texts), **euler)
+    sizes = dict(original_size=(512, 768), crops_coords_top_left=(8, 24), target_size=(1024, 960))
+    negative = dict(negative_original_size=(256, 128), negative_crops_coords_top_left=(4, 2), negative_target_size=(512, 640))
+    record("xl.sizes", "sdxl-tiny", xl(prompt=red, negative_prompt="a ghost", generator=generator(), **sizes, **negative, **common).images,
+           prompt=red, negative_prompt="a ghost", **sizes, **negative, **euler)
+
+    save_file(tensors, HERE / "prompts" / "golden.safetensors")
+    lines = ",\n  ".join(f'"{name}": {json.dumps(case)}' for name, case in cases.items())
+    (HERE / "prompts" / "golden.json").write_text(f'{{\n "made_by": "tests/golden/make_prompts.py",\n "runs": {{\n  {lines}\n }}\n}}\n')
+
+
 if __name__ == "__main__":
     main(sys.argv[1])
+    runs()

@@ -11,6 +11,7 @@ mod autoencoders;
 mod blocks;
 mod emoji;
 mod limits;
+mod prompts;
 mod runs;
 mod single;
 mod tiles;
