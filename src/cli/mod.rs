@@ -5,6 +5,7 @@
 
 mod additions;
 mod caches;
+mod control;
 mod devices;
 mod doctor;
 mod draw;

@@ -1,8 +1,8 @@
-//! Options for input pictures: image to image, inpainting, ControlNet.
+//! Options for input pictures: image to image, inpainting.
 
 use super::terminal::note;
 use croquis::Result;
-use croquis::diffusion::{Control, ImageToImage, Mask, Request};
+use croquis::diffusion::{ImageToImage, Mask, Request};
 use croquis::picture::{Decoded, Picture};
 use std::path::{Path, PathBuf};
 
@@ -28,24 +28,6 @@ pub struct SourceOptions {
         allow_negative_numbers = true
     )]
     mask_blur: f32,
-    /// The control picture of --controlnet, such as white edges on black; its size is the result's
-    #[arg(long, value_name = "FILE", requires = "controlnet", conflicts_with_all = ["width", "height"])]
-    control_image: Option<PathBuf>,
-    /// Conditioning scale of --controlnet
-    #[arg(
-        long,
-        value_name = "F",
-        requires = "controlnet",
-        default_value_t = 1.0,
-        allow_negative_numbers = true
-    )]
-    control_scale: f32,
-    /// Fraction of the steps at which --controlnet starts
-    #[arg(long, value_name = "F", requires = "controlnet", default_value_t = 0.0)]
-    control_start: f64,
-    /// Fraction of the steps at which --controlnet ends
-    #[arg(long, value_name = "F", requires = "controlnet", default_value_t = 1.0)]
-    control_end: f64,
 }
 
 impl SourceOptions {
@@ -58,20 +40,12 @@ impl SourceOptions {
             let mask = mask.map(|picture| Mask { picture, blur: self.mask_blur });
             request.image = Some(ImageToImage { picture, strength, mask });
         }
-        if let Some(file) = &self.control_image {
-            request.control = Some(Control {
-                picture: open(file, "--control-image")?,
-                scale: self.control_scale,
-                start: self.control_start,
-                end: self.control_end,
-            });
-        }
         Ok(())
     }
 }
 
 /// Opens the picture of an option.
-fn open(file: &Path, option: &'static str) -> Result<Picture> {
+pub(super) fn open(file: &Path, option: &'static str) -> Result<Picture> {
     let Decoded { picture, transparent } =
         Decoded::open(file).map_err(|error| error.context(option))?;
     if transparent {

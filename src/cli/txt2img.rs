@@ -1,6 +1,7 @@
 //! `croquis txt2img`: generates pictures from a prompt and writes them.
 
 use super::additions::AdditionOptions;
+use super::control::ControlOptions;
 use super::draw::{self, Drawn};
 use super::options::{
     GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
@@ -29,6 +30,8 @@ pub struct Arguments {
     #[command(flatten)]
     pub sources: SourceOptions,
     #[command(flatten)]
+    pub control: ControlOptions,
+    #[command(flatten)]
     pub model: ModelOptions,
     #[command(flatten)]
     pub additions: AdditionOptions,
@@ -50,6 +53,7 @@ impl Arguments {
     pub fn open(&self) -> Result<Model> {
         let mut model = self.model.open(self.gpu.storage)?;
         self.additions.apply(&mut model)?;
+        self.control.load(&mut model)?;
         Ok(model)
     }
 
@@ -60,6 +64,7 @@ impl Arguments {
         self.picture.apply(&mut request);
         self.sampling.apply(&mut request);
         self.sources.apply(&mut request)?;
+        self.control.apply(&mut request)?;
         self.noise.apply(model, &mut request)?;
         let decoded =
             if self.additions.decodes_previews() { Preview::Decoded } else { Preview::Colours };

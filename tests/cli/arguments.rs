@@ -25,10 +25,11 @@ fn sizes_steps_and_scales() {
 
 #[test]
 fn wrong_uses_have_status_2() {
-    let cases: [(&[&str], &[&str]); 16] = [
+    let cases: [(&[&str], &[&str]); 17] = [
         (&[], &["PROMPT"]),
         (&["x", "--mask", "a.png"], &["--image"]),
         (&["x", "--control-image", "a.png"], &["--controlnet"]),
+        (&["x", "--controlnet", "a"], &["--control-image"]),
         (&["x", "--unet", "a.gguf"], &["--model"]),
         (&["x", "--memory", "many"], &["'many'", "such as 6G"]),
         (&["x", "--tiles", "few"], &["'few'", "auto, never or a number"]),

@@ -4,6 +4,7 @@
 mod arguments;
 mod broken_models;
 mod commands;
+mod controlnets;
 mod inspect;
 mod pictures;
 mod synth;
