@@ -1,6 +1,5 @@
 //! Drawing: generates a picture of a request, writes it and reports it.
 
-use super::additions::AdditionOptions;
 use super::options::short_name;
 use super::parameters::parameters;
 use super::progress::Meter;
@@ -53,10 +52,10 @@ pub fn write(
     request: &Request,
     generated: &Generated,
     file: &Path,
-    additions: &AdditionOptions,
+    loras: &[String],
 ) -> Result<()> {
     let model = short_name(diffusion.model());
-    let text = parameters(request, generated, &model, &additions.noted_loras());
+    let text = parameters(request, generated, &model, loras);
     generated.picture.save(file, &[("parameters", &text)])
 }
 

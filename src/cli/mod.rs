@@ -12,6 +12,7 @@ mod draw;
 mod hub;
 mod inspect;
 mod latents;
+mod lora_dir;
 mod options;
 mod output;
 mod parameters;
@@ -21,6 +22,7 @@ mod sources;
 mod synth;
 mod terminal;
 mod txt2img;
+mod wording;
 
 use clap::{Parser, Subcommand};
 use croquis::{ErrorKind, Result};

@@ -7,6 +7,7 @@ mod commands;
 mod controlnets;
 mod inspect;
 mod pictures;
+mod prompts;
 mod synth;
 mod terminal;
 

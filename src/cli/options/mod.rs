@@ -1,12 +1,14 @@
 //! Options shared by several commands, one group per theme. Each group has a heading of its own in the help.
 
 mod device;
+mod framing;
 mod model;
 mod picture;
 mod prompt;
 mod sampling;
 
 pub use device::GpuOptions;
+pub use framing::FramingOptions;
 pub use model::{ModelOptions, short_name};
 pub use picture::PictureOptions;
 pub use prompt::PromptOptions;
