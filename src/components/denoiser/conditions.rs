@@ -23,7 +23,11 @@ impl Conditions {
     pub fn set_texts(&mut self, texts: &TextEmbeddings, batch: &[usize]) {
         let rows = |values: &[f32]| {
             let length = values.len() / texts.count.max(1);
-            batch.iter().flat_map(|index| &values[index * length..][..length]).copied().collect::<Vec<_>>()
+            batch
+                .iter()
+                .flat_map(|index| &values[index * length..][..length])
+                .copied()
+                .collect::<Vec<_>>()
         };
         self.set("context", rows(&texts.values));
         self.set("text_embeds", texts.pooled.as_deref().map(rows).unwrap_or_default());

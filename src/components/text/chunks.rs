@@ -1,7 +1,7 @@
 //! Division of prompts of any length into chunks that fit a text encoder's context.
 
 use super::inversion::Placeholder;
-use super::texts::TextOptions;
+use super::options::TextOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::prompt::{PromptPart, parse};
 use crate::tokenizer::Tokenizer;

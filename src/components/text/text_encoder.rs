@@ -3,7 +3,8 @@
 use super::chunks::{Chunk, chunks};
 use super::encoder::Encoder;
 use super::inversion::{Placeholder, TextualInversion};
-use super::texts::{TextOptions, Texts};
+use super::options::TextOptions;
+use super::texts::Texts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::families::TextPlan;
 use crate::files::ModelFiles;
