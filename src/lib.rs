@@ -78,6 +78,7 @@ pub use files::ModelFiles;
 pub use gpu::{DeviceOptions, Gpu};
 pub use lora::Lora;
 pub use picture::Picture;
+pub use prompt::{LoraTag, split_lora_tags};
 pub use random::RandomKind;
 pub use schedulers::{SchedulerKind, Spacing};
 pub use shape::Storage;

@@ -41,10 +41,35 @@ fn cases() -> Vec<(&'static str, usize, Vec<[Request; 2]>)> {
     vec![("sd1-tiny", 1, all), ("sdxl-tiny", 2, vec![plain])]
 }
 
+/// Pairs of requests whose texts change in the steps or are composed, and the number of their texts.
+fn several_texts() -> Vec<(usize, [Request; 2])> {
+    let of = |prompt: &str| Request::new(prompt).size(48, 32).steps(3);
+    vec![
+        (3, [of("a [red|blue] apple"), of("a [cat:dog:1]")]),
+        (3, [of("a AND b"), of("a red apple :0.5 AND [b]")]),
+    ]
+}
+
+/// Several texts are encoded with the plans of one or two.
+fn several_texts_build_nothing_in_a_second_picture() {
+    let gpu = &common::gpus()[0];
+    let folder = format!("{}/tests/golden/sd1-tiny", env!("CARGO_MANIFEST_DIR"));
+    let files = ModelFiles::folder(folder).unwrap();
+    for (texts, [first, second]) in several_texts() {
+        let mut diffusion = Diffusion::open(gpu, &files).unwrap();
+        diffusion.generate_blocking(&first).unwrap();
+        assert_eq!(counts()[4], texts, "{first:?}");
+        diffusion.generate_blocking(&second).unwrap();
+        assert_eq!(counts(), [0, 0, 0, 0, texts], "{second:?}");
+    }
+}
+
 // The only test of this target: the logger belongs to the whole process.
 #[test]
 fn a_second_picture_of_the_same_shapes_builds_nothing() {
     records::install();
+    counts();
+    several_texts_build_nothing_in_a_second_picture();
     let gpu = &common::gpus()[0];
     for (model, encoders, pairs) in cases() {
         let folder = format!("{}/tests/golden/{model}", env!("CARGO_MANIFEST_DIR"));

@@ -5,6 +5,7 @@ use croquis::internal::kernels::activation::{Activation, Function};
 use croquis::internal::kernels::attention::{Attention, Form};
 use croquis::internal::kernels::binary::{Arithmetic, Binary};
 use croquis::internal::kernels::blend::Blend;
+use croquis::internal::kernels::compose::Compose;
 use croquis::internal::kernels::concat::Concat;
 use croquis::internal::kernels::conv2d::Conv2d;
 use croquis::internal::kernels::depthwise::Depthwise;
@@ -201,7 +202,7 @@ fn small<const R: usize>(
 }
 
 /// The kernels around the network in a guided step on square latents.
-fn sampling(side: usize, channels: usize) -> [Shape; 7] {
+fn sampling(side: usize, channels: usize) -> [Shape; 8] {
     let latents = |count: usize| [count, side, side, channels];
     let step = TensorType::f32([slot::LEN]);
     let embedding = TimestepEmbedding { dim: 320, flip_sin_to_cos: true, frequency_shift: 0.0 };
@@ -229,6 +230,12 @@ fn sampling(side: usize, channels: usize) -> [Shape; 7] {
             Case::new(GuidanceRescale)
                 .operand(TensorType::real(latents(2)))
                 .filled(step, Fill::Range(0.5, 7.5)),
+        ),
+        shape(
+            &of_latents,
+            Case::new(Compose { prompts: 3 })
+                .operand(TensorType::real(latents(4)))
+                .operand(TensorType::f32([3])),
         ),
         shape(
             &of_latents,

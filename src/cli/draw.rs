@@ -1,6 +1,5 @@
 //! Drawing: generates a picture of a request, writes it and reports it.
 
-use super::additions::AdditionOptions;
 use super::options::short_name;
 use super::output::{self, OutputOptions};
 use super::parameters::parameters;
@@ -55,7 +54,7 @@ pub fn series(
     mut request: Request,
     files: impl Iterator<Item = (PathBuf, u64)>,
     output: &OutputOptions,
-    additions: &AdditionOptions,
+    loras: &[String],
     mut written: impl FnMut(&Path) -> Result<()>,
 ) -> Result<Vec<Drawn>> {
     let mut drawn = Vec::new();
@@ -63,7 +62,7 @@ pub fn series(
         request.seed = seed;
         let started = Instant::now();
         let generated = generate(diffusion, &request, output.preview())?;
-        write(diffusion, &request, &generated, &file, additions)?;
+        write(diffusion, &request, &generated, &file, loras)?;
         tell(&generated, &file, started.elapsed());
         written(&file)?;
         drawn.push(Drawn { file, generated });
@@ -77,10 +76,10 @@ fn write(
     request: &Request,
     generated: &Generated,
     file: &Path,
-    additions: &AdditionOptions,
+    loras: &[String],
 ) -> Result<()> {
     let model = short_name(diffusion.model());
-    let text = parameters(request, generated, &model, &additions.noted_loras());
+    let text = parameters(request, generated, &model, loras);
     output::save(&generated.picture, file, &[("parameters", &text)])
 }
 

@@ -14,6 +14,7 @@ mod folders;
 mod hub;
 mod inspect;
 mod latents;
+mod lora_dir;
 mod options;
 mod output;
 mod parameters;
@@ -26,6 +27,7 @@ mod synth;
 mod terminal;
 mod txt2img;
 mod upscale;
+mod wording;
 
 use clap::{Parser, Subcommand};
 use croquis::{ErrorKind, Result};

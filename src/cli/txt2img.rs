@@ -4,11 +4,13 @@ use super::additions::AdditionOptions;
 use super::control::ControlOptions;
 use super::draw;
 use super::options::{
-    GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
+    FramingOptions, GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions,
+    SamplingOptions,
 };
 use super::output::OutputOptions;
 use super::sources::SourceOptions;
 use super::terminal::{print, print_json};
+use super::wording::Wording;
 use croquis::Result;
 use croquis::diffusion::{Diffusion, Model, Preview, Request};
 use std::path::Path;
@@ -18,13 +20,15 @@ use std::time::Instant;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The prompt: what the picture should show
+    /// The prompt: what the picture should show; `-` reads it from standard input
     #[arg(required = true)]
     pub prompt: Option<String>,
     #[command(flatten)]
     pub prompts: PromptOptions,
     #[command(flatten)]
     pub picture: PictureOptions,
+    #[command(flatten)]
+    pub framing: FramingOptions,
     #[command(flatten)]
     pub sampling: SamplingOptions,
     #[command(flatten)]
@@ -51,19 +55,26 @@ Examples:
   croquis txt2img \"a lighthouse\" -m sdxl.safetensors --lora style.safetensors:0.8 -b 4";
 
 impl Arguments {
+    /// What the prompt says.
+    pub fn wording(&self) -> Result<Wording> {
+        let prompt = self.prompt.as_deref().unwrap_or_default();
+        Wording::read(prompt, self.prompts.plain_prompts, &self.additions.lora_folders())
+    }
+
     /// Opens the model with all that is added to it. Nothing is on a device yet.
-    pub fn open(&self) -> Result<Model> {
+    pub fn open(&self, wording: &Wording) -> Result<Model> {
         let mut model = self.model.open(self.gpu.storage)?;
-        self.additions.apply(&mut model)?;
+        self.additions.apply(&mut model, &wording.loras)?;
         self.control.load(&mut model)?;
         Ok(model)
     }
 
     /// The request for a model, checked; its seed is 0.
-    pub fn request(&self, model: &Model) -> Result<Request> {
-        let mut request = Request::new(self.prompt.as_deref().unwrap_or_default());
+    pub fn request(&self, model: &Model, wording: &Wording) -> Result<Request> {
+        let mut request = Request::new(&wording.prompt);
         self.prompts.apply(&mut request);
         self.picture.apply(&mut request);
+        self.framing.apply(&mut request);
         self.sampling.apply(&mut request);
         self.sources.apply(&mut request)?;
         self.control.apply(&mut request)?;
@@ -90,16 +101,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
     let files = arguments.output.files(arguments.noise.count)?;
     let seeds = arguments.noise.seeds()?;
-    let model = arguments.open()?;
+    let wording = arguments.wording()?;
+    let model = arguments.open(&wording)?;
     // Impossible requests fail before a device is opened.
-    let request = arguments.request(&model)?;
+    let request = arguments.request(&model, &wording)?;
     let mut diffusion = arguments.load(model)?;
     let open = started.elapsed();
     let OutputOptions { json, .. } = arguments.output;
     let files = files.into_iter().zip(seeds);
-    let (output, additions) = (&arguments.output, &arguments.additions);
+    let loras = arguments.additions.noted_loras(&wording.loras);
     let written = |file: &Path| if json { Ok(()) } else { print(file.display()) };
-    let drawn = draw::series(&mut diffusion, request, files, output, additions, written)?;
+    let output = &arguments.output;
+    let drawn = draw::series(&mut diffusion, request, files, output, &loras, written)?;
     match json {
         true => print_json(&draw::report(&diffusion, &drawn, [open, started.elapsed()])),
         false => Ok(()),

@@ -8,6 +8,7 @@ use super::model::Model;
 use super::request::Request;
 use super::run::Run;
 use super::session::Session;
+use super::settings::COMMA_BACKTRACK;
 use crate::components::{
     Autoencoder, ControlNet, Direction, TextOptions, TextualInversion, Tiling,
 };
@@ -237,7 +238,8 @@ impl Diffusion {
     /// As [`start`](Diffusion::start).
     pub async fn encode_text(&mut self, prompt: &str) -> Result<Vec<f32>> {
         let Session { gpu, model, .. } = &mut self.session;
-        let texts = model.text.read(&[prompt], TextOptions::default())?;
+        let options = TextOptions { comma_backtrack: COMMA_BACKTRACK, ..TextOptions::default() };
+        let texts = model.text.read(&[[prompt; 2]], options)?;
         Ok(model.text.encode(gpu, &texts).await?.values)
     }
 

@@ -40,7 +40,7 @@ impl Job {
     /// or the target's limits do not allow it.
     pub(super) fn new(model: &Model, request: &Request, target: &Target) -> Result<Job> {
         let settings = Settings::new(model, request)?;
-        let texts = model.text.read(&settings.texts(request), settings.text)?;
+        let texts = model.text.read(&settings.texts(), settings.text)?;
         let shape = denoiser_shape(model, request, &settings, &texts);
         let plans = Plans::new(model, request.image.is_some(), &texts, shape, target)?;
         let memory = plans.memory();

@@ -19,6 +19,7 @@ mod mask;
 mod model;
 mod planning;
 mod preview;
+mod prompts;
 mod recovery;
 mod request;
 mod run;

@@ -30,7 +30,7 @@ impl Model {
     /// `Argument` for an impossible request, its texts included.
     pub fn check(&self, request: &Request) -> Result<()> {
         let settings = Settings::new(self, request)?;
-        self.text.read(&settings.texts(request), settings.text).map(|_| ())
+        self.text.read(&settings.texts(), settings.text).map(|_| ())
     }
 
     /// The plans of a request by name: `text_encoder` (and `text_encoder_2`), `prepare` (runs once
@@ -64,7 +64,7 @@ impl Model {
     /// As [`memory`](Model::memory), but for what does not fit.
     pub(super) fn advice(&self, request: &Request, target: &Target, budget: u64) -> Result<String> {
         let settings = Settings::new(self, request)?;
-        let texts = self.text.read(&settings.texts(request), settings.text)?;
+        let texts = self.text.read(&settings.texts(), settings.text)?;
         let shape = denoiser_shape(self, request, &settings, &texts);
         let memory = |shape: DenoiserShape, target: &Target| {
             let plans = Plans::new(self, request.image.is_some(), &texts, shape, target)?;

@@ -9,17 +9,26 @@ use crate::schedulers::{SchedulerKind, Spacing};
 /// A picture to generate. `None` leaves a choice to the model's [`Defaults`](super::Defaults).
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// The prompt: a description of the picture.
+    /// The prompt: a description of the picture. `[a:b:0.5]` and `[a|b]` change it over the steps, `AND`
+    /// joins several.
     pub prompt: String,
+    /// The prompt for the second text encoder of models that have two (SDXL); `None` is the same.
+    pub prompt_2: Option<String>,
     /// The negative prompt: a description of what the picture should not show; matters only with
     /// guidance. Where it is empty, models that were trained so (SDXL) get zeros in its place.
     pub negative_prompt: String,
+    /// The negative prompt for the second text encoder of models that have two (SDXL); `None` is the
+    /// same. An empty negative prompt gets no zeros where this one is not empty.
+    pub negative_prompt_2: Option<String>,
     /// The layer of the text encoder that counts as its last, as other tools count: 1 is the
     /// model's own choice, 2 the layer before, and so on (diffusers' `clip_skip` plus one).
     pub clip_skip: Option<usize>,
-    /// Whether brackets in the prompts are read as plain text. Otherwise `(word:1.2)` weights a
-    /// word.
+    /// Whether all of the prompts is plain text. Otherwise `(word:1.2)` weights a word, and so on.
     pub plain_prompts: bool,
+    /// The number of tokens among which a full chunk of a long prompt looks for a comma; the words
+    /// after it move to the next chunk. `None` is 20, as in AUTOMATIC1111's web UI; 0 fills chunks to
+    /// the last token.
+    pub comma_backtrack: Option<usize>,
     /// Sampling steps.
     pub steps: Option<usize>,
     /// Classifier-free guidance (Ho & Salimans, arXiv 2207.12598): 1 and less is none, and one
@@ -47,6 +56,8 @@ pub struct Request {
     pub random: RandomKind,
     /// SDXL's micro-conditioning by picture sizes.
     pub framing: Framing,
+    /// The same for the negative prompt; `None` is the same as `framing`.
+    pub negative_framing: Option<Framing>,
     /// The initial noise `[C, H/f, W/f]` in place of the seed's, with unit variance.
     pub latents: Option<Vec<f32>>,
     /// A picture to start from.

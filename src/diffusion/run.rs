@@ -8,7 +8,7 @@ use super::mask::composed;
 use super::model::ModelPart;
 use super::request::{ImageToImage, Preview, Request};
 use super::session::Session;
-use crate::components::{Conditions, Control, Programs, scalars};
+use crate::components::{Conditions, Control, Programs, TextEmbeddings, scalars};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Recording;
 use crate::kernels::scheduler_step::{PREDICTED, SLOTS};
@@ -24,6 +24,8 @@ pub struct Run<'d> {
     job: Job,
     programs: Programs,
     seed: u64,
+    /// Embeddings of all texts, of which each step has some.
+    texts: TextEmbeddings,
     /// The first sample, `[C, h, w]`.
     initial: Vec<f32>,
     random: Generator,
@@ -52,7 +54,8 @@ impl<'d> Run<'d> {
             session.model.unload_all_but(Some(ModelPart::Text));
         }
         let texts = session.model.text.encode(&gpu, &job.texts).await?;
-        let mut notes = texts.notes;
+        let mut notes = job.settings.prompts.notes.clone();
+        notes.extend_from_slice(&texts.notes);
         let text_time = started.elapsed();
         let mut peak_bytes = session.model.bytes();
 
@@ -73,12 +76,13 @@ impl<'d> Run<'d> {
         let mut conditions = Conditions::default();
         let timesteps = job.settings.schedule.steps.iter().map(|step| step.timestep);
         conditions.set("timesteps", timesteps.collect());
-        conditions.set("context", texts.values);
+        conditions.set_texts(&texts, &job.settings.prompts.batches[0]);
+        conditions.set("prompt_weights", job.settings.prompts.weights.clone());
         for (name, values) in denoiser.values(&job.settings.values()) {
             conditions.set(name, values);
         }
-        for (name, values) in [("text_embeds", texts.pooled), ("masked", masked)] {
-            conditions.set(name, values.unwrap_or_default());
+        if let Some(masked) = masked {
+            conditions.set("masked", masked);
         }
         for (index, control) in request.controls.iter().enumerate() {
             conditions.set(numbered(PICTURE, index), control.values());
@@ -107,6 +111,7 @@ impl<'d> Run<'d> {
             job,
             programs,
             seed: request.seed,
+            texts,
             initial,
             random,
             recording: None,
@@ -135,6 +140,13 @@ impl<'d> Run<'d> {
             return Err(Error::new(ErrorKind::Device, message));
         }
         let program = &self.programs.step;
+        let batches = &self.job.settings.prompts.batches;
+        if self.next > 0 && batches[self.next] != batches[self.next - 1] {
+            let mut conditions = Conditions::default();
+            conditions.set_texts(&self.texts, &batches[self.next]);
+            conditions.update(&self.programs, self.job.shape.copies)?;
+            self.programs.prepare.run();
+        }
         let scales = self.controls.iter().map(|c| c.scale_at(self.next, steps.len()));
         let scales = scales.collect::<Vec<_>>();
         let guidance = [self.job.settings.guidance_scale, self.job.settings.guidance_rescale];

@@ -1,6 +1,7 @@
 //! A request with the model's defaults filled in, checked.
 
 use super::model::Model;
+use super::prompts::Prompts;
 use super::request::{Framing, Request};
 use crate::components::TextOptions;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,6 +12,9 @@ use crate::schedulers::Schedule;
 /// The guidance scale of CFG++ by default, which is not that of other samplers (arXiv 2406.08070).
 const CFG_PP_SCALE: f32 = 0.6;
 
+/// The tokens among which a full chunk looks for a comma: the default of AUTOMATIC1111's web UI.
+pub(super) const COMMA_BACKTRACK: usize = 20;
+
 /// A request with every choice made and checked.
 pub(super) struct Settings {
     pub height: usize,
@@ -18,26 +22,34 @@ pub(super) struct Settings {
     pub steps: usize,
     pub guidance_scale: f32,
     pub guidance_rescale: f32,
-    /// Network evaluations a step: 2 with guidance.
+    /// Items of the network's batch: 2 with guidance, 1 + n with n prompts that are composed.
     pub copies: usize,
+    pub prompts: Prompts,
     pub text: TextOptions,
     pub schedule: Schedule,
     pub framing: Framing,
+    pub negative_framing: Option<Framing>,
 }
 
 impl Settings {
-    /// The texts of a request that are encoded: with guidance the negative prompt first.
-    pub(super) fn texts<'r>(&self, request: &'r Request) -> Vec<&'r str> {
-        let texts = [request.negative_prompt.as_str(), request.prompt.as_str()];
-        texts[2 - self.copies..].to_vec()
+    /// The texts that are encoded, negative ones first.
+    pub(super) fn texts(&self) -> Vec<[&str; 2]> {
+        self.prompts.texts.iter().map(|pair| pair.each_ref().map(String::as_str)).collect()
     }
 
     /// The values from which networks make inputs of their own.
     pub(super) fn values(&self) -> RequestValues {
         let own = [self.height, self.width];
-        let Framing { original_size, crop, target_size } = self.framing;
-        let [original, target] = [original_size, target_size].map(|size| size.unwrap_or(own));
-        RequestValues { guidance_scale: self.guidance_scale, sizes: [original, crop, target] }
+        let sizes = |Framing { original_size, crop, target_size }: Framing| {
+            let [original, target] = [original_size, target_size].map(|size| size.unwrap_or(own));
+            [original, crop, target]
+        };
+        let mut all = vec![sizes(self.framing)];
+        if let Some(negative) = self.negative_framing.filter(|_| self.copies > 1) {
+            all.resize(self.copies, sizes(self.framing));
+            all[0] = sizes(negative);
+        }
+        RequestValues { guidance_scale: self.guidance_scale, sizes: all }
     }
 
     /// Fills in the model's defaults and checks the request.
@@ -97,6 +109,7 @@ impl Settings {
             config.eta = Some(eta);
         }
         let mut schedule = config.schedule_from(kind, steps)?;
+        let evaluations = schedule.steps.len();
         if let Some(image) = &request.image {
             schedule = schedule.starting_at(image.strength)?;
         }
@@ -104,14 +117,24 @@ impl Settings {
         // unconditional output at every scale.
         let guided =
             (guidance_scale > 1.0 || kind.is_cfg_pp()) && !model.denoiser.facts().reads_guidance;
-        let copies = if guided { 2 } else { 1 };
+        let prompts = Prompts::read(request, guided, evaluations)?;
+        if !prompts.weights.is_empty() && model.denoiser.facts().reads_guidance {
+            let message = "AND composes prompts by guidance, which this model was distilled to do without; \
+                           expected one prompt";
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        let copies = prompts.batches.first().map_or(1, Vec::len);
         if request.clip_skip == Some(0) {
             let message = "clip skip: expected 1 (the model's own last layer) or more, got 0";
             return Err(Error::new(ErrorKind::Argument, message));
         }
         let skip = request.clip_skip.unwrap_or(1) - 1;
-        let text = TextOptions { skip, plain: request.plain_prompts, negative: copies == 2 };
-        let framing = request.framing;
+        let text = TextOptions {
+            skip,
+            plain: request.plain_prompts,
+            comma_backtrack: request.comma_backtrack.unwrap_or(COMMA_BACKTRACK),
+            negatives: prompts.negatives,
+        };
         let settings = Settings {
             height,
             width,
@@ -119,9 +142,11 @@ impl Settings {
             guidance_scale,
             guidance_rescale,
             copies,
+            prompts,
             text,
             schedule,
-            framing,
+            framing: request.framing,
+            negative_framing: request.negative_framing,
         };
         if let Some(latents) = &request.latents {
             check_latents(latents, settings.latent_shape(model))?;

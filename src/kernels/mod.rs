@@ -9,6 +9,7 @@ pub mod activation;
 pub mod attention;
 pub mod binary;
 pub mod blend;
+pub mod compose;
 pub mod concat;
 pub mod conv2d;
 pub mod depthwise;
@@ -130,6 +131,7 @@ operations! {
     Attention: attention,
     Binary: binary,
     Blend: blend,
+    Compose: compose,
     Concat: concat,
     Conv2d: conv2d,
     Depthwise: depthwise,

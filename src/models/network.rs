@@ -15,7 +15,8 @@ pub struct DenoiserShape {
     pub height: usize,
     /// Width of the latents.
     pub width: usize,
-    /// Evaluations of the network in a step, in one batch: 2 with classifier-free guidance.
+    /// Evaluations of the network in a step, in one batch: 2 with classifier-free guidance, 1 + n with n
+    /// prompts that are composed. The unconditional one is the first.
     pub copies: usize,
     /// Steps of the sampler, each with its timestep.
     pub steps: usize,
@@ -50,14 +51,14 @@ pub struct NetworkFacts {
 }
 
 /// Values of a request from which a network makes inputs of its own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RequestValues {
     /// The guidance scale.
     pub guidance_scale: f32,
     /// Sizes in pixels as SDXL's micro-conditioning has them (Podell et al., arXiv 2307.01952, section
     /// 2.2): height and width of the original, top and left of the crop, height and width of the
-    /// target.
-    pub sizes: [[usize; 2]; 3],
+    /// target. One for all evaluations of the batch, or one for each.
+    pub sizes: Vec<[[usize; 2]; 3]>,
 }
 
 /// The tensors that a denoising network is given, and the means to declare further inputs.

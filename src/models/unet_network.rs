@@ -115,7 +115,7 @@ impl Network for UnetNetwork {
     fn values(&self, request: &RequestValues) -> Vec<(&'static str, Vec<f32>)> {
         let mut values = vec![(
             "time_ids",
-            request.sizes.as_flattened().iter().map(|size| *size as f32).collect(),
+            request.sizes.as_flattened().as_flattened().iter().map(|size| *size as f32).collect(),
         )];
         if let Some(width) = self.guidance_width {
             values.push(("guidance", guidance_embedding(request.guidance_scale, width)));

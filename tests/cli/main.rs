@@ -10,6 +10,7 @@ mod config;
 mod controlnets;
 mod inspect;
 mod pictures;
+mod prompts;
 mod saving;
 mod synth;
 mod terminal;

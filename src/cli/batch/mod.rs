@@ -3,6 +3,7 @@
 mod lines;
 mod results;
 
+use super::additions::LoraFile;
 use super::draw;
 use super::settings::{self, Layer};
 use super::terminal::{note, print_json};
@@ -95,8 +96,8 @@ struct Batch {
     command: Command,
     explicit: Layer,
     layers: Vec<Layer>,
-    /// The model on its device, and the settings that it was loaded with.
-    loaded: Option<(Layer, Diffusion)>,
+    /// The model on its device, with the settings and the prompt's LoRAs that it was loaded with.
+    loaded: Option<(Layer, Vec<LoraFile>, Diffusion)>,
     /// The lines that wrote files.
     written: BTreeMap<PathBuf, usize>,
 }
@@ -117,16 +118,23 @@ impl Batch {
             }
         }
         let seeds = arguments.noise.seeds()?;
+        if arguments.prompt.as_deref() == Some("-") {
+            let message = "prompt: expected a text, got `-`: a batch does not read prompts from \
+                           standard input";
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        let wording = arguments.wording()?;
         let fixed = settings.of(&self.command, changes_model);
         let (request, diffusion) = match &mut self.loaded {
-            Some((loaded, diffusion)) if *loaded == fixed => {
-                (arguments.request(diffusion.model())?, diffusion)
+            Some((loaded, loras, diffusion)) if *loaded == fixed && *loras == wording.loras => {
+                (arguments.request(diffusion.model(), &wording)?, diffusion)
             }
             other => {
-                let model = arguments.open()?;
-                let request = arguments.request(&model)?;
+                let model = arguments.open(&wording)?;
+                let request = arguments.request(&model, &wording)?;
                 *other = None; // before another model takes its place in memory
-                (request, &mut other.insert((fixed, arguments.load(model)?)).1)
+                let loras = wording.loras.clone();
+                (request, &mut other.insert((fixed, loras, arguments.load(model)?)).2)
             }
         };
         let drawn = draw::series(
@@ -134,7 +142,7 @@ impl Batch {
             request,
             files.into_iter().zip(seeds),
             &arguments.output,
-            &arguments.additions,
+            &arguments.additions.noted_loras(&wording.loras),
             |_| Ok(()),
         );
         if drawn.as_ref().is_err_and(|error| error.kind() == ErrorKind::Device) {
@@ -159,7 +167,7 @@ impl Batch {
             let failed = |problem| Error::new(ErrorKind::Argument, problem);
             own.set(&self.command, name, value, "line").map_err(failed)?;
         }
-        let below = [&[self.explicit.clone()], &self.layers[..]].concat();
+        let below = [std::slice::from_ref(&self.explicit), &self.layers[..]].concat();
         let all = below.iter().fold(own.clone(), |all, layer| all.over(&self.command, layer));
         if own.get("output").is_none() {
             let shared = all.get("output").and_then(|output| output.values.first());

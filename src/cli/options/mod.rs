@@ -1,6 +1,7 @@
 //! Options shared by several commands, one group per theme. Each group has a heading of its own in the help.
 
 mod device;
+mod framing;
 mod model;
 mod picture;
 mod prompt;
@@ -8,6 +9,7 @@ mod samplers;
 mod sampling;
 
 pub use device::GpuOptions;
+pub use framing::FramingOptions;
 pub use model::{ModelOptions, parse_tiling, short_name};
 pub use picture::PictureOptions;
 pub use prompt::PromptOptions;

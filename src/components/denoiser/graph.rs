@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::graph::passes::{Phases, fuse, split_phases};
 use crate::graph::{Builder, Scope, WeightIndex};
 use crate::kernels::blend::Blend;
+use crate::kernels::compose::Compose;
 use crate::kernels::guidance_rescale::GuidanceRescale;
 use crate::kernels::model_input::ModelInput;
 use crate::kernels::scheduler_step::{SLOTS, SchedulerStep, slot};
@@ -18,6 +19,9 @@ pub(super) const PER_STEP: [&str; 4] = ["sample", "history", "noise", "step"];
 /// `folder` names the network in messages. Inputs of a step are `sample` `[1, h, w, C]`, `history` `[5, h, w, C]`, `noise` and the scalars
 /// `step`; the network declares all others. The result `state` is the next sample, the history and
 /// the predicted picture, one after the other; the first two are carried over to the next step.
+///
+/// With more than two copies, those from the second on are of prompts that are composed with the
+/// weights `prompt_weights` `[copies - 1]`.
 ///
 /// Where a part of a picture is kept (inpainting with a network that was not trained for it), the
 /// next sample is `blended` instead: `image` `[1, h, w, C]` with `image_noise` at the next step's
@@ -42,6 +46,14 @@ pub(super) fn phases(
     let scaled = builder.apply(input, &[Some(sample), Some(step)]);
     let inputs = DenoiserInputs { builder: &builder, shape, sample: scaled, step };
     let output = network.predict(&m, &inputs);
+    let (output, copies) = match copies {
+        ..=2 => (output, copies),
+        _ => {
+            let prompts = copies - 1;
+            let weights = builder.input("prompt_weights", TensorType::f32([prompts]));
+            (builder.apply(Compose { prompts }, &[Some(output), Some(weights)]), 2)
+        }
+    };
     let rescale =
         shape.rescales.then(|| builder.apply(GuidanceRescale, &[Some(output), Some(step)]));
     let [sample, history, noise, step] = [sample, history, noise, step].map(Some);

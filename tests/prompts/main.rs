@@ -1,7 +1,10 @@
-//! The prompt syntax, and fuzzing: any text is a valid prompt.
+//! The prompt syntax.
 
-use croquis::internal::prompt::{PromptPart, parse};
-use croquis::internal::random::Generator;
+mod limits;
+mod webui;
+
+use croquis::internal::prompt::{PromptPart, find_tag, parse, schedule};
+use croquis::{ErrorKind, LoraTag, split_lora_tags};
 
 /// The texts of a prompt with their weights; `BREAK` for a break.
 fn parts(prompt: &str) -> Vec<(String, f64)> {
@@ -9,7 +12,7 @@ fn parts(prompt: &str) -> Vec<(String, f64)> {
         PromptPart::Text { text, weight } => (text, weight),
         PromptPart::Break => ("BREAK".to_string(), -1.0),
     };
-    parse(prompt).into_iter().map(part).collect()
+    parse(prompt).unwrap().into_iter().map(part).collect()
 }
 
 /// The prompts whose parts differ from the expected ones.
@@ -89,51 +92,53 @@ fn the_comparison_can_fail() {
 }
 
 #[test]
-fn any_text_is_a_prompt() {
-    let pieces = [
-        "(",
-        ")",
-        "[",
-        "]",
-        ":",
-        "\\",
-        "(",
-        ")",
-        ":1.2)",
-        ":-3)",
-        ":9999999999)",
-        ":.)",
-        ":..1)",
-        "BREAK",
-        " ",
-        "\n",
-        "a",
-        "é",
-        "e\u{301}",
-        "👩\u{200d}🚀",
-        "\0",
-        "１",
-        "٣",
-        "0",
-        "word",
-    ];
-    let mut random = Generator::new(7);
-    for _ in 0..20_000 {
-        let drawn = random.normal(24);
-        let pick = |value: &f32| pieces[(value.abs() * 1e4) as usize % pieces.len()];
-        let prompt: String = drawn.iter().map(pick).collect();
-        let got = parse(&prompt);
-        assert!(!got.is_empty(), "{prompt:?}");
-        let length: usize = got
-            .iter()
-            .map(|part| match part {
-                PromptPart::Text { text, weight } if weight.is_finite() => text.len(),
-                PromptPart::Text { weight, .. } => panic!("{prompt:?}: weight {weight}"),
-                PromptPart::Break => 0,
-            })
-            .sum();
-        assert!(length <= prompt.len(), "{prompt:?}");
+fn what_is_read_as_text_is_noted() {
+    for (prompt, notes) in [
+        ("a [b] (c:1.2) [d:e:0.5] [f|g]", 0),
+        ("time: 10:30, (a:b) :) [", 0),
+        ("a | b", 0),
+        ("a [b:c]", 1),
+        ("[(a:b:1.2):c:0.5]", 1),
+        ("[a:b:c] [d:e]", 1),
+        ("a | [b|c]", 1),
+        ("[a:b:0.5] \\", 1),
+        ("[a|b:3]", 1),
+    ] {
+        let schedule = schedule(prompt, 10).unwrap();
+        assert_eq!(schedule.notes.len(), notes, "{prompt:?}: {:?}", schedule.notes);
     }
-    let factors = "(".repeat(300) + "a" + &":9999999999)".repeat(300);
-    assert_eq!(parts(&factors), [("a".to_string(), f64::MAX)]);
+}
+
+#[test]
+fn tags_leave_the_prompt() {
+    let tag =
+        |name: &str, text_encoder, denoiser| LoraTag { name: name.into(), text_encoder, denoiser };
+    for (prompt, want, tags) in [
+        ("a cat", "a cat", vec![]),
+        ("a <lora:b:0.5> c", "a  c", vec![tag("b", 0.5, 0.5)]),
+        ("<lora:b><lyco:c d:-1>", "", vec![tag("b", 1.0, 1.0), tag("c d", -1.0, -1.0)]),
+        ("<lora:b:0.5:2>", "", vec![tag("b", 0.5, 2.0)]),
+        ("<lora:b:te=0.5:unet=2>", "", vec![tag("b", 0.5, 2.0)]),
+        ("<lora:b:unet=2>", "", vec![tag("b", 1.0, 2.0)]),
+        ("<lora:b:2:unet=3>é", "é", vec![tag("b", 2.0, 3.0)]),
+        // What is no tag for a LoRA stays.
+        ("<lora:> <:a> <lora> <cat-toy> <x:y> <", "<lora:> <:a> <lora> <cat-toy> <x:y> <", vec![]),
+        ("<<lora:b>", "<", vec![tag("b", 1.0, 1.0)]),
+        ("a < b <hypernet:c:1> <lora:b", "a < b <hypernet:c:1> <lora:b", vec![]),
+    ] {
+        assert_eq!(split_lora_tags(prompt).unwrap(), (want.to_string(), tags), "{prompt:?}");
+    }
+    for (prompt, want) in [
+        ("<lora:b:x>", "<lora:b:x>: expected a number, got \"x\""),
+        ("<lora:b:inf>", "expected a number, got \"inf\""),
+        ("<lora: :1>", "expected the name of a file, got \"\""),
+        ("<lora:b:1:2:3>", "expected at most two weights, got \"3\""),
+        ("<lora:b:dyn=1>", "expected te= or unet=, got \"dyn=1\""),
+    ] {
+        let error = split_lora_tags(prompt).expect_err(prompt);
+        assert_eq!(error.kind(), ErrorKind::Argument);
+        assert!(error.to_string().contains(want), "{error}");
+    }
+    assert_eq!(find_tag("a <x:y> <b> <hypernet:c:1> <lora:d>"), Some("<hypernet:c:1>"));
+    assert_eq!(find_tag("a <x:y> <lora:> <lora"), None);
 }

@@ -1,4 +1,4 @@
-//! Prompt syntax with weights and breaks, as in AUTOMATIC1111's stable-diffusion-webui.
+//! Weights of words, and breaks.
 //!
 //! | Written | Means |
 //! | --- | --- |
@@ -9,12 +9,15 @@
 //! | `BREAK` | the text after it begins another chunk |
 //!
 //! An unclosed bracket reaches to the end; an unopened one is text. Between `:` and `)` anything
-//! but a number is text. Prompt editing (`[a:b:0.5]`, `[a|b]`) and `AND` are not supported: their
-//! characters are read as above.
+//! but a number is text.
 //!
 //! The results are those of `parse_prompt_attention` (webui's `modules/prompt_parser.py`), except
 //! for `BREAK` inside brackets, which webui turns into a word of negative weight and this parser
 //! into a break.
+
+use super::limits::{MAX_BRACKETS, check_length, too_many_brackets};
+use super::words::split_at;
+use crate::error::Result;
 
 /// The factor of one round bracket; a square bracket divides by it.
 const BRACKET: f64 = 1.1;
@@ -35,7 +38,12 @@ pub enum PromptPart {
 
 /// Parses a prompt into parts, at least one. Neighbouring texts differ in weight; weights are
 /// finite.
-pub fn parse(prompt: &str) -> Vec<PromptPart> {
+///
+/// # Errors
+/// `Argument` for a prompt of more than [`MAX_CHARACTERS`](super::limits::MAX_CHARACTERS), or with more than
+/// [`MAX_BRACKETS`] open at one place.
+pub fn parse(prompt: &str) -> Result<Vec<PromptPart>> {
+    check_length(prompt)?;
     let mut parser = Parser::default();
     let mut rest = prompt;
     while let Some(first) = rest.chars().next() {
@@ -62,9 +70,12 @@ pub fn parse(prompt: &str) -> Vec<PromptPart> {
                 parser.words(&rest[..length]);
             }
         }
+        if parser.round.len() + parser.square.len() > MAX_BRACKETS {
+            return Err(too_many_brackets());
+        }
         rest = &rest[length..];
     }
-    parser.finish()
+    Ok(parser.finish())
 }
 
 fn text(text: impl Into<String>) -> PromptPart {
@@ -90,13 +101,16 @@ struct Parser {
 }
 
 impl Parser {
-    /// Adds text without brackets, split at the word `BREAK`.
+    /// Adds text without brackets, split at the word `BREAK` without the spaces around it.
     fn words(&mut self, words: &str) {
-        for (index, piece) in split_at_breaks(words).into_iter().enumerate() {
+        let pieces = split_at("BREAK", words);
+        let last = pieces.len() - 1;
+        for (index, mut piece) in pieces.into_iter().enumerate() {
             if index > 0 {
                 self.parts.push(PromptPart::Break);
+                piece = piece.trim_start();
             }
-            self.parts.push(text(piece));
+            self.parts.push(text(if index < last { piece.trim_end() } else { piece }));
         }
     }
 
@@ -144,24 +158,4 @@ impl Parser {
         }
         joined
     }
-}
-
-/// Splits text at the word `BREAK`, without the spaces around it.
-fn split_at_breaks(words: &str) -> Vec<&str> {
-    const BREAK: &str = "BREAK";
-    let in_word = |c: char| c.is_alphanumeric() || c == '_';
-    let mut pieces = Vec::new();
-    let (mut start, mut search) = (0, 0);
-    while let Some(at) = words[search..].find(BREAK).map(|at| search + at) {
-        search = at + BREAK.len();
-        let (before, after) = (&words[start..at], &words[search..]);
-        let alone = !words[..at].ends_with(in_word) && !after.starts_with(in_word);
-        if alone {
-            pieces.push(if pieces.is_empty() { before } else { before.trim_start() }.trim_end());
-            start = search;
-        }
-    }
-    let last = &words[start..];
-    pieces.push(if pieces.is_empty() { last } else { last.trim_start() });
-    pieces
 }
