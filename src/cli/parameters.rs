@@ -36,6 +36,13 @@ pub fn parameters(
     if let Some(spacing) = request.spacing {
         text += &format!(", Schedule type: {}", schedule_type(spacing));
     }
+    if let Some(eta) = request.eta {
+        let name = if generated.scheduler == SchedulerKind::Tcd { "Gamma" } else { "Eta DDIM" };
+        text += &format!(", {name}: {eta}");
+    }
+    if request.guidance_rescale != 0.0 {
+        text += &format!(", CFG rescale: {}", request.guidance_rescale);
+    }
     if let Some(skip) = request.clip_skip.filter(|skip| *skip > 1) {
         text += &format!(", Clip skip: {skip}");
     }
