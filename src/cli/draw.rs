@@ -1,6 +1,5 @@
 //! Drawing: generates a picture of a request, writes it and reports it.
 
-use super::options::short_name;
 use super::output::{self, OutputOptions};
 use super::parameters::parameters;
 use super::progress::Meter;
@@ -78,8 +77,7 @@ fn write(
     file: &Path,
     loras: &[String],
 ) -> Result<()> {
-    let model = short_name(diffusion.model());
-    let text = parameters(request, generated, &model, loras);
+    let text = parameters(diffusion, request, generated, loras);
     output::save(&generated.picture, file, &[("parameters", &text)])
 }
 
@@ -128,6 +126,7 @@ pub fn report(
             "prepare": sum(|generated| generated.timings.prepare),
             "denoise": sum(|generated| generated.timings.denoise),
             "decode": sum(|generated| generated.timings.decode),
+            "upscale": sum(|generated| generated.timings.upscale),
             "total": total.as_secs_f64(),
         },
         "peak_bytes": pictures.iter().map(|generated| generated.peak_bytes).max(),

@@ -11,6 +11,7 @@ mod devices;
 mod doctor;
 mod draw;
 mod folders;
+mod hires;
 mod hub;
 mod inspect;
 mod latents;

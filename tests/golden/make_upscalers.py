@@ -3,6 +3,7 @@
 
     python tests/golden/make_upscalers.py            # rewrites upscalers/
     python tests/golden/make_upscalers.py --check    # compares with the committed files
+    python tests/golden/make_upscalers.py --write compact-x4 tiny.safetensors   # writes the network of a case
 
 upscalers/golden.json has for every case the weights, which are not kept: each is torch.randn by its seed, times `scale`, plus `shift`,
 rounded to f16. `names` are those of Real-ESRGAN's files, `others` those of earlier releases in the same order; spandrel recognises and
@@ -13,11 +14,13 @@ upscalers/golden.safetensors has for every case, in f32 arithmetic and PyTorch's
     CASE.image              the input, bytes / 255
     CASE.upscaled           the result
     CASE.<layer>            of some cases, the output of that layer under Real-ESRGAN's name
+    lanczos.larger, .smaller  `compact-x4.image` at 29x17 and 8x5 pixels, by Pillow's LANCZOS
 """
 import argparse, json, os, sys
 
 sys.dont_write_bytecode = True
 import numpy, spandrel, torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
@@ -146,6 +149,10 @@ def make():
         "compact-x3": case("compact-x3", 8, Compact(num_feat=10, num_conv=2, upscale=3), (9, 7), T),
         "compact-x1": case("compact-x1", 9, Compact(num_feat=8, num_conv=1, upscale=1), (9, 7), T),
     }
+    pixels = (T["compact-x4.image"][0].permute(1, 2, 0) * 255).round().byte().numpy()
+    for key, size in [("larger", (29, 17)), ("smaller", (8, 5))]:
+        resized = numpy.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+        T[f"lanczos.{key}"] = torch.from_numpy(resized.copy()).permute(2, 0, 1)[None] / 255
     T = {key: value.float().contiguous().clone() for key, value in sorted(T.items())}
     assert all(value.isfinite().all() for value in T.values())
     return cases, T
@@ -154,8 +161,13 @@ def make():
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
+    parser.add_argument("--write", nargs=2, metavar=("CASE", "FILE"))
+    options = parser.parse_args()
+    check = options.check
     cases, T = make()
+    if options.write:
+        key, file = options.write
+        return save_file({weight[0]: draw(weight).half() for weight in cases[key]["weights"]}, file)
     for key in cases:
         result = T[f"{key}.upscaled"]
         print(f"{key}: {tuple(result.shape)}, mean {result.mean():.3f}, deviation {result.std():.3f}")

@@ -67,6 +67,38 @@ fn tiles_and_memory_are_options_and_json_tells_them() {
     assert!(json(&["--memory", "1M"])["tiles"].as_u64().unwrap() > 2);
 }
 
+/// Runs `txt2img` with the embedded model, and returns the settings in its PNG.
+#[cfg(feature = "embedded")]
+fn settings(name: &str, more: &[&str]) -> (Picture, String) {
+    let output = fresh(name);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_croquis"));
+    command.current_dir(env!("CARGO_TARGET_TMPDIR")).env("CROQUIS_PIPELINE_CACHE", "pipelines");
+    command.args(["txt2img", "a heart", "--seed", "1", "--steps", "2", "-o", text(&output)]);
+    let run = command.args(more).output().expect("the program starts");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let file = std::fs::read(&output).unwrap();
+    let settings = croquis::picture::settings_text(&file).unwrap().expect("settings");
+    (Picture::open(&output).unwrap(), settings)
+}
+
+#[test]
+#[cfg(feature = "embedded")]
+fn a_second_pass_is_drawn_and_noted_as_the_web_ui_does() {
+    let (picture, noted) = settings("hires.png", &["--hires", "2", "--hires-strength", "0.5"]);
+    assert_eq!((picture.width(), picture.height()), (128, 128));
+    let expected = "Size: 64x64, Model: emoji-64, Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Lanczos, ";
+    assert!(noted.contains(expected), "{noted}");
+    let network = network("compact-x3");
+    let more = ["--hires", "1.5", "--hires-steps", "4", "--upscaler", text(&network)];
+    let (picture, noted) = settings("hires-upscaler.png", &more);
+    assert_eq!((picture.width(), picture.height()), (96, 96));
+    let expected =
+        "Denoising strength: 0.5, Hires upscale: 1.5, Hires steps: 4, Hires upscaler: compact-x3, ";
+    assert!(noted.contains(expected), "{noted}");
+    let (_, once) = settings("once.png", &[]);
+    assert!(!once.contains("Hires") && !once.contains("Denoising"), "{once}");
+}
+
 #[test]
 fn wrong_files_are_refused() {
     let (input, output) = (fresh("in.png"), fresh("out.png"));

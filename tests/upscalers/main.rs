@@ -1,5 +1,5 @@
-//! Upscalers against spandrel: every architecture, every spelling of its weights' names, tiles, and
-//! files that hold something else. The references are made by `tests/golden/make_upscalers.py`.
+//! Upscalers against spandrel: every architecture, every spelling of its weights' names, tiles, files
+//! that hold something else; and second passes at a larger size. The references are made by `tests/golden/make_upscalers.py`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -7,5 +7,6 @@ mod common;
 mod command;
 mod files;
 mod golden;
+mod hires;
 mod parity;
 mod tiles;

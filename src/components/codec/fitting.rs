@@ -76,7 +76,32 @@ impl Codec {
         direction: Direction,
         size: [usize; 2],
     ) -> Result<Tiles> {
-        let key = FittingKey {
+        if let Some(tiles) = self.known_tiles(target, direction, size) {
+            return Ok(tiles);
+        }
+        let tiles = self.choose_tiles(target, direction, size)?;
+        let mut choices = self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
+        if choices.len() == CHOICES {
+            choices.remove(0);
+        }
+        choices.push((self.fitting_key(target, direction, size), tiles.clone()));
+        Ok(tiles)
+    }
+
+    /// The tiles of a picture of this size that were chosen before under the same bounds.
+    pub(super) fn known_tiles(
+        &self,
+        target: &Target,
+        direction: Direction,
+        size: [usize; 2],
+    ) -> Option<Tiles> {
+        let key = self.fitting_key(target, direction, size);
+        let choices = self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
+        choices.iter().find(|(known, _)| *known == key).map(|(_, tiles)| tiles.clone())
+    }
+
+    fn fitting_key(&self, target: &Target, direction: Direction, size: [usize; 2]) -> FittingKey {
+        FittingKey {
             target: target.clone(),
             direction,
             size,
@@ -84,19 +109,7 @@ impl Codec {
             longest: self.longest,
             budget_bytes: self.budget_bytes,
             stage_bytes: self.stage_bytes,
-        };
-        let choices = || self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = choices().iter().find(|(known, _)| *known == key).map(|(_, t)| t.clone());
-        if let Some(tiles) = known {
-            return Ok(tiles);
         }
-        let tiles = self.choose_tiles(target, direction, size)?;
-        let mut choices = choices();
-        if choices.len() == CHOICES {
-            choices.remove(0);
-        }
-        choices.push((key, tiles.clone()));
-        Ok(tiles)
     }
 
     /// One tile where the picture fits and tiles are not asked for, else the largest that fit.

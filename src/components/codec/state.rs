@@ -130,7 +130,7 @@ impl Codec {
         let loaded = |direction| self.component.keys().any(|(known, _)| *known == direction);
         let directions = [Direction::Decode, Direction::Encode].into_iter().filter(|d| loaded(*d));
         let keys = directions.filter_map(|direction| {
-            Some((direction, self.tiles(&target, direction, size).ok()?.size()))
+            Some((direction, self.known_tiles(&target, direction, size)?.size()))
         });
         let keys: Vec<_> = keys.collect();
         self.component.retain(|key| keys.contains(key));

@@ -92,6 +92,21 @@ impl Upscaler {
         Ok(Stage::of("upscaler", [("upscaler", &*plan)]))
     }
 
+    /// Bytes of device memory that a picture of this width and height takes.
+    ///
+    /// # Errors
+    /// As [`tiles`](Upscaler::tiles).
+    pub(crate) fn needed_bytes(&mut self, [width, height]: [usize; 2]) -> Result<u64> {
+        let cell = self.network.cell();
+        let tiles = self.tiles([height, width].map(|pixels| pixels.div_ceil(cell)))?;
+        Ok(self.stage(tiles.size())?.bytes())
+    }
+
+    /// Bytes of device memory that the upscaler holds.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.component.bytes()
+    }
+
     /// Reduces the largest tile after the device refused memory for one; returns whether it could.
     pub(super) fn shrink(&mut self) -> bool {
         let shortest = SHORTEST / self.network.cell();

@@ -121,6 +121,20 @@ impl Upscaler {
         self.unload();
     }
 
+    /// Moves the upscaler to another device; everything on the old one is dropped.
+    pub(crate) fn move_to(&mut self, gpu: &Gpu) {
+        self.unload();
+        (self.gpu, self.chosen) = (gpu.clone(), None);
+        self.budget = Budget { limit: self.budget.limit, ..Budget::of_device(gpu.memory()) };
+    }
+
+    /// [`set_memory_budget`](Upscaler::set_memory_budget), if it is another one.
+    pub(crate) fn bound(&mut self, bytes: Option<u64>) {
+        if self.budget.limit != bytes {
+            self.set_memory_budget(bytes);
+        }
+    }
+
     /// Drops weights and programs from the device; the next picture loads them anew.
     pub fn unload(&mut self) {
         self.component.unload();
