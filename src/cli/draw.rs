@@ -4,9 +4,10 @@ use super::additions::AdditionOptions;
 use super::options::short_name;
 use super::parameters::parameters;
 use super::progress::Meter;
+use super::refiner::Refiner;
 use super::terminal::{note, say};
 use croquis::Result;
-use croquis::diffusion::{Diffusion, Generated, Request};
+use croquis::diffusion::{Diffusion, Generated, Progress, Request};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -21,20 +22,25 @@ pub struct Drawn {
 /// Generates a picture; shows its progress and rewrites the preview, if there is one.
 pub fn generate(
     diffusion: &mut Diffusion,
+    refiner: Option<&mut Refiner>,
     request: &Request,
     preview: Option<&Path>,
 ) -> Result<Generated> {
     let meter = Meter::waiting("loading weights and compiling kernels");
     let mut previewed = Ok(());
     let mut previews = 0;
-    let generated = diffusion.generate_with_blocking(request, |progress| {
+    let progress = |progress: &Progress| {
         meter.step(progress);
         if let (Some(picture), Some(file)) = (&progress.preview, preview) {
             previewed = picture.save(file, &[]);
             previews += 1;
         }
         if previewed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
+    };
+    let generated = match refiner {
+        Some(refiner) => refiner.generate(diffusion, request, progress),
+        None => diffusion.generate_with_blocking(request, progress),
+    };
     drop(meter);
     previewed.map_err(|error| error.context("--preview"))?;
     let generated = generated?;
@@ -50,13 +56,14 @@ pub fn generate(
 /// Writes a picture with its settings.
 pub fn write(
     diffusion: &Diffusion,
+    refiner: Option<(String, f32)>,
     request: &Request,
     generated: &Generated,
     file: &Path,
     additions: &AdditionOptions,
 ) -> Result<()> {
     let model = short_name(diffusion.model());
-    let text = parameters(request, generated, &model, &additions.noted_loras());
+    let text = parameters(request, generated, &model, refiner, &additions.noted_loras());
     generated.picture.save(file, &[("parameters", &text)])
 }
 

@@ -17,6 +17,7 @@ mod output;
 mod parameters;
 mod plan;
 mod progress;
+mod refiner;
 mod sources;
 mod synth;
 mod terminal;

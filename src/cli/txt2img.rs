@@ -7,6 +7,7 @@ use super::options::{
     GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
 };
 use super::output::OutputOptions;
+use super::refiner::{Refiner, RefinerOptions};
 use super::sources::SourceOptions;
 use super::terminal::{print, print_json};
 use croquis::Result;
@@ -35,6 +36,8 @@ pub struct Arguments {
     pub model: ModelOptions,
     #[command(flatten)]
     pub additions: AdditionOptions,
+    #[command(flatten)]
+    pub refiner: RefinerOptions,
     #[command(flatten)]
     pub output: OutputOptions,
     #[command(flatten)]
@@ -91,15 +94,20 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let model = arguments.open()?;
     // Impossible requests fail before a device is opened.
     let mut request = arguments.request(&model)?;
+    let refiner = arguments.refiner.open(&arguments.model, &arguments.gpu)?;
     let mut diffusion = arguments.load(model)?;
+    let mut refiner =
+        refiner.map(|model| arguments.refiner.load(model, diffusion.gpu(), &arguments.gpu));
     let open = started.elapsed();
 
     let mut drawn = Vec::new();
     for (file, seed) in files.into_iter().zip(seeds) {
         request.seed = seed;
         let began = Instant::now();
-        let generated = draw::generate(&mut diffusion, &request, arguments.output.preview())?;
-        draw::write(&diffusion, &request, &generated, &file, &arguments.additions)?;
+        let generated =
+            draw::generate(&mut diffusion, refiner.as_mut(), &request, arguments.output.preview())?;
+        let noted = refiner.as_ref().map(Refiner::noted);
+        draw::write(&diffusion, noted, &request, &generated, &file, &arguments.additions)?;
         draw::tell(&generated, &file, began.elapsed());
         if !arguments.output.json {
             print(file.display())?;

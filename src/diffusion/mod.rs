@@ -8,6 +8,7 @@
 //! it out. A second picture of the same shapes builds no graph, plan or bind group.
 
 mod defaults;
+mod denoised;
 mod facade;
 mod generate;
 mod generated;
@@ -19,6 +20,7 @@ mod mask;
 mod model;
 mod planning;
 mod preview;
+mod refine;
 mod request;
 mod run;
 mod session;
