@@ -47,6 +47,8 @@
 
 mod components;
 pub mod diffusion;
+#[cfg(not(target_arch = "wasm32"))]
+mod disk;
 pub mod doctor;
 pub mod error;
 mod families;

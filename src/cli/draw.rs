@@ -2,6 +2,7 @@
 
 use super::additions::AdditionOptions;
 use super::options::short_name;
+use super::output::OutputOptions;
 use super::parameters::parameters;
 use super::progress::Meter;
 use super::refiner::Refiner;
@@ -11,7 +12,7 @@ use croquis::diffusion::{Diffusion, Generated, Progress, Request};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A picture and the file that it was written to.
 pub struct Drawn {
@@ -19,13 +20,15 @@ pub struct Drawn {
     pub generated: Generated,
 }
 
+/// The models that draw.
+pub struct Models {
+    pub first: Diffusion,
+    /// The model that goes on where the first one stops.
+    pub refiner: Option<Refiner>,
+}
+
 /// Generates a picture; shows its progress and rewrites the preview, if there is one.
-pub fn generate(
-    diffusion: &mut Diffusion,
-    refiner: Option<&mut Refiner>,
-    request: &Request,
-    preview: Option<&Path>,
-) -> Result<Generated> {
+fn generate(models: &mut Models, request: &Request, preview: Option<&Path>) -> Result<Generated> {
     let meter = Meter::waiting("loading weights and compiling kernels");
     let mut previewed = Ok(());
     let mut previews = 0;
@@ -37,9 +40,9 @@ pub fn generate(
         }
         if previewed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    let generated = match refiner {
-        Some(refiner) => refiner.generate(diffusion, request, progress),
-        None => diffusion.generate_with_blocking(request, progress),
+    let generated = match &mut models.refiner {
+        Some(refiner) => refiner.generate(&mut models.first, request, progress),
+        None => models.first.generate_with_blocking(request, progress),
     };
     drop(meter);
     previewed.map_err(|error| error.context("--preview"))?;
@@ -53,22 +56,45 @@ pub fn generate(
     Ok(generated)
 }
 
+/// Generates pictures of a request by their seeds, writes them and tells what they are; `written` is called with the
+/// name of each file.
+pub fn series(
+    models: &mut Models,
+    mut request: Request,
+    files: impl Iterator<Item = (PathBuf, u64)>,
+    output: &OutputOptions,
+    additions: &AdditionOptions,
+    mut written: impl FnMut(&Path) -> Result<()>,
+) -> Result<Vec<Drawn>> {
+    let mut drawn = Vec::new();
+    for (file, seed) in files {
+        request.seed = seed;
+        let started = Instant::now();
+        let generated = generate(models, &request, output.preview())?;
+        write(models, &request, &generated, &file, additions)?;
+        tell(&generated, &file, started.elapsed());
+        written(&file)?;
+        drawn.push(Drawn { file, generated });
+    }
+    Ok(drawn)
+}
+
 /// Writes a picture with its settings.
-pub fn write(
-    diffusion: &Diffusion,
-    refiner: Option<(String, f32)>,
+fn write(
+    models: &Models,
     request: &Request,
     generated: &Generated,
     file: &Path,
     additions: &AdditionOptions,
 ) -> Result<()> {
-    let model = short_name(diffusion.model());
+    let model = short_name(models.first.model());
+    let refiner = models.refiner.as_ref().map(Refiner::noted);
     let text = parameters(request, generated, &model, refiner, &additions.noted_loras());
     generated.picture.save(file, &[("parameters", &text)])
 }
 
 /// Tells the user a picture's notes, settings and times.
-pub fn tell(generated: &Generated, file: &Path, total: Duration) {
+fn tell(generated: &Generated, file: &Path, total: Duration) {
     generated.notes.iter().for_each(note);
     say(format!(
         "{}: seed {}, {} step{} of {} in {:.2} s, {:.2} s in all",

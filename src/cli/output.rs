@@ -44,17 +44,18 @@ fn names(file: &Path, count: u32) -> Vec<PathBuf> {
     if count == 1 {
         return vec![file.into()];
     }
-    let stem = file.file_stem().unwrap_or_default();
-    let numbered = |number: u32| {
-        let mut name = stem.to_os_string();
-        name.push(format!("-{number}"));
-        if let Some(extension) = file.extension() {
-            name.push(".");
-            name.push(extension);
-        }
-        file.with_file_name(name)
-    };
-    (1..=count).map(numbered).collect()
+    (1..=count).map(|number| numbered(file, number as usize)).collect()
+}
+
+/// The name with a number before the extension.
+pub fn numbered(file: &Path, number: usize) -> PathBuf {
+    let mut name = file.file_stem().unwrap_or_default().to_os_string();
+    name.push(format!("-{number}"));
+    if let Some(extension) = file.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    file.with_file_name(name)
 }
 
 /// Checks that a file can be written, before minutes of work. An existing file stays as it is.

@@ -2,16 +2,17 @@
 
 use super::additions::AdditionOptions;
 use super::control::ControlOptions;
-use super::draw::{self, Drawn};
+use super::draw::{self, Models};
 use super::options::{
     GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
 };
 use super::output::OutputOptions;
-use super::refiner::{Refiner, RefinerOptions};
+use super::refiner::RefinerOptions;
 use super::sources::SourceOptions;
 use super::terminal::{print, print_json};
 use croquis::Result;
 use croquis::diffusion::{Diffusion, Model, Preview, Request};
+use std::path::Path;
 use std::time::Instant;
 
 /// The arguments of `croquis txt2img`.
@@ -19,7 +20,8 @@ use std::time::Instant;
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The prompt: what the picture should show
-    pub prompt: String,
+    #[arg(required = true)]
+    pub prompt: Option<String>,
     #[command(flatten)]
     pub prompts: PromptOptions,
     #[command(flatten)]
@@ -62,7 +64,7 @@ impl Arguments {
 
     /// The request for a model, checked; its seed is 0.
     pub fn request(&self, model: &Model) -> Result<Request> {
-        let mut request = Request::new(&self.prompt);
+        let mut request = Request::new(self.prompt.as_deref().unwrap_or_default());
         self.prompts.apply(&mut request);
         self.picture.apply(&mut request);
         self.sampling.apply(&mut request);
@@ -76,13 +78,15 @@ impl Arguments {
         Ok(request)
     }
 
-    /// Opens the device and puts the model on it.
-    pub fn load(&self, model: Model) -> Result<Diffusion> {
-        let mut diffusion = Diffusion::new(&self.gpu.open()?, model);
+    /// Opens the device and puts the model on it, and the refiner if there is one.
+    pub fn load(&self, model: Model) -> Result<Models> {
+        let refiner = self.refiner.open(&self.model, &self.gpu)?;
+        let mut first = Diffusion::new(&self.gpu.open()?, model);
         if let Some(bytes) = self.gpu.memory {
-            diffusion.set_memory_budget(Some(bytes));
+            first.set_memory_budget(Some(bytes));
         }
-        Ok(diffusion)
+        let refiner = refiner.map(|model| self.refiner.load(model, first.gpu(), &self.gpu));
+        Ok(Models { first, refiner })
     }
 }
 
@@ -93,29 +97,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let seeds = arguments.noise.seeds()?;
     let model = arguments.open()?;
     // Impossible requests fail before a device is opened.
-    let mut request = arguments.request(&model)?;
-    let refiner = arguments.refiner.open(&arguments.model, &arguments.gpu)?;
-    let mut diffusion = arguments.load(model)?;
-    let mut refiner =
-        refiner.map(|model| arguments.refiner.load(model, diffusion.gpu(), &arguments.gpu));
+    let request = arguments.request(&model)?;
+    let mut models = arguments.load(model)?;
     let open = started.elapsed();
-
-    let mut drawn = Vec::new();
-    for (file, seed) in files.into_iter().zip(seeds) {
-        request.seed = seed;
-        let began = Instant::now();
-        let generated =
-            draw::generate(&mut diffusion, refiner.as_mut(), &request, arguments.output.preview())?;
-        let noted = refiner.as_ref().map(Refiner::noted);
-        draw::write(&diffusion, noted, &request, &generated, &file, &arguments.additions)?;
-        draw::tell(&generated, &file, began.elapsed());
-        if !arguments.output.json {
-            print(file.display())?;
-        }
-        drawn.push(Drawn { file, generated });
-    }
-    match arguments.output.json {
-        true => print_json(&draw::report(&diffusion, &drawn, [open, started.elapsed()])),
+    let OutputOptions { json, .. } = arguments.output;
+    let files = files.into_iter().zip(seeds);
+    let (output, additions) = (&arguments.output, &arguments.additions);
+    let written = |file: &Path| if json { Ok(()) } else { print(file.display()) };
+    let drawn = draw::series(&mut models, request, files, output, additions, written)?;
+    match json {
+        true => print_json(&draw::report(&models.first, &drawn, [open, started.elapsed()])),
         false => Ok(()),
     }
 }

@@ -27,7 +27,7 @@ use std::sync::Arc;
 ///
 /// Weights are uploaded and kernels compiled when they are first needed, and kept.
 pub struct Diffusion {
-    session: Session,
+    pub(super) session: Session,
 }
 
 impl Diffusion {

@@ -20,6 +20,7 @@ mod mask;
 mod model;
 mod planning;
 mod preview;
+mod recovery;
 mod refine;
 mod request;
 mod run;

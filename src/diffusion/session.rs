@@ -63,6 +63,13 @@ impl Session {
         Ok(())
     }
 
+    /// Moves the model to another device; everything on the old one is dropped.
+    pub(super) fn move_to(&mut self, gpu: Gpu) {
+        self.model.unload_all_but(None);
+        self.budget = Budget { limit: self.budget.limit, ..Budget::of_device(gpu.memory()) };
+        self.gpu = gpu;
+    }
+
     /// Checks latents `[C, h, w]` and returns them as `[h, w, C]`.
     ///
     /// # Errors

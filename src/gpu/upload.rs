@@ -55,7 +55,7 @@ impl GpuWeights {
             }
             let size = weight.bytes().next_multiple_of(16);
             if waiting + size > STAGING_BYTES && waiting > 0 {
-                gpu.queue.submit([]);
+                gpu.flush();
                 gpu.finished().await?;
                 waiting = 0;
             }
@@ -80,7 +80,7 @@ impl GpuWeights {
             self.bytes += size;
             waiting += size;
         }
-        gpu.queue.submit([]);
+        gpu.flush();
         gpu.finished().await
     }
 

@@ -42,7 +42,7 @@ mod window;
 pub use cases::{Case, CaseOperand, Fill, Lcg};
 pub use choices::{Choices, key};
 pub use host_tensor::HostTensor;
-pub use launch::{Constant, Launch, spread};
+pub use launch::{Constant, Launch};
 pub use shader::{Lib, ParamField, Shader};
 pub use target::{Capabilities, CooperativeMatrix, DeviceClass, MatrixType, Target};
 
