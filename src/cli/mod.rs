@@ -19,6 +19,7 @@ mod output;
 mod parameters;
 mod plan;
 mod progress;
+mod refiner;
 mod settings;
 mod sources;
 mod synth;

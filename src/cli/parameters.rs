@@ -10,6 +10,7 @@ pub fn parameters(
     request: &Request,
     generated: &Generated,
     model: &str,
+    refiner: Option<(String, f32)>,
     loras: &[String],
 ) -> String {
     let mut text = request.prompt.clone();
@@ -41,6 +42,9 @@ pub fn parameters(
     }
     if request.random == RandomKind::Philox {
         text += ", RNG: NV";
+    }
+    if let Some((name, start)) = refiner {
+        text += &format!(", Refiner: {}, Refiner switch at: {start}", quoted(&name));
     }
     if !request.controls.is_empty() {
         let scales: Vec<_> =

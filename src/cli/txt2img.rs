@@ -2,11 +2,12 @@
 
 use super::additions::AdditionOptions;
 use super::control::ControlOptions;
-use super::draw;
+use super::draw::{self, Models};
 use super::options::{
     GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
 };
 use super::output::OutputOptions;
+use super::refiner::RefinerOptions;
 use super::sources::SourceOptions;
 use super::terminal::{print, print_json};
 use croquis::Result;
@@ -37,6 +38,8 @@ pub struct Arguments {
     pub model: ModelOptions,
     #[command(flatten)]
     pub additions: AdditionOptions,
+    #[command(flatten)]
+    pub refiner: RefinerOptions,
     #[command(flatten)]
     pub output: OutputOptions,
     #[command(flatten)]
@@ -75,13 +78,15 @@ impl Arguments {
         Ok(request)
     }
 
-    /// Opens the device and puts the model on it.
-    pub fn load(&self, model: Model) -> Result<Diffusion> {
-        let mut diffusion = Diffusion::new(&self.gpu.open()?, model);
+    /// Opens the device and puts the model on it, and the refiner if there is one.
+    pub fn load(&self, model: Model) -> Result<Models> {
+        let refiner = self.refiner.open(&self.model, &self.gpu)?;
+        let mut first = Diffusion::new(&self.gpu.open()?, model);
         if let Some(bytes) = self.gpu.memory {
-            diffusion.set_memory_budget(Some(bytes));
+            first.set_memory_budget(Some(bytes));
         }
-        Ok(diffusion)
+        let refiner = refiner.map(|model| self.refiner.load(model, first.gpu(), &self.gpu));
+        Ok(Models { first, refiner })
     }
 }
 
@@ -93,15 +98,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let model = arguments.open()?;
     // Impossible requests fail before a device is opened.
     let request = arguments.request(&model)?;
-    let mut diffusion = arguments.load(model)?;
+    let mut models = arguments.load(model)?;
     let open = started.elapsed();
     let OutputOptions { json, .. } = arguments.output;
     let files = files.into_iter().zip(seeds);
     let (output, additions) = (&arguments.output, &arguments.additions);
     let written = |file: &Path| if json { Ok(()) } else { print(file.display()) };
-    let drawn = draw::series(&mut diffusion, request, files, output, additions, written)?;
+    let drawn = draw::series(&mut models, request, files, output, additions, written)?;
     match json {
-        true => print_json(&draw::report(&diffusion, &drawn, [open, started.elapsed()])),
+        true => print_json(&draw::report(&models.first, &drawn, [open, started.elapsed()])),
         false => Ok(()),
     }
 }

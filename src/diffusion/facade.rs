@@ -5,6 +5,7 @@ use super::generate;
 use super::generated::{Generated, Progress};
 use super::layout::to_channels_first;
 use super::model::Model;
+use super::refine::refine;
 use super::request::Request;
 use super::run::Run;
 use super::session::Session;
@@ -153,6 +154,26 @@ impl Diffusion {
     ) -> Result<Generated> {
         let gpu = self.session.gpu.clone();
         gpu.block_on(self.generate_with(request, progress))
+    }
+
+    /// Generates a picture by two models in turn: by this one up to the share `start` of the noise
+    /// levels (0.8, say), and by `refiner` from there on, such as Stable Diffusion XL's refiner. Both
+    /// get the request; pictures for ControlNets and a picture to start from are the first one's.
+    ///
+    /// Where both models do not fit a [budget](Diffusion::set_memory_budget), or none is known, they
+    /// are loaded and dropped in turn.
+    ///
+    /// # Errors
+    /// As [`generate_with`](Diffusion::generate_with), for both; `Argument` if `start` leaves no step
+    /// to one of them, or the request has a mask.
+    pub async fn generate_refined(
+        &mut self,
+        refiner: &mut Diffusion,
+        request: &Request,
+        start: f32,
+        mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Generated> {
+        refine(&mut self.session, &mut refiner.session, request, start, &mut progress).await
     }
 
     /// Changes the storage type of weights and activations; everything on the GPU is dropped.

@@ -8,6 +8,7 @@
 //! it out. A second picture of the same shapes builds no graph, plan or bind group.
 
 mod defaults;
+mod denoised;
 mod facade;
 mod generate;
 mod generated;
@@ -20,6 +21,7 @@ mod model;
 mod planning;
 mod preview;
 mod recovery;
+mod refine;
 mod request;
 mod run;
 mod session;

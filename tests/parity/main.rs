@@ -13,6 +13,7 @@ mod controls;
 mod emoji;
 mod limits;
 mod loras;
+mod refiner;
 mod runs;
 mod single;
 mod tiles;
