@@ -3,7 +3,7 @@
 
 use crate::{bytes, common, json, path};
 use croquis::diffusion::{Diffusion, Progress, Request};
-use croquis::files::ModelFiles;
+use croquis::files::{ModelFiles, Source};
 use croquis::picture::Picture;
 use croquis::{ErrorKind, Gpu, SchedulerKind, Storage};
 use safetensors::SafeTensors;
@@ -29,10 +29,10 @@ fn refiner_files() -> ModelFiles {
         (base, "vae/config.json"),
         (base, "vae/diffusion_pytorch_model.safetensors"),
     ];
-    let read = |(folder, file): (&str, &str)| {
+    let read = |(folder, file): (&str, &str)| -> (String, Source) {
         (file.to_string(), bytes(&format!("{folder}/{file}")).into())
     };
-    ModelFiles::memory("refiner-tiny", files.map(read).into())
+    ModelFiles::memory("refiner-tiny", files.map(read))
 }
 
 fn refiner(gpu: &Gpu) -> Diffusion {
