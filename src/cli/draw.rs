@@ -1,7 +1,6 @@
 //! Drawing: generates a picture of a request, writes it and reports it.
 
 use super::additions::AdditionOptions;
-use super::options::short_name;
 use super::output::OutputOptions;
 use super::parameters::parameters;
 use super::progress::Meter;
@@ -87,9 +86,9 @@ fn write(
     file: &Path,
     additions: &AdditionOptions,
 ) -> Result<()> {
-    let model = short_name(models.first.model());
     let refiner = models.refiner.as_ref().map(Refiner::noted);
-    let text = parameters(request, generated, &model, refiner, &additions.noted_loras());
+    let loras = additions.noted_loras();
+    let text = parameters(&models.first, request, generated, refiner, &loras);
     generated.picture.save(file, &[("parameters", &text)])
 }
 
@@ -138,6 +137,7 @@ pub fn report(
             "prepare": sum(|generated| generated.timings.prepare),
             "denoise": sum(|generated| generated.timings.denoise),
             "decode": sum(|generated| generated.timings.decode),
+            "upscale": sum(|generated| generated.timings.upscale),
             "total": total.as_secs_f64(),
         },
         "peak_bytes": pictures.iter().map(|generated| generated.peak_bytes).max(),

@@ -3,6 +3,7 @@
 use super::additions::AdditionOptions;
 use super::control::ControlOptions;
 use super::draw::{self, Models};
+use super::hires::HiresOptions;
 use super::options::{
     GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
 };
@@ -30,6 +31,8 @@ pub struct Arguments {
     pub sampling: SamplingOptions,
     #[command(flatten)]
     pub noise: NoiseOptions,
+    #[command(flatten)]
+    pub hires: HiresOptions,
     #[command(flatten)]
     pub sources: SourceOptions,
     #[command(flatten)]
@@ -68,6 +71,7 @@ impl Arguments {
         self.prompts.apply(&mut request);
         self.picture.apply(&mut request);
         self.sampling.apply(&mut request);
+        self.hires.apply(&mut request);
         self.sources.apply(&mut request)?;
         self.control.apply(&mut request)?;
         self.noise.apply(model, &mut request)?;
@@ -81,7 +85,9 @@ impl Arguments {
     /// Opens the device and puts the model on it, and the refiner if there is one.
     pub fn load(&self, model: Model) -> Result<Models> {
         let refiner = self.refiner.open(&self.model, &self.gpu)?;
-        let mut first = Diffusion::new(&self.gpu.open()?, model);
+        let gpu = self.gpu.open()?;
+        let mut first = Diffusion::new(&gpu, model);
+        first.set_upscaler(self.hires.open(&gpu)?);
         if let Some(bytes) = self.gpu.memory {
             first.set_memory_budget(Some(bytes));
         }

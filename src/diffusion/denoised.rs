@@ -51,6 +51,7 @@ impl Denoised {
         self.timings.decode = started.elapsed();
         Ok(Generated {
             picture,
+            first_size: None,
             latents: self.latents,
             seed: self.seed,
             scheduler: self.scheduler,

@@ -1,11 +1,10 @@
 //! [`Diffusion`]: a model on a device, and all its methods.
 
 use super::defaults::Defaults;
-use super::generate;
 use super::generated::{Generated, Progress};
 use super::layout::to_channels_first;
 use super::model::Model;
-use super::refine::refine;
+use super::passes;
 use super::request::Request;
 use super::run::Run;
 use super::session::Session;
@@ -42,7 +41,7 @@ impl Diffusion {
     /// A model on a device.
     pub fn new(gpu: &Gpu, model: Model) -> Diffusion {
         let budget = Budget::of_device(gpu.memory());
-        Diffusion { session: Session { gpu: gpu.clone(), model, budget } }
+        Diffusion { session: Session { gpu: gpu.clone(), model, upscaler: None, budget } }
     }
 
     /// The embedded model on the best device: the shortest way to a picture.
@@ -99,7 +98,8 @@ impl Diffusion {
         self.session.model.add_embedding(embedding)
     }
 
-    /// Begins a picture: encodes the prompt and prepares the sampler.
+    /// Begins a picture: encodes the prompt and prepares the sampler. Of a request with
+    /// [`hires`](Request::hires) it is the first pass.
     ///
     /// # Errors
     /// `Argument` for an impossible request; `Memory`, `Weights` or `Device` if the model does not
@@ -129,7 +129,7 @@ impl Diffusion {
         request: &Request,
         mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Generated> {
-        generate::generate(&mut self.session, request, &mut progress).await
+        passes::generate(&mut self.session, request, &mut progress).await
     }
 
     /// [`generate`](Diffusion::generate), blocking this thread.
@@ -154,26 +154,6 @@ impl Diffusion {
     ) -> Result<Generated> {
         let gpu = self.session.gpu.clone();
         gpu.block_on(self.generate_with(request, progress))
-    }
-
-    /// Generates a picture by two models in turn: by this one up to the share `start` of the noise
-    /// levels (0.8, say), and by `refiner` from there on, such as Stable Diffusion XL's refiner. Both
-    /// get the request; pictures for ControlNets and a picture to start from are the first one's.
-    ///
-    /// Where both models do not fit a [budget](Diffusion::set_memory_budget), or none is known, they
-    /// are loaded and dropped in turn.
-    ///
-    /// # Errors
-    /// As [`generate_with`](Diffusion::generate_with), for both; `Argument` if `start` leaves no step
-    /// to one of them, or the request has a mask.
-    pub async fn generate_refined(
-        &mut self,
-        refiner: &mut Diffusion,
-        request: &Request,
-        start: f32,
-        mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Generated> {
-        refine(&mut self.session, &mut refiner.session, request, start, &mut progress).await
     }
 
     /// Changes the storage type of weights and activations; everything on the GPU is dropped.

@@ -2,6 +2,7 @@
 //! Stable Diffusion XL's refiner, goes on with the latents of the first (Podell et al., arXiv
 //! 2307.01952, section 2.5; Balaji et al., eDiff-I, arXiv 2211.01324).
 
+use super::facade::Diffusion;
 use super::generate::denoise;
 use super::generated::{Generated, Progress};
 use super::request::Request;
@@ -10,9 +11,31 @@ use super::settings::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use std::ops::ControlFlow;
 
+impl Diffusion {
+    /// Generates a picture by two models in turn: by this one up to the share `start` of the noise
+    /// levels (0.8, say), and by `refiner` from there on, such as Stable Diffusion XL's refiner. Both
+    /// get the request; pictures for ControlNets and a picture to start from are the first one's.
+    ///
+    /// Where both models do not fit a [budget](Diffusion::set_memory_budget), or none is known, they
+    /// are loaded and dropped in turn.
+    ///
+    /// # Errors
+    /// As [`generate_with`](Diffusion::generate_with), for both; `Argument` if `start` leaves no step
+    /// to one of them, or the request has a mask.
+    pub async fn generate_refined(
+        &mut self,
+        refiner: &mut Diffusion,
+        request: &Request,
+        start: f32,
+        mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Generated> {
+        refine(&mut self.session, &mut refiner.session, request, start, &mut progress).await
+    }
+}
+
 /// Generates a picture by `base` up to the share `start` of the noise levels and by `refiner` from
 /// there on. Where both do not fit the budget of the second, the first makes way.
-pub(super) async fn refine(
+async fn refine(
     base: &mut Session,
     refiner: &mut Session,
     request: &Request,
@@ -35,10 +58,7 @@ pub(super) async fn refine(
     make_way(refiner, base, &second)?;
     let refined = denoise(refiner, &second, &mut |done: &Progress| told(done, counts[0])).await?;
     let mut generated = refined.decode(refiner).await?;
-    let (timings, earlier) = (&mut generated.timings, denoised.timings);
-    timings.text += earlier.text;
-    timings.prepare += earlier.prepare;
-    timings.denoise += earlier.denoise;
+    generated.timings.add(&denoised.timings);
     generated.peak_bytes = generated.peak_bytes.max(denoised.peak_bytes);
     let notes = std::mem::replace(&mut generated.notes, denoised.notes);
     generated.notes.extend(notes);
@@ -54,6 +74,9 @@ fn requests(base: &Session, request: &Request, start: f32) -> Result<[Request; 2
     }
     if request.image.as_ref().is_some_and(|image| image.mask.is_some()) {
         return bad("refiner: expected no mask; inpaint with one model, then refine the picture");
+    }
+    if request.hires.is_some() {
+        return bad("refiner: expected one pass, got a request for a second one at a larger size");
     }
     let [_, height, width] = base.model.latent_shape(request)?;
     let side = base.model.codec.pixels_per_latent();

@@ -158,7 +158,7 @@ impl Batch {
             let failed = |problem| Error::new(ErrorKind::Argument, problem);
             own.set(&self.command, name, value, "line").map_err(failed)?;
         }
-        let below = [&[self.explicit.clone()], &self.layers[..]].concat();
+        let below = [std::slice::from_ref(&self.explicit), &self.layers[..]].concat();
         let all = below.iter().fold(own.clone(), |all, layer| all.over(&self.command, layer));
         if own.get("output").is_none() {
             let shared = all.get("output").and_then(|output| output.values.first());
@@ -178,5 +178,6 @@ fn changes_model(option: &Arg) -> bool {
     let requests = ["Prompt", "Picture", "Sampling", "Input pictures", "Output"];
     let heading = option.get_help_heading().unwrap_or_default();
     let name = option.get_long().unwrap_or_default();
-    !(heading.is_empty() || requests.contains(&heading) || name.starts_with("control-"))
+    let of_request = ["control-", "hires"].iter().any(|start| name.starts_with(start));
+    !(heading.is_empty() || requests.contains(&heading) || of_request)
 }
