@@ -53,13 +53,16 @@ async fn refine(
         progress(&Progress { step: before + done.step, steps, ..done.clone() })
     };
     make_way(base, refiner, &first)?;
+    let beside = refiner.model.bytes();
     let denoised = denoise(base, &first, &mut |done: &Progress| told(done, 0)).await?;
     second.latents = Some(denoised.latents);
     make_way(refiner, base, &second)?;
+    let beside = [beside, base.model.bytes()];
     let refined = denoise(refiner, &second, &mut |done: &Progress| told(done, counts[0])).await?;
     let mut generated = refined.decode(refiner).await?;
     generated.timings.add(&denoised.timings);
-    generated.peak_bytes = generated.peak_bytes.max(denoised.peak_bytes);
+    let peaks = [denoised.peak_bytes + beside[0], generated.peak_bytes + beside[1]];
+    generated.peak_bytes = peaks[0].max(peaks[1]);
     let notes = std::mem::replace(&mut generated.notes, denoised.notes);
     generated.notes.extend(notes);
     generated.notes.dedup();

@@ -81,7 +81,7 @@ fn check(golden: &SafeTensors<'_>, gpu: &Gpu, run: &str, got: &[f32], other: &st
         |run: &str| common::relative_l2(got, &common::golden(golden, &format!("{run}.latents")).1);
     println!("{}: {run}: {:.1e}", common::name(gpu), error(run));
     assert!(error(run) < allowed, "{}: {run}: {:.2e}", common::name(gpu), error(run));
-    assert!(error(other) > 0.1, "{other} differs from {run}: {:.2e}", error(other));
+    assert!(error(other) > 2.0 * allowed, "{other} differs from {run}: {:.2e}", error(other));
 }
 
 #[test]
@@ -145,15 +145,19 @@ fn models_take_turns_within_a_budget() {
     let gpu = &common::gpus()[0];
     let (mut base, mut refiner) = (base(gpu), refiner(gpu));
     let request = Request::new("a red apple").size(64, 64).steps(4);
+    let plan = |diffusion: &Diffusion| diffusion.model().memory(&request, gpu.target()).unwrap();
+    let needed =
+        [&base, &refiner].map(|diffusion| plan(diffusion).together()).into_iter().max().unwrap();
     let mut both = |bytes: Option<u64>| {
         base.set_memory_budget(bytes);
         refiner.set_memory_budget(bytes);
         gpu.block_on(base.generate_refined(&mut refiner, &request, 0.5, on)).unwrap()
     };
     let free = both(Some(u64::MAX));
-    let needed = free.peak_bytes;
-    assert_eq!(both(Some(needed)).latents, free.latents);
-    assert!(both(Some(needed)).peak_bytes <= needed);
+    let tight = both(Some(needed));
+    assert_eq!(tight.latents, free.latents);
+    assert!(tight.peak_bytes <= needed, "{} of {needed} bytes", tight.peak_bytes);
+    assert!(free.peak_bytes > tight.peak_bytes, "both were loaded");
 }
 
 #[test]
