@@ -76,7 +76,7 @@ fn on(_: &Progress) -> ControlFlow<()> {
 
 /// Checks latents against those of a run, and that they differ from those of another.
 fn check(golden: &SafeTensors<'_>, gpu: &Gpu, run: &str, got: &[f32], other: &str) {
-    let allowed = if gpu.target().storage == Storage::F32 { 1e-4 } else { 2e-2 };
+    let allowed = if gpu.target().storage == Storage::F32 { 1e-4 } else { 5e-3 };
     let error =
         |run: &str| common::relative_l2(got, &common::golden(golden, &format!("{run}.latents")).1);
     println!("{}: {run}: {:.1e}", common::name(gpu), error(run));
@@ -145,9 +145,12 @@ fn models_take_turns_within_a_budget() {
     let gpu = &common::gpus()[0];
     let (mut base, mut refiner) = (base(gpu), refiner(gpu));
     let request = Request::new("a red apple").size(64, 64).steps(4);
-    let plan = |diffusion: &Diffusion| diffusion.model().memory(&request, gpu.target()).unwrap();
-    let needed =
-        [&base, &refiner].map(|diffusion| plan(diffusion).together()).into_iter().max().unwrap();
+    // Every stage fits by itself.
+    let stages = [&base, &refiner].map(|diffusion| {
+        let plan = diffusion.model().memory(&request, gpu.target()).unwrap();
+        plan.stages.iter().map(|stage| stage.bytes()).max().unwrap()
+    });
+    let needed = stages[0].max(stages[1]);
     let mut both = |bytes: Option<u64>| {
         base.set_memory_budget(bytes);
         refiner.set_memory_budget(bytes);
