@@ -76,12 +76,12 @@ fn on(_: &Progress) -> ControlFlow<()> {
 
 /// Checks latents against those of a run, and that they differ from those of another.
 fn check(golden: &SafeTensors<'_>, gpu: &Gpu, run: &str, got: &[f32], other: &str) {
-    let allowed = if gpu.target().storage == Storage::F32 { 1e-4 } else { 5e-3 };
+    let allowed = if gpu.target().storage == Storage::F32 { 1e-4 } else { 8e-3 };
     let error =
         |run: &str| common::relative_l2(got, &common::golden(golden, &format!("{run}.latents")).1);
     println!("{}: {run}: {:.1e}", common::name(gpu), error(run));
     assert!(error(run) < allowed, "{}: {run}: {:.2e}", common::name(gpu), error(run));
-    assert!(error(other) > 2.0 * allowed, "{other} differs from {run}: {:.2e}", error(other));
+    assert!(error(other) > 1.25 * allowed, "{other} differs from {run}: {:.2e}", error(other));
 }
 
 #[test]
