@@ -25,7 +25,7 @@ fn sizes_steps_and_scales() {
 
 #[test]
 fn wrong_uses_have_status_2() {
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: [(&[&str], &[&str]); 20] = [
         (&[], &["PROMPT"]),
         (&["x", "--mask", "a.png"], &["--image"]),
         (&["x", "--control-image", "a.png"], &["--controlnet"]),
@@ -42,6 +42,9 @@ fn wrong_uses_have_status_2() {
         (&["x", "--count", "0"], &["'0'", "--count"]),
         (&["x", "--output", ""], &["a value is required", "--output"]),
         (&["x", "--strength", "0.5"], &["--image"]),
+        (&["x", "--hires-strength", "0.5"], &["--hires"]),
+        (&["x", "--upscaler", "a.safetensors"], &["--hires"]),
+        (&["x", "--hires", "2", "--image", "a.png"], &["--hires", "--image"]),
         (&["x", "--image", "a.png", "--width", "64"], &["--image", "--width"]),
     ];
     for (arguments, words) in cases {
