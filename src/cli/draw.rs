@@ -31,7 +31,7 @@ pub fn generate(
     let generated = diffusion.generate_with_blocking(request, |progress| {
         meter.step(progress);
         if let (Some(picture), Some(file)) = (&progress.preview, preview) {
-            previewed = output::save(picture, file, &[]);
+            previewed = output::save_preview(picture, file);
             previews += 1;
         }
         if previewed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -48,17 +48,15 @@ pub fn generate(
     Ok(generated)
 }
 
-/// Writes a picture with its settings.
-pub fn write(
+/// The text of a picture's settings.
+pub fn settings(
     diffusion: &Diffusion,
     request: &Request,
     generated: &Generated,
-    file: &Path,
     additions: &AdditionOptions,
-) -> Result<()> {
+) -> String {
     let model = short_name(diffusion.model());
-    let text = parameters(request, generated, &model, &additions.noted_loras());
-    output::save(&generated.picture, file, &[("parameters", &text)])
+    parameters(request, generated, &model, &additions.noted_loras())
 }
 
 /// Tells the user a picture's notes, settings and times.

@@ -17,9 +17,11 @@ mod output;
 mod parameters;
 mod plan;
 mod progress;
+mod resize;
 mod signals;
 mod sources;
 mod synth;
+mod template;
 mod terminal;
 mod txt2img;
 

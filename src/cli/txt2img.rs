@@ -6,7 +6,7 @@ use super::draw::{self, Drawn};
 use super::options::{
     GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
 };
-use super::output::OutputOptions;
+use super::output::{self, OutputOptions};
 use super::sources::SourceOptions;
 use super::terminal::{print, print_json};
 use croquis::Result;
@@ -65,6 +65,7 @@ impl Arguments {
         self.sampling.apply(&mut request);
         self.sources.apply(&mut request)?;
         self.control.apply(&mut request)?;
+        self.picture.resize(model, &mut request)?;
         self.noise.apply(model, &mut request)?;
         let decoded =
             if self.additions.decodes_previews() { Preview::Decoded } else { Preview::Colours };
@@ -86,8 +87,8 @@ impl Arguments {
 /// Generates the pictures and writes them.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
-    let files = arguments.output.files(arguments.noise.count)?;
     let seeds = arguments.noise.seeds()?;
+    let files = arguments.output.files(&seeds)?;
     let model = arguments.open()?;
     // Impossible requests fail before a device is opened.
     let mut request = arguments.request(&model)?;
@@ -99,9 +100,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         request.seed = seed;
         let began = Instant::now();
         let generated = draw::generate(&mut diffusion, &request, arguments.output.preview())?;
-        draw::write(&diffusion, &request, &generated, &file, &arguments.additions)?;
+        let settings = draw::settings(&diffusion, &request, &generated, &arguments.additions);
+        arguments.output.save(&generated.picture, &file, &settings)?;
         draw::tell(&generated, &file, began.elapsed());
-        if !arguments.output.json {
+        if !arguments.output.json && !output::is_stdout(&file) {
             print(file.display())?;
         }
         drawn.push(Drawn { file, generated });

@@ -5,6 +5,7 @@ mod arguments;
 mod broken_models;
 mod commands;
 mod controlnets;
+mod formats;
 mod inspect;
 mod pictures;
 mod saving;
