@@ -2,7 +2,7 @@
 
 use super::additions::AdditionOptions;
 use super::options::short_name;
-use super::output;
+use super::output::{OutputOptions, save_preview};
 use super::parameters::parameters;
 use super::progress::Meter;
 use super::terminal::{note, say};
@@ -11,7 +11,7 @@ use croquis::diffusion::{Diffusion, Generated, Request};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A picture and the file that it was written to.
 pub struct Drawn {
@@ -20,7 +20,7 @@ pub struct Drawn {
 }
 
 /// Generates a picture; shows its progress and rewrites the preview, if there is one.
-pub fn generate(
+fn generate(
     diffusion: &mut Diffusion,
     request: &Request,
     preview: Option<&Path>,
@@ -31,7 +31,7 @@ pub fn generate(
     let generated = diffusion.generate_with_blocking(request, |progress| {
         meter.step(progress);
         if let (Some(picture), Some(file)) = (&progress.preview, preview) {
-            previewed = output::save_preview(picture, file);
+            previewed = save_preview(picture, file);
             previews += 1;
         }
         if previewed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -48,8 +48,32 @@ pub fn generate(
     Ok(generated)
 }
 
+/// Generates pictures of a request by their seeds, writes them and tells what they are; `written` is called with the
+/// name of each file.
+pub fn series(
+    diffusion: &mut Diffusion,
+    mut request: Request,
+    files: impl Iterator<Item = (PathBuf, u64)>,
+    output: &OutputOptions,
+    additions: &AdditionOptions,
+    mut written: impl FnMut(&Path) -> Result<()>,
+) -> Result<Vec<Drawn>> {
+    let mut drawn = Vec::new();
+    for (file, seed) in files {
+        request.seed = seed;
+        let started = Instant::now();
+        let generated = generate(diffusion, &request, output.preview())?;
+        let settings = settings(diffusion, &request, &generated, additions);
+        output.save(&generated.picture, &file, &settings)?;
+        tell(&generated, &file, started.elapsed());
+        written(&file)?;
+        drawn.push(Drawn { file, generated });
+    }
+    Ok(drawn)
+}
+
 /// The text of a picture's settings.
-pub fn settings(
+fn settings(
     diffusion: &Diffusion,
     request: &Request,
     generated: &Generated,
@@ -60,7 +84,7 @@ pub fn settings(
 }
 
 /// Tells the user a picture's notes, settings and times.
-pub fn tell(generated: &Generated, file: &Path, total: Duration) {
+fn tell(generated: &Generated, file: &Path, total: Duration) {
     generated.notes.iter().for_each(note);
     say(format!(
         "{}: seed {}, {} step{} of {} in {:.2} s, {:.2} s in all",

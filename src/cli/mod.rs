@@ -4,11 +4,13 @@
 //! a failure, 2 for a wrong use.
 
 mod additions;
-mod caches;
+mod batch;
+mod completions;
 mod control;
 mod devices;
 mod doctor;
 mod draw;
+mod folders;
 mod hub;
 mod inspect;
 mod latents;
@@ -18,6 +20,7 @@ mod parameters;
 mod plan;
 mod progress;
 mod resize;
+mod settings;
 mod signals;
 mod sources;
 mod synth;
@@ -27,6 +30,7 @@ mod txt2img;
 
 use clap::{Parser, Subcommand};
 use croquis::{ErrorKind, Result};
+use settings::CommandLine;
 use std::process::ExitCode;
 use terminal::TellOptions;
 
@@ -43,6 +47,8 @@ struct Cli {
 enum Command {
     /// Generate a picture from a prompt
     Txt2img(Box<txt2img::Arguments>),
+    /// Draw the requests of a file, one a line
+    Batch(Box<batch::Arguments>),
     /// List the GPUs of this machine, best first
     Devices(devices::Arguments),
     /// Show what a model's files hold: family, components, types, memory
@@ -51,23 +57,21 @@ enum Command {
     Plan(plan::Arguments),
     /// Check every kernel and the embedded model on this machine
     Doctor(doctor::Arguments),
+    /// Show the settings in force and where each comes from
+    Config(settings::Arguments),
+    /// Print a script that completes the command's options in a shell
+    Completions(completions::Arguments),
     /// Write a model folder with random weights, for measurements at full size
     Synth(synth::Arguments),
 }
 
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
-    let Cli { tell, command } = Cli::parse();
-    tell.apply();
     signals::install();
-    let result: Result<ExitCode> = match command {
-        Command::Txt2img(arguments) => txt2img::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Devices(arguments) => devices::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Inspect(arguments) => inspect::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Synth(arguments) => synth::run(&arguments).map(|()| ExitCode::SUCCESS),
-    };
+    let result = settings::command_line::<Cli>().and_then(|line| {
+        line.command.tell.apply();
+        run(line)
+    });
     result.unwrap_or_else(|error| {
         let message = error.to_string();
         terminal::complain(format!("error: {message}"));
@@ -78,6 +82,21 @@ pub fn main() -> ExitCode {
         }
         ExitCode::FAILURE
     })
+}
+
+fn run(line: CommandLine<Cli>) -> Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
+    match line.command.command {
+        Command::Txt2img(arguments) => txt2img::run(&arguments).map(done),
+        Command::Batch(arguments) => batch::run(&arguments, line.explicit, line.layers),
+        Command::Devices(arguments) => devices::run(&arguments).map(done),
+        Command::Inspect(arguments) => inspect::run(&arguments).map(done),
+        Command::Plan(arguments) => plan::run(&arguments).map(done),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Config(arguments) => settings::run::<Cli>(&arguments).map(done),
+        Command::Completions(arguments) => completions::run::<Cli>(&arguments).map(done),
+        Command::Synth(arguments) => synth::run(&arguments).map(done),
+    }
 }
 
 /// The hint for an error whose message alone does not say how to fix it.

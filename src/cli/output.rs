@@ -1,6 +1,6 @@
 //! The output: options, a check that files can be written, saving.
 
-use super::template::names;
+use super::template::{is_stdout, names};
 use super::{signals, terminal};
 use croquis::picture::{Format, Picture, check_path};
 use croquis::{Error, ErrorKind, Result};
@@ -85,11 +85,6 @@ impl OutputOptions {
         };
         Err(Error::new(ErrorKind::Argument, format!("--output -: {problem}")))
     }
-}
-
-/// Whether a file stands for standard output.
-pub fn is_stdout(file: &Path) -> bool {
-    file == Path::new("-")
 }
 
 /// Saves a preview.

@@ -4,35 +4,44 @@
 use croquis::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
+/// Whether a file stands for standard output.
+pub fn is_stdout(file: &Path) -> bool {
+    file == Path::new("-")
+}
+
 /// The names of the pictures with these seeds.
 pub fn names(file: &Path, seeds: &[u64]) -> Result<Vec<PathBuf>> {
     let template = file.to_str().filter(|text| text.contains(['{', '}']));
-    let Some(template) = template else { return Ok(numbered(file, seeds.len())) };
+    let Some(template) = template else { return Ok(several(file, seeds.len())) };
     let expanded = |(index, seed): (usize, &u64)| expand(template, *seed, index + 1);
     let (names, varied): (Vec<_>, Vec<bool>) =
         seeds.iter().enumerate().map(expanded).collect::<Result<Vec<_>>>()?.into_iter().unzip();
     match (varied.first(), names.first()) {
-        (Some(false), Some(name)) => Ok(numbered(Path::new(name), seeds.len())),
+        (Some(false), Some(name)) => Ok(several(Path::new(name), seeds.len())),
         _ => Ok(names.into_iter().map(PathBuf::from).collect()),
     }
 }
 
 /// The names of `count` pictures: with `-1`, `-2`, … before the extension if there are several.
-fn numbered(file: &Path, count: usize) -> Vec<PathBuf> {
+fn several(file: &Path, count: usize) -> Vec<PathBuf> {
     if count == 1 {
         return vec![file.into()];
     }
-    let stem = file.file_stem().unwrap_or_default();
-    let numbered = |number: usize| {
-        let mut name = stem.to_os_string();
-        name.push(format!("-{number}"));
-        if let Some(extension) = file.extension() {
-            name.push(".");
-            name.push(extension);
-        }
-        file.with_file_name(name)
-    };
-    (1..=count).map(numbered).collect()
+    (1..=count).map(|number| numbered(file, number)).collect()
+}
+
+/// The name with a number before the extension; standard output has none.
+pub fn numbered(file: &Path, number: usize) -> PathBuf {
+    if is_stdout(file) {
+        return file.into();
+    }
+    let mut name = file.file_stem().unwrap_or_default().to_os_string();
+    name.push(format!("-{number}"));
+    if let Some(extension) = file.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    file.with_file_name(name)
 }
 
 /// A template with `{seed}` and `{index}` replaced, and whether it has any; `{{` and `}}` are

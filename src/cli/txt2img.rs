@@ -2,15 +2,17 @@
 
 use super::additions::AdditionOptions;
 use super::control::ControlOptions;
-use super::draw::{self, Drawn};
+use super::draw;
 use super::options::{
     GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
 };
-use super::output::{self, OutputOptions};
+use super::output::OutputOptions;
 use super::sources::SourceOptions;
+use super::template::is_stdout;
 use super::terminal::{print, print_json};
 use croquis::Result;
 use croquis::diffusion::{Diffusion, Model, Preview, Request};
+use std::path::Path;
 use std::time::Instant;
 
 /// The arguments of `croquis txt2img`.
@@ -18,7 +20,8 @@ use std::time::Instant;
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The prompt: what the picture should show
-    pub prompt: String,
+    #[arg(required = true)]
+    pub prompt: Option<String>,
     #[command(flatten)]
     pub prompts: PromptOptions,
     #[command(flatten)]
@@ -59,7 +62,7 @@ impl Arguments {
 
     /// The request for a model, checked; its seed is 0.
     pub fn request(&self, model: &Model) -> Result<Request> {
-        let mut request = Request::new(&self.prompt);
+        let mut request = Request::new(self.prompt.as_deref().unwrap_or_default());
         self.prompts.apply(&mut request);
         self.picture.apply(&mut request);
         self.sampling.apply(&mut request);
@@ -91,24 +94,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let files = arguments.output.files(&seeds)?;
     let model = arguments.open()?;
     // Impossible requests fail before a device is opened.
-    let mut request = arguments.request(&model)?;
+    let request = arguments.request(&model)?;
     let mut diffusion = arguments.load(model)?;
     let open = started.elapsed();
-
-    let mut drawn = Vec::new();
-    for (file, seed) in files.into_iter().zip(seeds) {
-        request.seed = seed;
-        let began = Instant::now();
-        let generated = draw::generate(&mut diffusion, &request, arguments.output.preview())?;
-        let settings = draw::settings(&diffusion, &request, &generated, &arguments.additions);
-        arguments.output.save(&generated.picture, &file, &settings)?;
-        draw::tell(&generated, &file, began.elapsed());
-        if !arguments.output.json && !output::is_stdout(&file) {
-            print(file.display())?;
-        }
-        drawn.push(Drawn { file, generated });
-    }
-    match arguments.output.json {
+    let OutputOptions { json, .. } = arguments.output;
+    let files = files.into_iter().zip(seeds);
+    let (output, additions) = (&arguments.output, &arguments.additions);
+    let written = |file: &Path| match json || is_stdout(file) {
+        true => Ok(()),
+        false => print(file.display()),
+    };
+    let drawn = draw::series(&mut diffusion, request, files, output, additions, written)?;
+    match json {
         true => print_json(&draw::report(&diffusion, &drawn, [open, started.elapsed()])),
         false => Ok(()),
     }
