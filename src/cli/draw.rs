@@ -1,8 +1,7 @@
 //! Drawing: generates a picture of a request, writes it and reports it.
 
 use super::additions::AdditionOptions;
-use super::options::short_name;
-use super::output::{OutputOptions, save_preview};
+use super::output::{OutputOptions, save_plain};
 use super::parameters::parameters;
 use super::progress::Meter;
 use super::terminal::{note, say};
@@ -31,7 +30,7 @@ fn generate(
     let generated = diffusion.generate_with_blocking(request, |progress| {
         meter.step(progress);
         if let (Some(picture), Some(file)) = (&progress.preview, preview) {
-            previewed = save_preview(picture, file);
+            previewed = save_plain(picture, file);
             previews += 1;
         }
         if previewed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -79,8 +78,7 @@ fn settings(
     generated: &Generated,
     additions: &AdditionOptions,
 ) -> String {
-    let model = short_name(diffusion.model());
-    parameters(request, generated, &model, &additions.noted_loras())
+    parameters(diffusion, request, generated, &additions.noted_loras())
 }
 
 /// Tells the user a picture's notes, settings and times.
@@ -128,6 +126,7 @@ pub fn report(
             "prepare": sum(|generated| generated.timings.prepare),
             "denoise": sum(|generated| generated.timings.denoise),
             "decode": sum(|generated| generated.timings.decode),
+            "upscale": sum(|generated| generated.timings.upscale),
             "total": total.as_secs_f64(),
         },
         "peak_bytes": pictures.iter().map(|generated| generated.peak_bytes).max(),

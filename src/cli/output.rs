@@ -31,8 +31,7 @@ impl OutputOptions {
     /// written.
     pub fn files(&self, seeds: &[u64]) -> Result<Vec<PathBuf>> {
         if let Some(file) = self.preview() {
-            let checked = Format::of(file).and_then(|_| check_path(file));
-            checked.map_err(|error| error.context("--preview"))?;
+            check(file).map_err(|error| error.context("--preview"))?;
         }
         if is_stdout(&self.output) {
             self.check_stdout(seeds.len())?;
@@ -87,8 +86,14 @@ impl OutputOptions {
     }
 }
 
-/// Saves a preview.
-pub fn save_preview(picture: &Picture, file: &Path) -> Result<()> {
+/// Checks a file's extension, and that it can be written.
+pub fn check(file: &Path) -> Result<()> {
+    Format::of(file)?;
+    check_path(file)
+}
+
+/// Saves a picture without settings.
+pub fn save_plain(picture: &Picture, file: &Path) -> Result<()> {
     save(picture, file, Format::of(file)?, &[])
 }
 

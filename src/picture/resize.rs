@@ -33,6 +33,15 @@ impl Picture {
         Picture::new(width, height, rgb)
     }
 
+    /// The picture at another size, by Lanczos' filter with three lobes, which is widened where the
+    /// picture becomes smaller (as Pillow's `LANCZOS`).
+    ///
+    /// # Errors
+    /// As [`scaled`](Picture::scaled).
+    pub fn resized(&self, width: usize, height: usize) -> Result<Picture> {
+        self.scaled(width, height, Filter::Lanczos)
+    }
+
     /// The picture scaled to a size, whatever its proportions.
     ///
     /// # Errors
