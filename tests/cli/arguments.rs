@@ -25,7 +25,7 @@ fn sizes_steps_and_scales() {
 
 #[test]
 fn wrong_uses_have_status_2() {
-    let cases: [(&[&str], &[&str]); 19] = [
+    let cases: [(&[&str], &[&str]); 22] = [
         (&[], &["PROMPT"]),
         (&["x", "--mask", "a.png"], &["--image"]),
         (&["x", "--control-image", "a.png"], &["--controlnet"]),
@@ -45,6 +45,9 @@ fn wrong_uses_have_status_2() {
         (&["x", "--seed", "-2"], &["'-2'", "--seed", "-1 for a random one"]),
         (&["x", "--quality", "0"], &["'0'", "--quality"]),
         (&["x", "--resize", "squeeze"], &["'squeeze'", "crop", "fit", "stretch", "none"]),
+        (&["x", "--hires-strength", "0.5"], &["--hires"]),
+        (&["x", "--upscaler", "a.safetensors"], &["--hires"]),
+        (&["x", "--hires", "2", "--image", "a.png"], &["--hires", "--image"]),
     ];
     for (arguments, words) in cases {
         let run = croquis(&[&["txt2img"], arguments].concat());
