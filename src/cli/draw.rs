@@ -1,7 +1,7 @@
 //! Drawing: generates a picture of a request, writes it and reports it.
 
 use super::additions::AdditionOptions;
-use super::output::OutputOptions;
+use super::output::{OutputOptions, save_plain};
 use super::parameters::parameters;
 use super::progress::Meter;
 use super::refiner::Refiner;
@@ -34,7 +34,7 @@ fn generate(models: &mut Models, request: &Request, preview: Option<&Path>) -> R
     let progress = |progress: &Progress| {
         meter.step(progress);
         if let (Some(picture), Some(file)) = (&progress.preview, preview) {
-            previewed = picture.save(file, &[]);
+            previewed = save_plain(picture, file);
             previews += 1;
         }
         if previewed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -70,7 +70,8 @@ pub fn series(
         request.seed = seed;
         let started = Instant::now();
         let generated = generate(models, &request, output.preview())?;
-        write(models, &request, &generated, &file, additions)?;
+        let settings = settings(models, &request, &generated, additions);
+        output.save(&generated.picture, &file, &settings)?;
         tell(&generated, &file, started.elapsed());
         written(&file)?;
         drawn.push(Drawn { file, generated });
@@ -78,18 +79,16 @@ pub fn series(
     Ok(drawn)
 }
 
-/// Writes a picture with its settings.
-fn write(
+/// The text of a picture's settings.
+fn settings(
     models: &Models,
     request: &Request,
     generated: &Generated,
-    file: &Path,
     additions: &AdditionOptions,
-) -> Result<()> {
+) -> String {
     let refiner = models.refiner.as_ref().map(Refiner::noted);
     let loras = additions.noted_loras();
-    let text = parameters(&models.first, request, generated, refiner, &loras);
-    generated.picture.save(file, &[("parameters", &text)])
+    parameters(&models.first, request, generated, refiner, &loras)
 }
 
 /// Tells the user a picture's notes, settings and times.
