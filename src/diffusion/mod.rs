@@ -8,6 +8,7 @@
 //! it out. A second picture of the same shapes builds no graph, plan or bind group.
 
 mod defaults;
+mod denoised;
 mod facade;
 mod generate;
 mod generated;
@@ -23,6 +24,7 @@ mod planning;
 mod preview;
 mod prompts;
 mod recovery;
+mod refine;
 mod request;
 mod run;
 mod second_pass;

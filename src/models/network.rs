@@ -59,6 +59,8 @@ pub struct RequestValues {
     /// 2.2): height and width of the original, top and left of the crop, height and width of the
     /// target. One for all evaluations of the batch, or one for each.
     pub sizes: Vec<[[usize; 2]; 3]>,
+    /// Network evaluations a step: with guidance the first is for the negative prompt.
+    pub copies: usize,
 }
 
 /// The tensors that a denoising network is given, and the means to declare further inputs.

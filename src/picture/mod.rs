@@ -16,6 +16,7 @@ mod webp;
 
 pub use decode::{Decoded, MAX_SIDE};
 pub use encode::Format;
+pub use resize::Filter;
 #[cfg(not(target_arch = "wasm32"))]
 pub use save::check_path;
 pub use settings::settings_text;

@@ -14,6 +14,7 @@ mod emoji;
 mod limits;
 mod loras;
 mod prompts;
+mod refiner;
 mod runs;
 mod single;
 mod tiles;

@@ -4,13 +4,13 @@ mod lines;
 mod results;
 
 use super::additions::LoraFile;
-use super::draw;
+use super::draw::{self, Models};
 use super::settings::{self, Layer};
+use super::template::{is_stdout, numbered};
 use super::terminal::{note, print_json};
 use super::txt2img;
 use clap::builder::Resettable;
 use clap::{Arg, Command};
-use croquis::diffusion::Diffusion;
 use croquis::{Error, ErrorKind, Result};
 use lines::Lines;
 use results::Results;
@@ -96,8 +96,8 @@ struct Batch {
     command: Command,
     explicit: Layer,
     layers: Vec<Layer>,
-    /// The model on its device, with the settings and the prompt's LoRAs that it was loaded with.
-    loaded: Option<(Layer, Vec<LoraFile>, Diffusion)>,
+    /// The models on their device, with the settings and the prompt's LoRAs that they were loaded with.
+    loaded: Option<(Layer, Vec<LoraFile>, Models)>,
     /// The lines that wrote files.
     written: BTreeMap<PathBuf, usize>,
 }
@@ -107,8 +107,13 @@ impl Batch {
     fn draw(&mut self, number: usize, request: &Value) -> Result<Value> {
         let started = Instant::now();
         let (arguments, settings) = self.arguments(number, request)?;
-        let files = arguments.output.files(arguments.noise.count)?;
+        let seeds = arguments.noise.seeds()?;
+        let files = arguments.output.files(&seeds)?;
         for file in &files {
+            if is_stdout(file) {
+                let message = "output: expected a file, since results go to standard output";
+                return Err(Error::new(ErrorKind::Argument, message));
+            }
             if let Some(line) = self.written.get(file) {
                 let file = file.display();
                 let message = format!(
@@ -117,7 +122,6 @@ impl Batch {
                 return Err(Error::new(ErrorKind::Argument, message));
             }
         }
-        let seeds = arguments.noise.seeds()?;
         if arguments.prompt.as_deref() == Some("-") {
             let message = "prompt: expected a text, got `-`: a batch does not read prompts from \
                            standard input";
@@ -125,9 +129,9 @@ impl Batch {
         }
         let wording = arguments.wording()?;
         let fixed = settings.of(&self.command, changes_model);
-        let (request, diffusion) = match &mut self.loaded {
-            Some((loaded, loras, diffusion)) if *loaded == fixed && *loras == wording.loras => {
-                (arguments.request(diffusion.model(), &wording)?, diffusion)
+        let (request, models) = match &mut self.loaded {
+            Some((loaded, loras, models)) if *loaded == fixed && *loras == wording.loras => {
+                (arguments.request(models.first.model(), &wording)?, models)
             }
             other => {
                 let model = arguments.open(&wording)?;
@@ -138,7 +142,7 @@ impl Batch {
             }
         };
         let drawn = draw::series(
-            diffusion,
+            models,
             request,
             files.into_iter().zip(seeds),
             &arguments.output,
@@ -172,7 +176,7 @@ impl Batch {
         if own.get("output").is_none() {
             let shared = all.get("output").and_then(|output| output.values.first());
             let shared = shared.map_or("picture.png", String::as_str);
-            let output = super::output::numbered(shared.as_ref(), number).display().to_string();
+            let output = numbered(shared.as_ref(), number).display().to_string();
             let set = own.set(&self.command, "output", &output.into(), "line");
             set.map_err(|problem| Error::new(ErrorKind::Argument, problem))?;
         }
