@@ -8,8 +8,10 @@ mod commands;
 mod completions;
 mod config;
 mod controlnets;
+mod formats;
 mod inspect;
 mod pictures;
+mod saving;
 mod synth;
 mod terminal;
 
