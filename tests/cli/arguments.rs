@@ -57,7 +57,10 @@ fn wrong_uses_have_status_2() {
 
 #[test]
 fn what_does_not_fit_the_model_is_refused_before_any_work() {
-    let cases: [(&[&str], &[&str]); 8] = [
+    let cases: [(&[&str], &[&str]); 11] = [
+        (&["--eta", "0.5", "--scheduler", "euler"], &["euler: eta", "ddim and tcd", "got 0.5"]),
+        (&["--eta", "1.5", "--scheduler", "ddim"], &["eta", "from 0 to 1", "got 1.5"]),
+        (&["--guidance-rescale", "2"], &["guidance rescale", "from 0 to 1", "got 2"]),
         (&["--clip-skip", "0"], &["clip skip: expected 1", "got 0"]),
         (&["--clip-skip", "99"], &["clip skip"]),
         (&["--spacing", "karras", "--scheduler", "lcm"], &["lcm", "karras"]),
