@@ -66,6 +66,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = settings::command_line::<Cli>().and_then(|line| {
         line.command.tell.apply();
+        line.notes.iter().for_each(terminal::note);
         run(line)
     });
     result.unwrap_or_else(|error| {

@@ -8,6 +8,7 @@ mod commands;
 mod completions;
 mod config;
 mod controlnets;
+mod from;
 mod inspect;
 mod pictures;
 mod synth;
