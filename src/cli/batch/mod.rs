@@ -164,7 +164,7 @@ impl Batch {
             let failed = |problem| Error::new(ErrorKind::Argument, problem);
             own.set(&self.command, name, value, "line").map_err(failed)?;
         }
-        let below = [&[self.explicit.clone()], &self.layers[..]].concat();
+        let below = [std::slice::from_ref(&self.explicit), &self.layers[..]].concat();
         let all = below.iter().fold(own.clone(), |all, layer| all.over(&self.command, layer));
         if own.get("output").is_none() {
             let shared = all.get("output").and_then(|output| output.values.first());
