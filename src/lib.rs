@@ -72,7 +72,7 @@ mod shape;
 mod tokenizer;
 mod weights;
 
-pub use diffusion::{Diffusion, Generated, Model, Progress, Request, Run};
+pub use diffusion::{Diffusion, Generated, Model, Progress, Request, Run, Upscaler};
 pub use error::{Error, ErrorKind, Result};
 pub use files::ModelFiles;
 pub use gpu::{DeviceOptions, Gpu};

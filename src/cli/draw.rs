@@ -1,7 +1,6 @@
 //! Drawing: generates a picture of a request, writes it and reports it.
 
 use super::additions::AdditionOptions;
-use super::options::short_name;
 use super::output::OutputOptions;
 use super::parameters::parameters;
 use super::progress::Meter;
@@ -79,8 +78,7 @@ fn write(
     file: &Path,
     additions: &AdditionOptions,
 ) -> Result<()> {
-    let model = short_name(diffusion.model());
-    let text = parameters(request, generated, &model, &additions.noted_loras());
+    let text = parameters(diffusion, request, generated, &additions.noted_loras());
     generated.picture.save(file, &[("parameters", &text)])
 }
 
@@ -129,6 +127,7 @@ pub fn report(
             "prepare": sum(|generated| generated.timings.prepare),
             "denoise": sum(|generated| generated.timings.denoise),
             "decode": sum(|generated| generated.timings.decode),
+            "upscale": sum(|generated| generated.timings.upscale),
             "total": total.as_secs_f64(),
         },
         "peak_bytes": pictures.iter().map(|generated| generated.peak_bytes).max(),

@@ -11,6 +11,7 @@ mod devices;
 mod doctor;
 mod draw;
 mod folders;
+mod hires;
 mod hub;
 mod inspect;
 mod latents;
@@ -24,6 +25,7 @@ mod sources;
 mod synth;
 mod terminal;
 mod txt2img;
+mod upscale;
 
 use clap::{Parser, Subcommand};
 use croquis::{ErrorKind, Result};
@@ -46,6 +48,8 @@ enum Command {
     Txt2img(Box<txt2img::Arguments>),
     /// Draw the requests of a file, one a line
     Batch(Box<batch::Arguments>),
+    /// Enlarge a picture by an upscaling network
+    Upscale(upscale::Arguments),
     /// List the GPUs of this machine, best first
     Devices(devices::Arguments),
     /// Show what a model's files hold: family, components, types, memory
@@ -64,9 +68,13 @@ enum Command {
 
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
+    let mut hint: fn(ErrorKind) -> Option<&'static str> = hint;
     let result = settings::command_line::<Cli>().and_then(|line| {
         line.command.tell.apply();
         line.notes.iter().for_each(terminal::note);
+        if let Command::Upscale(_) = &line.command.command {
+            hint = upscale::hint;
+        }
         run(line)
     });
     result.unwrap_or_else(|error| {
@@ -86,6 +94,7 @@ fn run(line: CommandLine<Cli>) -> Result<ExitCode> {
     match line.command.command {
         Command::Txt2img(arguments) => txt2img::run(&arguments).map(done),
         Command::Batch(arguments) => batch::run(&arguments, line.explicit, line.layers),
+        Command::Upscale(arguments) => upscale::run(&arguments).map(done),
         Command::Devices(arguments) => devices::run(&arguments).map(done),
         Command::Inspect(arguments) => inspect::run(&arguments).map(done),
         Command::Plan(arguments) => plan::run(&arguments).map(done),

@@ -24,7 +24,8 @@ impl OutputOptions {
     /// The names for `count` pictures. All files, that of the preview too, can be written.
     pub fn files(&self, count: u32) -> Result<Vec<PathBuf>> {
         let files = names(&self.output, count);
-        files.iter().try_for_each(|file| check(file))?;
+        let checked = files.iter().try_for_each(|file| check(file));
+        checked.map_err(|error| error.context("--output"))?;
         if self.output.extension().is_some_and(|end| !end.eq_ignore_ascii_case("png")) {
             note("the file will be a PNG, whatever its name says");
         }
@@ -59,12 +60,12 @@ pub fn numbered(file: &Path, number: usize) -> PathBuf {
 }
 
 /// Checks that a file can be written, before minutes of work. An existing file stays as it is.
-fn check(file: &Path) -> Result<()> {
+pub fn check(file: &Path) -> Result<()> {
     let shown = file.display();
     let failed = |message: String| Err(Error::new(ErrorKind::Io, message));
     if file.is_dir() || file.file_name().is_none() {
         return failed(format!(
-            "--output: expected the name of a file, got the folder {shown}; add a name, such as {}",
+            "expected the name of a file, got the folder {shown}; add a name, such as {}",
             file.join("picture.png").display()
         ));
     }
@@ -72,7 +73,7 @@ fn check(file: &Path) -> Result<()> {
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         let problem = if folder.exists() { "is not a folder" } else { "does not exist" };
         return failed(format!(
-            "--output {shown}: the folder {} {problem}; create it or choose another one",
+            "{shown}: the folder {} {problem}; create it or choose another one",
             folder.display()
         ));
     }
@@ -88,8 +89,7 @@ fn check(file: &Path) -> Result<()> {
         }
     };
     tried.map_err(|error| {
-        let message =
-            format!("--output {shown} cannot be written; choose another file with --output");
+        let message = format!("{shown} cannot be written; choose another file");
         Error::new(ErrorKind::Io, message).with_source(error)
     })
 }

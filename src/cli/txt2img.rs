@@ -3,6 +3,7 @@
 use super::additions::AdditionOptions;
 use super::control::ControlOptions;
 use super::draw;
+use super::hires::HiresOptions;
 use super::options::{
     GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
 };
@@ -33,6 +34,8 @@ pub struct Arguments {
     pub sampling: SamplingOptions,
     #[command(flatten)]
     pub noise: NoiseOptions,
+    #[command(flatten)]
+    pub hires: HiresOptions,
     #[command(flatten)]
     pub sources: SourceOptions,
     #[command(flatten)]
@@ -70,6 +73,7 @@ impl Arguments {
         self.prompts.apply(&mut request);
         self.picture.apply(&mut request);
         self.sampling.apply(&mut request);
+        self.hires.apply(&mut request);
         self.sources.apply(&mut request)?;
         self.control.apply(&mut request)?;
         self.noise.apply(model, &mut request)?;
@@ -82,7 +86,9 @@ impl Arguments {
 
     /// Opens the device and puts the model on it.
     pub fn load(&self, model: Model) -> Result<Diffusion> {
-        let mut diffusion = Diffusion::new(&self.gpu.open()?, model);
+        let gpu = self.gpu.open()?;
+        let mut diffusion = Diffusion::new(&gpu, model);
+        diffusion.set_upscaler(self.hires.open(&gpu)?);
         if let Some(bytes) = self.gpu.memory {
             diffusion.set_memory_budget(Some(bytes));
         }

@@ -5,7 +5,7 @@ use super::layout::to_channels_last;
 use super::model::{Model, ModelPart};
 use super::preview::colours;
 use super::request::Request;
-use crate::components::{Coded, Direction};
+use crate::components::{Coded, Direction, Upscaler};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Gpu;
 use crate::memory::{Budget, Bytes};
@@ -17,6 +17,8 @@ use crate::shape::Storage;
 pub(super) struct Session {
     pub gpu: Gpu,
     pub model: Model,
+    /// The upscaler of second passes.
+    pub upscaler: Option<Upscaler>,
     pub budget: Budget,
 }
 
@@ -28,6 +30,27 @@ impl Session {
     /// `Argument` for an impossible request; `Memory`, with numbers and what would fit, if a stage
     /// does not fit alone.
     pub(super) fn plan(&mut self, request: &Request) -> Result<(Job, bool)> {
+        let (job, turns) = self.fit(request)?;
+        let budget = self.budget.bytes().unwrap_or(u64::MAX);
+        let target = self.gpu.target().clone();
+        let model = &mut self.model;
+        model.text.retain(&job.texts);
+        model.denoiser.retain(job.shape);
+        model.codec.retain(&target, [job.shape.height, job.shape.width]);
+        // Previews are no stage of their own; a decoder for them stays where there is room.
+        if let Some(preview) = &mut model.preview
+            && preview.bytes().saturating_add(job.memory.together()) > budget
+        {
+            preview.unload();
+        }
+        Ok((job, turns || self.budget.crowded))
+    }
+
+    /// Reads and plans a request within the budget; also whether its components do not fit together.
+    ///
+    /// # Errors
+    /// As [`plan`](Session::plan).
+    pub(super) fn fit(&mut self, request: &Request) -> Result<(Job, bool)> {
         let budget = self.budget.bytes().unwrap_or(u64::MAX);
         let target = self.gpu.target().clone();
         self.model.codec.stage_bytes = budget;
@@ -40,17 +63,7 @@ impl Session {
             }
             fit => fit?,
         };
-        let model = &mut self.model;
-        model.text.retain(&job.texts);
-        model.denoiser.retain(job.shape);
-        model.codec.retain(&target, [job.shape.height, job.shape.width]);
-        // Previews are no stage of their own; a decoder for them stays where there is room.
-        if let Some(preview) = &mut model.preview
-            && preview.bytes().saturating_add(job.memory.together()) > budget
-        {
-            preview.unload();
-        }
-        Ok((job, turns || self.budget.crowded))
+        Ok((job, turns))
     }
 
     /// Changes the storage type of weights and activations; everything on the GPU is dropped.
@@ -67,6 +80,9 @@ impl Session {
     pub(super) fn move_to(&mut self, gpu: Gpu) {
         self.model.unload_all_but(None);
         self.budget = Budget { limit: self.budget.limit, ..Budget::of_device(gpu.memory()) };
+        if let Some(upscaler) = &mut self.upscaler {
+            upscaler.move_to(&gpu);
+        }
         self.gpu = gpu;
     }
 

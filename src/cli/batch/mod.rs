@@ -185,5 +185,6 @@ fn changes_model(option: &Arg) -> bool {
     let requests = ["Prompt", "Picture", "Sampling", "Input pictures", "Output"];
     let heading = option.get_help_heading().unwrap_or_default();
     let name = option.get_long().unwrap_or_default();
-    !(heading.is_empty() || requests.contains(&heading) || name.starts_with("control-"))
+    let of_request = ["control-", "hires"].iter().any(|start| name.starts_with(start));
+    !(heading.is_empty() || requests.contains(&heading) || of_request)
 }
