@@ -14,9 +14,10 @@ fn a_picture_is_drawn_again_byte_for_byte() {
     let first = ["a red (apple:1.2),\nSteps: many", "-n", "green, 苹果", "-s", "5"];
     let second = ["x :)", "--plain-prompts", "--scheduler", "dpm++2m", "--spacing", "karras"];
     let third = ["y", "--clip-skip", "2", "--scheduler", "dpm++2m-karras", "-i", image];
-    let cases: [(&[&str], &[&str]); 3] = [
+    let cases: [(&[&str], &[&str]); 4] = [
         (&first, &["--guidance-scale", "3.7", "--steps", "3"]),
         (&second, &["--steps", "2", "-W", "96", "--rng", "philox"]),
+        (&["z", "--hires", "1.5"], &["--hires-strength", "0.4", "--steps", "3"]),
         (&third, &["--steps", "4", "--strength", "0.5"]),
     ];
     for (index, (case, rest)) in cases.into_iter().enumerate() {
@@ -53,12 +54,12 @@ fn what_is_not_taken_is_told() {
     let (file, again) = (fresh("from-foreign.png"), fresh("from-foreign-again.png"));
     let picture = croquis::picture::Picture::new(8, 8, vec![0; 192]).expect("a picture");
     let infotext = "a boat\nSteps: 2, Sampler: Euler, CFG scale: 4, Seed: 3, Size: 64x64, \
-                    Model: boats-v2, Denoising strength: 0.4, Hires upscale: 2, \
+                    Model: boats-v2, Hires upscaler: Latent, \
                     ControlNet 0: \"Module: canny, Weight: 1\", Version: v1.10.1";
     picture.save(&file, &[("parameters", infotext)]).expect("a file");
     let run = draw(&["--from", text(&file)], &again);
     for words in [
-        "Denoising strength 0.4, Hires upscale 2, ControlNet 0 Module: canny, Weight: 1",
+        "Hires upscaler Latent, ControlNet 0 Module: canny, Weight: 1",
         "the model boats-v2: --model chooses it",
         "2 steps of euler",
     ] {

@@ -70,7 +70,7 @@ impl Taken<'_> {
     fn take(&mut self, read: &Infotext) {
         self.set("prompt", "Prompt", &read.prompt);
         self.set("negative-prompt", "Negative prompt", &read.negative_prompt);
-        // The strength of a second pass is not that of image to image.
+        // With a second pass, the strength is that of it, not of image to image.
         let second_pass = read.settings.iter().any(|(key, _)| key.starts_with("Hires"));
         for (key, value) in &read.settings {
             match key.as_str() {
@@ -80,7 +80,12 @@ impl Taken<'_> {
                 "Clip skip" if value.starts_with('-') || value == "0" => {} // sd.cpp's default
                 "Clip skip" => self.set("clip-skip", key, value),
                 "Mask blur" => self.set("mask-blur", key, value),
-                "Denoising strength" if !second_pass => self.set("strength", key, value),
+                "Denoising strength" if second_pass => self.set("hires-strength", key, value),
+                "Denoising strength" => self.set("strength", key, value),
+                "Hires upscale" => self.set("hires", key, value),
+                "Hires steps" if value == "0" => {} // those of the first pass
+                "Hires steps" => self.set("hires-steps", key, value),
+                "Hires upscaler" if value == "Lanczos" => {}
                 "Size" => match value.split_once('x') {
                     Some((width, height)) => {
                         self.set("width", key, width);
@@ -181,7 +186,17 @@ mod tests {
         taken.take(&read);
         let names =
             ["prompt", "negative-prompt", "steps", "guidance-scale", "seed", "width", "height"];
-        let more = ["scheduler", "spacing", "clip-skip", "strength", "rng", "plain-prompts"];
+        let more = [
+            "scheduler",
+            "spacing",
+            "clip-skip",
+            "strength",
+            "hires",
+            "hires-steps",
+            "hires-strength",
+            "rng",
+            "plain-prompts",
+        ];
         let value = |name: &&str| Some((name.to_string(), taken.layer.get(name)?.values.join(" ")));
         (names.iter().chain(&more).filter_map(value).collect(), taken.left.clone())
     }
@@ -194,7 +209,7 @@ mod tests {
     fn the_web_ui() {
         let text = "a boat, (old:1.2)\nNegative prompt: fog\nSteps: 24, Sampler: DPM++ 2M, Schedule type: Karras, \
                     CFG scale: 6.5, Seed: 2179987202, Size: 768x512, Model hash: 6ce0161689, Model: v1-5, \
-                    Denoising strength: 0.5, Clip skip: 2, Hires upscale: 2, Hires steps: 10, \
+                    Denoising strength: 0.5, Clip skip: 2, Hires upscale: 2, Hires steps: 10, Hires upscaler: Latent, \
                     ADetailer model: face, Version: v1.10.1";
         let (options, left) = taken(text);
         let wanted = expected(&[
@@ -208,11 +223,13 @@ mod tests {
             ("scheduler", "dpm++2m"),
             ("spacing", "karras"),
             ("clip-skip", "2"),
+            ("hires", "2"),
+            ("hires-steps", "10"),
+            ("hires-strength", "0.5"),
             ("rng", "philox"),
         ]);
         assert_eq!(options, wanted);
-        let words =
-            ["Denoising strength 0.5", "Hires upscale 2", "Hires steps 10", "ADetailer model face"];
+        let words = ["Hires upscaler Latent", "ADetailer model face"];
         assert_eq!(left, words);
     }
 
