@@ -110,13 +110,8 @@ fn schedule_type(spacing: Spacing) -> &'static str {
 /// end.
 pub fn named_sampler(name: &str) -> Option<(SchedulerKind, Option<Spacing>)> {
     let find = |name: &str| {
-        let is = |kind: &SchedulerKind| {
-            sampler(*kind).eq_ignore_ascii_case(name) || kind.name().eq_ignore_ascii_case(name)
-        };
-        match name {
-            "euler_a" => Some(SchedulerKind::EulerAncestral),
-            _ => SchedulerKind::ALL.into_iter().find(is),
-        }
+        let is = |kind: &SchedulerKind| sampler(*kind).eq_ignore_ascii_case(name);
+        SchedulerKind::ALL.into_iter().find(is).or_else(|| name.parse().ok())
     };
     if let Some(kind) = find(name) {
         return Some((kind, None));

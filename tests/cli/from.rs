@@ -15,9 +15,9 @@ fn a_picture_is_drawn_again_byte_for_byte() {
     let second = ["x :)", "--plain-prompts", "--scheduler", "dpm++2m", "--spacing", "karras"];
     let third = ["y", "--clip-skip", "2", "--scheduler", "dpm++2m-karras", "-i", image];
     let cases: [(&[&str], &[&str]); 4] = [
-        (&first, &["--guidance-scale", "3.7", "--steps", "3"]),
+        (&first, &["--guidance-scale", "3.7", "--steps", "3", "--guidance-rescale", "0.7"]),
         (&second, &["--steps", "2", "-W", "96", "--rng", "philox"]),
-        (&["z", "--hires", "1.5"], &["--hires-strength", "0.4", "--steps", "3"]),
+        (&["z", "--hires", "1.5"], &["--hires-strength", "0.4", "--steps", "3", "--eta", "0.5"]),
         (&third, &["--steps", "4", "--strength", "0.5"]),
     ];
     for (index, (case, rest)) in cases.into_iter().enumerate() {

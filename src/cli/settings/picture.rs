@@ -76,6 +76,8 @@ impl Taken<'_> {
             match key.as_str() {
                 "Steps" => self.set("steps", key, value),
                 "CFG scale" => self.set("guidance-scale", key, value),
+                "CFG rescale" => self.set("guidance-rescale", key, value),
+                "Eta DDIM" | "Gamma" => self.set("eta", key, value),
                 "Seed" => self.set("seed", key, value),
                 "Clip skip" if value.starts_with('-') || value == "0" => {} // sd.cpp's default
                 "Clip skip" => self.set("clip-skip", key, value),
