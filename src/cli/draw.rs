@@ -1,7 +1,7 @@
 //! Drawing: generates a picture of a request, writes it and reports it.
 
 use super::additions::AdditionOptions;
-use super::output::OutputOptions;
+use super::output::{OutputOptions, save_plain};
 use super::parameters::parameters;
 use super::progress::Meter;
 use super::terminal::{note, say};
@@ -30,7 +30,7 @@ fn generate(
     let generated = diffusion.generate_with_blocking(request, |progress| {
         meter.step(progress);
         if let (Some(picture), Some(file)) = (&progress.preview, preview) {
-            previewed = picture.save(file, &[]);
+            previewed = save_plain(picture, file);
             previews += 1;
         }
         if previewed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -62,7 +62,8 @@ pub fn series(
         request.seed = seed;
         let started = Instant::now();
         let generated = generate(diffusion, &request, output.preview())?;
-        write(diffusion, &request, &generated, &file, additions)?;
+        let settings = settings(diffusion, &request, &generated, additions);
+        output.save(&generated.picture, &file, &settings)?;
         tell(&generated, &file, started.elapsed());
         written(&file)?;
         drawn.push(Drawn { file, generated });
@@ -70,16 +71,14 @@ pub fn series(
     Ok(drawn)
 }
 
-/// Writes a picture with its settings.
-fn write(
+/// The text of a picture's settings.
+fn settings(
     diffusion: &Diffusion,
     request: &Request,
     generated: &Generated,
-    file: &Path,
     additions: &AdditionOptions,
-) -> Result<()> {
-    let text = parameters(diffusion, request, generated, &additions.noted_loras());
-    generated.picture.save(file, &[("parameters", &text)])
+) -> String {
+    parameters(diffusion, request, generated, &additions.noted_loras())
 }
 
 /// Tells the user a picture's notes, settings and times.

@@ -9,6 +9,7 @@ use super::options::{
 };
 use super::output::OutputOptions;
 use super::sources::SourceOptions;
+use super::template::is_stdout;
 use super::terminal::{print, print_json};
 use croquis::Result;
 use croquis::diffusion::{Diffusion, Model, Preview, Request};
@@ -76,6 +77,7 @@ impl Arguments {
         self.hires.apply(&mut request);
         self.sources.apply(&mut request)?;
         self.control.apply(&mut request)?;
+        self.picture.resize(model, &mut request)?;
         self.noise.apply(model, &mut request)?;
         let decoded =
             if self.additions.decodes_previews() { Preview::Decoded } else { Preview::Colours };
@@ -99,8 +101,8 @@ impl Arguments {
 /// Generates the pictures and writes them.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
-    let files = arguments.output.files(arguments.noise.count)?;
     let seeds = arguments.noise.seeds()?;
+    let files = arguments.output.files(&seeds)?;
     let model = arguments.open()?;
     // Impossible requests fail before a device is opened.
     let request = arguments.request(&model)?;
@@ -109,7 +111,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let OutputOptions { json, .. } = arguments.output;
     let files = files.into_iter().zip(seeds);
     let (output, additions) = (&arguments.output, &arguments.additions);
-    let written = |file: &Path| if json { Ok(()) } else { print(file.display()) };
+    let written = |file: &Path| match json || is_stdout(file) {
+        true => Ok(()),
+        false => print(file.display()),
+    };
     let drawn = draw::series(&mut diffusion, request, files, output, additions, written)?;
     match json {
         true => print_json(&draw::report(&diffusion, &drawn, [open, started.elapsed()])),

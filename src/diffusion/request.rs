@@ -28,9 +28,9 @@ pub struct Request {
     pub guidance_scale: Option<f32>,
     /// The seed of all noise; the same seed gives the same noise as PyTorch on a CPU.
     pub seed: u64,
-    /// Width in pixels.
+    /// Width in pixels; beside a picture to start from or a control picture, that of the picture.
     pub width: Option<usize>,
-    /// Height in pixels.
+    /// Height in pixels; beside a picture to start from or a control picture, that of the picture.
     pub height: Option<usize>,
     /// The sampler.
     pub scheduler: Option<SchedulerKind>,

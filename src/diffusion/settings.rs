@@ -55,7 +55,11 @@ impl Settings {
                 request.height.unwrap_or(model.defaults.height),
             ),
         };
-        let multiple = model.codec.pixels_per_latent() * model.denoiser.facts().patch;
+        if picture.is_some() {
+            check_side("width", request.width, width)?;
+            check_side("height", request.height, height)?;
+        }
+        let multiple = model.size_multiple();
         for (axis, pixels) in [("width", width), ("height", height)] {
             if pixels == 0 || pixels % multiple != 0 || pixels > MAX_SIDE {
                 let near = pixels.clamp(multiple, MAX_SIDE) / multiple * multiple;
@@ -136,6 +140,17 @@ impl Settings {
     }
 }
 
+/// Checks a side that a request asks for beside a picture.
+fn check_side(axis: &str, asked: Option<usize>, pixels: usize) -> Result<()> {
+    match asked.filter(|asked| *asked != pixels) {
+        Some(asked) => {
+            let message = format!("{axis}: expected that of the picture, {pixels}, got {asked}");
+            Err(Error::new(ErrorKind::Argument, message))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Checks the latents of a request.
 fn check_latents(latents: &[f32], [channels, height, width]: [usize; 3]) -> Result<()> {
     let count = channels * height * width;
@@ -196,4 +211,28 @@ fn check_controls(controlnets: usize, request: &Request) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::ModelFiles;
+
+    #[test]
+    fn a_size_beside_a_picture_is_the_pictures() -> Result<()> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/sd1-tiny");
+        let model = Model::open(&ModelFiles::folder(folder)?)?;
+        let picture = Picture::new(64, 32, vec![0; 64 * 32 * 3])?;
+        let request = Request::new("noise").image(picture, 0.5);
+        model.check(&request)?;
+        model.check(&request.clone().size(64, 32))?;
+        for (width, height, message) in [
+            (32, 32, "width: expected that of the picture, 64, got 32"),
+            (64, 64, "height: expected that of the picture, 32, got 64"),
+        ] {
+            let error = model.check(&request.clone().size(width, height)).unwrap_err();
+            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Argument, message));
+        }
+        Ok(())
+    }
 }

@@ -5,6 +5,7 @@ mod results;
 
 use super::draw;
 use super::settings::{self, Layer};
+use super::template::{is_stdout, numbered};
 use super::terminal::{note, print_json};
 use super::txt2img;
 use clap::builder::Resettable;
@@ -107,8 +108,13 @@ impl Batch {
         let started = Instant::now();
         let (arguments, settings, told) = self.arguments(number, request)?;
         told.iter().for_each(note);
-        let files = arguments.output.files(arguments.noise.count)?;
+        let seeds = arguments.noise.seeds()?;
+        let files = arguments.output.files(&seeds)?;
         for file in &files {
+            if is_stdout(file) {
+                let message = "output: expected a file, since results go to standard output";
+                return Err(Error::new(ErrorKind::Argument, message));
+            }
             if let Some(line) = self.written.get(file) {
                 let file = file.display();
                 let message = format!(
@@ -117,7 +123,6 @@ impl Batch {
                 return Err(Error::new(ErrorKind::Argument, message));
             }
         }
-        let seeds = arguments.noise.seeds()?;
         let fixed = settings.of(&self.command, changes_model);
         let (request, diffusion) = match &mut self.loaded {
             Some((loaded, diffusion)) if *loaded == fixed => {
@@ -169,7 +174,7 @@ impl Batch {
         if own.get("output").is_none() {
             let shared = all.get("output").and_then(|output| output.values.first());
             let shared = shared.map_or("picture.png", String::as_str);
-            let output = super::output::numbered(shared.as_ref(), number).display().to_string();
+            let output = numbered(shared.as_ref(), number).display().to_string();
             let set = own.set(&self.command, "output", &output.into(), "line");
             set.map_err(|problem| Error::new(ErrorKind::Argument, problem))?;
         }
