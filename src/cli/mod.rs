@@ -20,6 +20,7 @@ mod output;
 mod parameters;
 mod plan;
 mod progress;
+mod refiner;
 mod resize;
 mod settings;
 mod signals;

@@ -2,12 +2,13 @@
 
 use super::additions::AdditionOptions;
 use super::control::ControlOptions;
-use super::draw;
+use super::draw::{self, Models};
 use super::hires::HiresOptions;
 use super::options::{
     GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
 };
 use super::output::OutputOptions;
+use super::refiner::RefinerOptions;
 use super::sources::SourceOptions;
 use super::template::is_stdout;
 use super::terminal::{print, print_json};
@@ -45,6 +46,8 @@ pub struct Arguments {
     pub model: ModelOptions,
     #[command(flatten)]
     pub additions: AdditionOptions,
+    #[command(flatten)]
+    pub refiner: RefinerOptions,
     #[command(flatten)]
     pub output: OutputOptions,
     #[command(flatten)]
@@ -86,15 +89,17 @@ impl Arguments {
         Ok(request)
     }
 
-    /// Opens the device and puts the model on it.
-    pub fn load(&self, model: Model) -> Result<Diffusion> {
+    /// Opens the device and puts the model on it, and the refiner if there is one.
+    pub fn load(&self, model: Model) -> Result<Models> {
+        let refiner = self.refiner.open(&self.model, &self.gpu)?;
         let gpu = self.gpu.open()?;
-        let mut diffusion = Diffusion::new(&gpu, model);
-        diffusion.set_upscaler(self.hires.open(&gpu)?);
+        let mut first = Diffusion::new(&gpu, model);
+        first.set_upscaler(self.hires.open(&gpu)?);
         if let Some(bytes) = self.gpu.memory {
-            diffusion.set_memory_budget(Some(bytes));
+            first.set_memory_budget(Some(bytes));
         }
-        Ok(diffusion)
+        let refiner = refiner.map(|model| self.refiner.load(model, first.gpu(), &self.gpu));
+        Ok(Models { first, refiner })
     }
 }
 
@@ -106,7 +111,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let model = arguments.open()?;
     // Impossible requests fail before a device is opened.
     let request = arguments.request(&model)?;
-    let mut diffusion = arguments.load(model)?;
+    let mut models = arguments.load(model)?;
     let open = started.elapsed();
     let OutputOptions { json, .. } = arguments.output;
     let files = files.into_iter().zip(seeds);
@@ -115,9 +120,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         true => Ok(()),
         false => print(file.display()),
     };
-    let drawn = draw::series(&mut diffusion, request, files, output, additions, written)?;
+    let drawn = draw::series(&mut models, request, files, output, additions, written)?;
     match json {
-        true => print_json(&draw::report(&diffusion, &drawn, [open, started.elapsed()])),
+        true => print_json(&draw::report(&models.first, &drawn, [open, started.elapsed()])),
         false => Ok(()),
     }
 }

@@ -37,7 +37,8 @@ impl Settings {
         let own = [self.height, self.width];
         let Framing { original_size, crop, target_size } = self.framing;
         let [original, target] = [original_size, target_size].map(|size| size.unwrap_or(own));
-        RequestValues { guidance_scale: self.guidance_scale, sizes: [original, crop, target] }
+        let sizes = [original, crop, target];
+        RequestValues { guidance_scale: self.guidance_scale, sizes, copies: self.copies }
     }
 
     /// Fills in the model's defaults and checks the request.
@@ -101,8 +102,13 @@ impl Settings {
             config.eta = Some(eta);
         }
         let mut schedule = config.schedule_from(kind, steps)?;
-        if let Some(image) = &request.image {
-            schedule = schedule.starting_at(image.strength)?;
+        match (&request.image, request.denoising_start) {
+            (_, Some(start)) => schedule = schedule.starting_at_level(start)?,
+            (Some(image), None) => schedule = schedule.starting_at(image.strength)?,
+            (None, None) => {}
+        }
+        if let Some(end) = request.denoising_end {
+            schedule = schedule.ending_at_level(end)?;
         }
         // A network that reads the guidance scale was distilled from guided steps. CFG++ needs the
         // unconditional output at every scale.
@@ -167,6 +173,20 @@ fn check_latents(latents: &[f32], [channels, height, width]: [usize; 3]) -> Resu
 /// Checks that the pictures of a request fit each other and the model.
 fn check_pictures(model: &Model, request: &Request) -> Result<()> {
     let fail = |kind, message: &str| Err(Error::new(kind, message));
+    if request.denoising_start.is_some() {
+        match &request.image {
+            Some(image) if image.mask.is_some() => {
+                return fail(ErrorKind::Argument, "denoising start: expected no mask beside it");
+            }
+            None if request.latents.is_none() => {
+                return fail(
+                    ErrorKind::Argument,
+                    "denoising start: expected latents or a picture to start from",
+                );
+            }
+            _ => {}
+        }
+    }
     let mask =
         request.image.as_ref().and_then(|image| Some((&image.picture, image.mask.as_ref()?)));
     match mask {

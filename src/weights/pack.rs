@@ -25,7 +25,7 @@ pub fn pack(
     layout: WeightLayout,
     format: WeightFormat,
 ) -> Result<Vec<u8>> {
-    let axes = checked(path, values, file_shape, layout)?;
+    let axes = checked(path, &values, file_shape, layout)?;
     let mut out = vec![0; format.bytes(axes.len)];
     let put = |start: usize, run: &[u8]| out[start..][..run.len()].copy_from_slice(run);
     convert(path, values, file_shape, &axes, format, put)?;
@@ -46,7 +46,7 @@ pub fn pack_into(
     format: WeightFormat,
     mut put: impl FnMut(usize, &[u8]),
 ) -> Result<()> {
-    let axes = checked(path, values, file_shape, layout)?;
+    let axes = checked(path, &values, file_shape, layout)?;
     put_padding(&axes, format, &mut put);
     convert(path, values, file_shape, &axes, format, put)
 }
@@ -54,7 +54,7 @@ pub fn pack_into(
 /// The sizes of a weight, after a check that there are as many values as its shape says.
 fn checked(
     path: &str,
-    values: Values<'_>,
+    values: &Values<'_>,
     file_shape: &[usize],
     layout: WeightLayout,
 ) -> Result<Axes> {

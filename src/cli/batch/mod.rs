@@ -3,14 +3,13 @@
 mod lines;
 mod results;
 
-use super::draw;
+use super::draw::{self, Models};
 use super::settings::{self, Layer};
 use super::template::{is_stdout, numbered};
 use super::terminal::{note, print_json};
 use super::txt2img;
 use clap::builder::Resettable;
 use clap::{Arg, Command};
-use croquis::diffusion::Diffusion;
 use croquis::{Error, ErrorKind, Result};
 use lines::Lines;
 use results::Results;
@@ -97,7 +96,7 @@ struct Batch {
     explicit: Layer,
     layers: Vec<Layer>,
     /// The model on its device, and the settings that it was loaded with.
-    loaded: Option<(Layer, Diffusion)>,
+    loaded: Option<(Layer, Models)>,
     /// The lines that wrote files.
     written: BTreeMap<PathBuf, usize>,
 }
@@ -124,9 +123,9 @@ impl Batch {
             }
         }
         let fixed = settings.of(&self.command, changes_model);
-        let (request, diffusion) = match &mut self.loaded {
-            Some((loaded, diffusion)) if *loaded == fixed => {
-                (arguments.request(diffusion.model())?, diffusion)
+        let (request, models) = match &mut self.loaded {
+            Some((loaded, models)) if *loaded == fixed => {
+                (arguments.request(models.first.model())?, models)
             }
             other => {
                 let model = arguments.open()?;
@@ -136,7 +135,7 @@ impl Batch {
             }
         };
         let drawn = draw::series(
-            diffusion,
+            models,
             request,
             files.into_iter().zip(seeds),
             &arguments.output,
