@@ -78,6 +78,7 @@ pub fn main() -> ExitCode {
     let mut hint: fn(ErrorKind) -> Option<&'static str> = hint;
     let result = settings::command_line::<Cli>().and_then(|line| {
         line.command.tell.apply();
+        line.notes.iter().for_each(terminal::note);
         if let Command::Upscale(_) = &line.command.command {
             hint = upscale::hint;
         }

@@ -52,6 +52,9 @@ pub fn parameters(
     if let Some(skip) = request.clip_skip.filter(|skip| *skip > 1) {
         text += &format!(", Clip skip: {skip}");
     }
+    if request.plain_prompts {
+        text += ", Emphasis: None";
+    }
     if request.random == RandomKind::Philox {
         text += ", RNG: NV";
     }
@@ -105,6 +108,32 @@ fn schedule_type(spacing: Spacing) -> &'static str {
         Spacing::Beta => "Beta",
         _ => spacing.name(),
     }
+}
+
+/// The sampler of AUTOMATIC1111's, stable-diffusion.cpp's or croquis' name, and the spacing that the name has at its
+/// end.
+pub fn named_sampler(name: &str) -> Option<(SchedulerKind, Option<Spacing>)> {
+    let find = |name: &str| {
+        let is = |kind: &SchedulerKind| sampler(*kind).eq_ignore_ascii_case(name);
+        SchedulerKind::ALL.into_iter().find(is).or_else(|| name.parse().ok())
+    };
+    if let Some(kind) = find(name) {
+        return Some((kind, None));
+    }
+    let (sampler, schedule) = name.rsplit_once(' ')?;
+    match schedule {
+        "discrete" => Some((find(sampler)?, None)),
+        _ => Some((find(sampler)?, Some(named_schedule(schedule)?))),
+    }
+}
+
+/// The spacing of AUTOMATIC1111's, stable-diffusion.cpp's or croquis' name.
+pub fn named_schedule(name: &str) -> Option<Spacing> {
+    let is = |spacing: &Spacing| {
+        let words = name.replace('_', " ");
+        schedule_type(*spacing).eq_ignore_ascii_case(&words) || spacing.name() == name
+    };
+    Spacing::ALL.into_iter().find(is)
 }
 
 /// Quotes a value as a JSON string if it contains separators.

@@ -16,7 +16,7 @@ use super::terminal::{print, print_json};
 use super::wording::Wording;
 use croquis::Result;
 use croquis::diffusion::{Diffusion, Model, Preview, Request};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// The arguments of `croquis txt2img`.
@@ -24,8 +24,12 @@ use std::time::Instant;
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The prompt: what the picture should show; `-` reads it from standard input
-    #[arg(required = true)]
+    #[arg(required_unless_present = "from")]
     pub prompt: Option<String>,
+    /// A picture whose settings are taken, by croquis, AUTOMATIC1111's web UI or sd.cpp; other options
+    /// override them
+    #[arg(long, value_name = "FILE", help_heading = "Prompt")]
+    from: Option<PathBuf>,
     #[command(flatten)]
     pub prompts: PromptOptions,
     #[command(flatten)]
@@ -58,6 +62,7 @@ const EXAMPLES: &str = "\
 Examples:
   croquis txt2img \"a blue heart\" -o heart.png -s 42
   croquis txt2img \"a red heart\" --image heart.png --strength 0.6 -o red.png
+  croquis txt2img --from heart.png -s 43 -o another.png
   croquis txt2img \"a lighthouse\" -n fog -m stable-diffusion-v1-5 -W 512 -H 768 --steps 20
   croquis txt2img \"a lighthouse\" -m sdxl.safetensors --lora style.safetensors:0.8 -b 4";
 

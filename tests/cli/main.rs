@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod controlnets;
 mod formats;
+mod from;
 mod inspect;
 mod pictures;
 mod prompts;

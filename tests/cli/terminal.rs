@@ -13,7 +13,7 @@ fn help_groups_options_under_headings_and_has_examples() {
         above.filter(|line| line.ends_with(':') && !line.starts_with(' ')).last()
     };
     for (option, expected) in [
-        ("<PROMPT>", "Arguments:"),
+        ("[PROMPT]", "Arguments:"),
         ("-n, --negative-prompt", "Prompt:"),
         ("-W, --width", "Picture:"),
         ("--steps", "Sampling:"),

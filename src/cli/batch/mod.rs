@@ -25,7 +25,7 @@ use std::time::Instant;
 #[command(after_help = EXAMPLES)]
 #[group(skip)]
 // Lines have the prompts, and complete what an option of the command line may lack.
-#[command(mut_arg("prompt", |arg| arg.hide(true).required(false)))]
+#[command(mut_arg("prompt", |arg| arg.hide(true).required_unless_present(Resettable::Reset)))]
 #[command(mut_arg("json", |arg| arg.hide(true)))]
 #[command(mut_args(|arg| arg.requires(Resettable::Reset)))]
 pub struct Arguments {
@@ -106,7 +106,8 @@ impl Batch {
     /// Draws the pictures of a line and returns its result.
     fn draw(&mut self, number: usize, request: &Value) -> Result<Value> {
         let started = Instant::now();
-        let (arguments, settings) = self.arguments(number, request)?;
+        let (arguments, settings, told) = self.arguments(number, request)?;
+        told.iter().for_each(note);
         let seeds = arguments.noise.seeds()?;
         let files = arguments.output.files(&seeds)?;
         for file in &files {
@@ -158,12 +159,16 @@ impl Batch {
             "files": drawn.iter().map(|drawn| drawn.file.display().to_string()).collect::<Vec<_>>(),
             "seeds": drawn.iter().map(|drawn| drawn.generated.seed).collect::<Vec<_>>(),
             "seconds": started.elapsed().as_secs_f64(),
-            "notes": drawn.iter().flat_map(|drawn| &drawn.generated.notes).collect::<Vec<_>>(),
+            "notes": told.iter().chain(drawn.iter().flat_map(|drawn| &drawn.generated.notes)).collect::<Vec<_>>(),
         }))
     }
 
-    /// The arguments of a line, and all settings that they come from.
-    fn arguments(&self, number: usize, request: &Value) -> Result<(txt2img::Arguments, Layer)> {
+    /// The arguments of a line, all settings that they come from, and notes about them.
+    fn arguments(
+        &self,
+        number: usize,
+        request: &Value,
+    ) -> Result<(txt2img::Arguments, Layer, Vec<String>)> {
         let mut own = Layer::default();
         for (name, value) in
             request.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null())
@@ -181,7 +186,8 @@ impl Batch {
             set.map_err(|problem| Error::new(ErrorKind::Argument, problem))?;
         }
         let explicit = own.over(&self.command, &self.explicit);
-        Ok((settings::read(&explicit, &self.layers)?, all))
+        let (arguments, notes) = settings::read(&explicit, &self.layers)?;
+        Ok((arguments, all, notes))
     }
 }
 

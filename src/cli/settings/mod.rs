@@ -3,8 +3,10 @@
 
 mod environment;
 mod file;
+mod infotext;
 mod layer;
 mod option;
+mod picture;
 mod report;
 
 pub use layer::Layer;
@@ -21,6 +23,8 @@ pub struct CommandLine<C> {
     pub explicit: Layer,
     /// The settings from other places for the subcommand, the strongest first.
     pub layers: Vec<Layer>,
+    /// Notes for the user, about settings that were not taken.
+    pub notes: Vec<String>,
 }
 
 /// Reads this process' command line. The process ends here if the line is wrong or asks for help.
@@ -32,7 +36,7 @@ pub fn command_line<C: CommandFactory + FromArgMatches>() -> Result<CommandLine<
     let mut command = C::command();
     let words: Vec<OsString> = std::env::args_os().collect();
     let matches = command.clone().get_matches_from(&words);
-    let (mut explicit, mut layers) = (Layer::default(), Vec::new());
+    let (mut explicit, mut layers, mut notes) = (Layer::default(), Vec::new(), Vec::new());
     let all = built::<C>();
     let called = matches.subcommand();
     if let Some((name, given)) = called
@@ -40,7 +44,9 @@ pub fn command_line<C: CommandFactory + FromArgMatches>() -> Result<CommandLine<
     {
         explicit = Layer::of_matches(subcommand, given);
         layers = places(&all, subcommand)?;
-        for (option, setting) in explicit.defaults(subcommand, &layers) {
+        let (whole, told) = with_picture(subcommand, &explicit, &layers)?;
+        notes = told;
+        for (option, setting) in explicit.defaults(subcommand, &whole) {
             // Options of every command belong to the command above.
             let common = command.get_arguments().any(|arg| arg.get_id() == option.get_id());
             command = match common {
@@ -53,25 +59,42 @@ pub fn command_line<C: CommandFactory + FromArgMatches>() -> Result<CommandLine<
     }
     let matches = command.get_matches_from(words);
     let command = C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    Ok(CommandLine { command, explicit, layers })
+    Ok(CommandLine { command, explicit, layers, notes })
 }
 
 /// Reads the arguments of a command from settings: the explicit ones as if they were on the command
 /// line, and the others as [`command_line`] does.
 ///
 /// # Errors
-/// `Argument` if the command line would be wrong.
-pub fn read<T: Args>(explicit: &Layer, layers: &[Layer]) -> Result<T> {
+/// `Argument` if the command line would be wrong; others about a picture whose settings are taken.
+pub fn read<T: Args>(explicit: &Layer, layers: &[Layer]) -> Result<(T, Vec<String>)> {
     let all = command::<T>();
     let mut command = bare::<T>();
-    for (option, setting) in explicit.defaults(&all, layers) {
+    let (layers, notes) = with_picture(&all, explicit, layers)?;
+    for (option, setting) in explicit.defaults(&all, &layers) {
         command = option::with_default(command, option, &setting.values);
     }
     let words = explicit.words(&all);
     let matches = command.try_get_matches_from(words);
-    matches
+    let arguments = matches
         .and_then(|matches| T::from_arg_matches(&matches))
-        .map_err(|error| Error::new(ErrorKind::Argument, option::message(&error)))
+        .map_err(|error| Error::new(ErrorKind::Argument, option::message(&error)))?;
+    Ok((arguments, notes))
+}
+
+/// The layers with that of the picture given by `--from` above them, and notes about it.
+fn with_picture(
+    command: &Command,
+    explicit: &Layer,
+    layers: &[Layer],
+) -> Result<(Vec<Layer>, Vec<String>)> {
+    let set =
+        |name: &str| std::iter::once(explicit).chain(layers).find_map(|layer| layer.get(name));
+    let Some(file) = set("from").and_then(|setting| setting.values.first()) else {
+        return Ok((layers.to_vec(), Vec::new()));
+    };
+    let (layer, notes) = picture::layer(command, file.as_ref(), |name| set(name).is_some())?;
+    Ok((std::iter::once(layer).chain(layers.iter().cloned()).collect(), notes))
 }
 
 /// The options of arguments.
