@@ -61,7 +61,8 @@ impl Builder {
         match op.kernel().infer(&types) {
             Ok(tensor) => self.push(NodeSource::Op { op, operands }, tensor),
             Err(mismatch) => {
-                self.fail(Error::new(ErrorKind::Shape, format!("{}: {}", op.name(), mismatch.0)));
+                let message = format!("{}: {}", op.name(), mismatch.0);
+                self.fail(Error::new(ErrorKind::Shape, message).with_hint(MISFIT));
                 self.placeholder()
             }
         }
@@ -94,7 +95,7 @@ impl Builder {
                 names.join(", "),
                 if count > names.len() { ", …" } else { "" }
             );
-            return Err(Error::new(ErrorKind::Weights, message));
+            return Err(Error::new(ErrorKind::Weights, message).with_hint(MISFIT));
         }
         if taps {
             state.graph.outputs.append(&mut state.taps);

@@ -179,7 +179,7 @@ impl<'g> Scope<'g> {
     /// any size.
     fn weight(&self, name: &str, expected: &[Option<usize>]) -> Tensor<'g> {
         let fail = |message: String| {
-            self.builder.fail(Error::new(ErrorKind::Weights, message));
+            self.builder.fail(Error::new(ErrorKind::Weights, message).with_hint(MISFIT));
             self.builder.placeholder()
         };
         let Some(file_shape) = self.weight_shape(name) else {
