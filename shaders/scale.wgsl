@@ -1,13 +1,14 @@
 
-// out = x * step[CONTROL]; see src/kernels/scale.rs. Header: GROUP, CONTROL.
+// out = x * scalars[index]; see src/kernels/scale.rs. Header: GROUP.
 
 struct Params {
     quads: u32, // elements of x / 4
+    index: u32, // of the factor
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Real4>;
-@group(0) @binding(2) var<storage, read> step: array<f32>; // [32]
+@group(0) @binding(2) var<storage, read> scalars: array<f32>; // [n]
 @group(0) @binding(3) var<storage, read_write> out: array<Real4>;
 
 @compute @workgroup_size(GROUP)
@@ -18,6 +19,6 @@ fn scale(
 ) {
     let i = (group.y * groups.x + group.x) * GROUP + local;
     if i < params.quads {
-        out[i] = narrow(widen(x[i]) * step[CONTROL]);
+        out[i] = narrow(widen(x[i]) * scalars[params.index]);
     }
 }

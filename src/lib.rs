@@ -22,7 +22,7 @@
 //! - [`diffusion`]: pictures from requests, and everything that a request or a model takes.
 //! - [`files`]: model files of every form.
 //! - [`gpu`]: GPU devices and their limits.
-//! - [`picture`]: RGB pictures, read from and written to PNG files.
+//! - [`picture`]: RGB pictures, read from PNG, JPEG and WebP files and written to them.
 //! - [`doctor`]: the self-check of a device.
 //! - [`hub`]: models by their names on the Hugging Face Hub.
 //! - [`error`]: the error type, whose kinds a caller can match on.

@@ -50,7 +50,7 @@ fn guided_step(shapes: &Shapes, outline: &Outline, channels: usize, text: [usize
         added: None,
         guidance: None,
     };
-    let output = unet(&m, outline, scaled, conditioning, None);
+    let output = unet(&m, outline, scaled, conditioning, &[]);
     let history = builder.input("history", latents(SLOTS));
     let noise = builder.input("noise", latents(1));
     let operands = [sample, history, output, noise, step].map(Some);

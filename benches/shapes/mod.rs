@@ -215,7 +215,7 @@ fn sampling(side: usize, channels: usize) -> [Shape; 6] {
         ),
         shape(
             &format!("{side}x{side}x320"),
-            Case::new(Scale)
+            Case::new(Scale { index: slot::CONTROL })
                 .operand(TensorType::real([1, side, side, 320]))
                 .filled(step, Fill::Range(0.0, 2.0)),
         ),

@@ -55,7 +55,8 @@ pub fn unet_evaluation(
         steps: 1,
         tokens: context_shape[1],
         text_width: context_shape[2],
-        control: None,
+        pixels_per_latent: 8,
+        controls: 0,
         keeps_picture: false,
     };
     let step = builder.input("step", TensorType::f32([slot::LEN]));
@@ -63,7 +64,7 @@ pub fn unet_evaluation(
     let conditioning = network.conditioning(&m, &inputs);
     // SDXL's time embeddings differ between items, so each item has its timestep.
     let timesteps = if added.is_some() { shape[0] } else { 1 };
-    let prediction = unet(&m, network.outline(), sample_input, conditioning, None);
+    let prediction = unet(&m, network.outline(), sample_input, conditioning, &[]);
     builder.output("prediction", prediction);
     let phases = split_phases(fuse(builder.finish()?), &["sample", "step"]);
 

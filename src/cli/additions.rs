@@ -1,16 +1,15 @@
-//! Options for files that are added to a model: LoRAs, textual inversions, a ControlNet, other
-//! autoencoders.
+//! Options for files that are added to a model: LoRAs, textual inversions, other autoencoders.
 
 use super::terminal::say;
 use croquis::Lora;
-use croquis::diffusion::{Autoencoder, ControlNet, Model, TextualInversion};
-use croquis::files::ModelFiles;
+use croquis::diffusion::{Autoencoder, Model, TextualInversion};
 use croquis::{Error, Result};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Options for files that change a model.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Additions")]
 pub struct AdditionOptions {
     /// A LoRA and its weight (1 by default); repeat for several
     #[arg(long = "lora", value_name = "FILE[:WEIGHT]")]
@@ -18,9 +17,6 @@ pub struct AdditionOptions {
     /// A textual inversion; its word is the file's name or the one in the file; repeat for several
     #[arg(long = "embedding", value_name = "FILE")]
     embeddings: Vec<PathBuf>,
-    /// A ControlNet, steered by --control-image
-    #[arg(long, value_name = "DIR|FILE", requires = "control_image")]
-    controlnet: Option<PathBuf>,
     /// An autoencoder in place of the model's own, such as TAESD
     #[arg(long, value_name = "DIR|FILE")]
     vae: Option<PathBuf>,
@@ -72,11 +68,6 @@ impl AdditionOptions {
         let open = |lora: &LoraFile| Ok((Lora::open(&lora.file)?, lora.weight));
         let loras = self.loras.iter().map(open).collect::<Result<Vec<_>>>();
         loras.and_then(|loras| model.set_loras(&loras)).map_err(option("--lora"))?;
-        if let Some(path) = &self.controlnet {
-            let controlnet = ModelFiles::open(path).and_then(|files| ControlNet::open(&files));
-            let set = controlnet.and_then(|controlnet| model.set_controlnet(Some(controlnet)));
-            set.map_err(option("--controlnet"))?;
-        }
         Ok(())
     }
 

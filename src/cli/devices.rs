@@ -7,11 +7,17 @@ use croquis::{Error, ErrorKind, Result};
 
 /// The arguments of `croquis devices`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  croquis devices
+  croquis devices --json";
 
 /// Prints the list of devices.
 pub fn run(arguments: &Arguments) -> Result<()> {

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 /// The arguments of `croquis doctor`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     #[command(flatten)]
     gpu: GpuOptions,
@@ -19,6 +20,11 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  croquis doctor
+  croquis doctor --device 1 --storage packed";
 
 /// Runs the checks; the exit status says whether all passed.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 /// The arguments of `croquis inspect`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// A file (.safetensors, .gguf) or the folder of a diffusers model
     #[arg(value_name = "FILE|DIR")]
@@ -17,6 +18,11 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  croquis inspect model.safetensors
+  croquis inspect stable-diffusion-v1-5 --json";
 
 /// Number of unknown tensors in the text output; the JSON has all.
 const SHOWN: usize = 20;

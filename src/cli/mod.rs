@@ -5,8 +5,10 @@
 
 mod additions;
 mod caches;
+mod control;
 mod devices;
 mod doctor;
+mod draw;
 mod hub;
 mod inspect;
 mod latents;
@@ -23,10 +25,13 @@ mod txt2img;
 use clap::{Parser, Subcommand};
 use croquis::{ErrorKind, Result};
 use std::process::ExitCode;
+use terminal::TellOptions;
 
 #[derive(Parser)]
 #[command(version, about, propagate_version = true)]
 struct Cli {
+    #[command(flatten)]
+    tell: TellOptions,
     #[command(subcommand)]
     command: Command,
 }
@@ -49,7 +54,9 @@ enum Command {
 
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
-    let result: Result<ExitCode> = match Cli::parse().command {
+    let Cli { tell, command } = Cli::parse();
+    tell.apply();
+    let result: Result<ExitCode> = match command {
         Command::Txt2img(arguments) => txt2img::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Devices(arguments) => devices::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Inspect(arguments) => inspect::run(&arguments).map(|()| ExitCode::SUCCESS),
@@ -59,11 +66,11 @@ pub fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         let message = error.to_string();
-        terminal::say(format!("error: {message}"));
+        terminal::complain(format!("error: {message}"));
         // Some messages already say what to download again or what to install.
         let told = ["again", "install"].iter().any(|word| message.contains(word));
         if let Some(hint) = hint(error.kind()).filter(|_| !told) {
-            terminal::say(format!("hint: {hint}"));
+            terminal::complain(format!("hint: {hint}"));
         }
         ExitCode::FAILURE
     })

@@ -1,11 +1,46 @@
-//! The output files: their names, and a check that they can be written.
+//! The output files: options, names, and a check that they can be written.
 
+use super::terminal::note;
 use croquis::{Error, ErrorKind, Result};
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
+/// Options for the files that are written and what is printed.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputOptions {
+    /// The PNG file to write; an existing one is replaced
+    #[arg(short, long, value_name = "FILE", default_value = "picture.png")]
+    output: PathBuf,
+    /// A PNG file for a preview, rewritten in every step
+    #[arg(long, value_name = "FILE")]
+    preview: Option<PathBuf>,
+    /// Print one line of JSON: files, seeds, settings, timings, memory
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl OutputOptions {
+    /// The names for `count` pictures. All files, that of the preview too, can be written.
+    pub fn files(&self, count: u32) -> Result<Vec<PathBuf>> {
+        let files = names(&self.output, count);
+        files.iter().try_for_each(|file| check(file))?;
+        if self.output.extension().is_some_and(|end| !end.eq_ignore_ascii_case("png")) {
+            note("the file will be a PNG, whatever its name says");
+        }
+        let preview = self.preview().map(check).unwrap_or(Ok(()));
+        preview.map_err(|error| error.context("--preview"))?;
+        Ok(files)
+    }
+
+    /// The file of the preview, if there is one.
+    pub fn preview(&self) -> Option<&Path> {
+        self.preview.as_deref()
+    }
+}
+
 /// The names for `count` pictures: with `-1`, `-2`, … before the extension if there are several.
-pub fn names(file: &Path, count: u32) -> Vec<PathBuf> {
+fn names(file: &Path, count: u32) -> Vec<PathBuf> {
     if count == 1 {
         return vec![file.into()];
     }
@@ -23,7 +58,7 @@ pub fn names(file: &Path, count: u32) -> Vec<PathBuf> {
 }
 
 /// Checks that a file can be written, before minutes of work. An existing file stays as it is.
-pub fn check(file: &Path) -> Result<()> {
+fn check(file: &Path) -> Result<()> {
     let shown = file.display();
     let failed = |message: String| Err(Error::new(ErrorKind::Io, message));
     if file.is_dir() || file.file_name().is_none() {

@@ -42,8 +42,10 @@ pub fn parameters(
     if request.random == RandomKind::Philox {
         text += ", RNG: NV";
     }
-    if let Some(control) = &request.control {
-        text += &format!(", ControlNet weight: {}", control.scale);
+    if !request.controls.is_empty() {
+        let scales: Vec<_> =
+            request.controls.iter().map(|control| control.scale.to_string()).collect();
+        text += &format!(", ControlNet weight: {}", quoted(&scales.join(", ")));
     }
     if !loras.is_empty() {
         text += &format!(", Loras: {}", quoted(&loras.join(", ")));

@@ -1,19 +1,23 @@
 //! `croquis plan`: prints the kernels of a picture and their cost, without running them.
 
-use super::options::{GpuOptions, ModelOptions};
+use super::options::{GpuOptions, ModelOptions, PictureOptions, SamplingOptions};
 use super::terminal::print;
-use croquis::Result;
-use croquis::Storage;
 use croquis::internal::graph::Plan;
 use croquis::internal::kernels::Target;
+use croquis::{Request, Result, Storage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The arguments of `croquis plan`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
+    #[command(flatten)]
+    picture: PictureOptions,
+    #[command(flatten)]
+    sampling: SamplingOptions,
     #[command(flatten)]
     gpu: GpuOptions,
     /// The limits to plan for: those of the device, or of a browser or a phone, which need no
@@ -21,6 +25,11 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Limits::Adapter)]
     limits: Limits,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  croquis plan --steps 4
+  croquis plan -m stable-diffusion-v1-5 -W 512 -H 512 --limits webgpu";
 
 /// The limits to plan for.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -36,7 +45,10 @@ enum Limits {
 /// Prints the plan of every phase and a summary.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let model = arguments.model.open(arguments.gpu.storage)?;
-    let plans = model.plans(&arguments.model.request(""), &target(arguments)?)?;
+    let mut request = Request::new("");
+    arguments.picture.apply(&mut request);
+    arguments.sampling.apply(&mut request);
+    let plans = model.plans(&request, &target(arguments)?)?;
     for (phase, plan) in &plans {
         print(format!("== {phase}\n{plan}"))?;
     }

@@ -1,7 +1,8 @@
-//! Progress bars, shown on a terminal only.
+//! Progress bars, shown on a terminal only, and not with `--quiet`.
 
+use super::terminal::is_quiet;
 use croquis::diffusion::Progress;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
 
 /// A line on standard error that shows the progress of the work.
@@ -10,14 +11,14 @@ pub struct Meter(ProgressBar);
 impl Meter {
     /// A spinner for work of unknown length.
     pub fn waiting(message: &'static str) -> Meter {
-        let bar = ProgressBar::new_spinner().with_message(message);
+        let bar = shown(ProgressBar::new_spinner()).with_message(message);
         bar.enable_steady_tick(Duration::from_millis(100));
         Meter(bar)
     }
 
     /// A bar for a number of parts.
     pub fn counting(parts: usize) -> Meter {
-        let bar = ProgressBar::new(parts as u64);
+        let bar = shown(ProgressBar::new(parts as u64));
         bar.set_style(counted());
         Meter(bar)
     }
@@ -25,7 +26,7 @@ impl Meter {
     /// A bar for a download whose size is not known yet.
     #[cfg(feature = "hub")]
     pub fn bytes() -> Meter {
-        let bar = ProgressBar::new(0);
+        let bar = shown(ProgressBar::new(0));
         let template = "{bar:32} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
         bar.set_style(style(template));
         Meter(bar)
@@ -64,6 +65,14 @@ impl Drop for Meter {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
+}
+
+/// A bar that is drawn only where the user wants to be told of progress.
+fn shown(bar: ProgressBar) -> ProgressBar {
+    if is_quiet() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar
 }
 
 fn counted() -> ProgressStyle {

@@ -1,20 +1,22 @@
-//! Options for input pictures: image to image, inpainting, ControlNet.
+//! Options for input pictures: image to image, inpainting.
 
-use croquis::diffusion::{Control, ImageToImage, Mask, Request};
-use croquis::picture::Picture;
-use croquis::{Error, Result};
+use super::terminal::note;
+use croquis::Result;
+use croquis::diffusion::{ImageToImage, Mask, Request};
+use croquis::picture::{Decoded, Picture};
 use std::path::{Path, PathBuf};
 
 /// Options for input pictures.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Input pictures")]
 pub struct SourceOptions {
-    /// The input picture (PNG) of image to image; its size is the result's
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["width", "height"])]
+    /// The input picture (PNG, JPEG, WebP) of image to image; its size is the result's
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["width", "height"])]
     image: Option<PathBuf>,
     /// Denoising strength: 0 keeps --image, 1 ignores it [default: 0.8, with --mask 1]
     #[arg(long, value_name = "F", requires = "image", allow_negative_numbers = true)]
     strength: Option<f32>,
-    /// The mask over --image (PNG): white is repainted, black is kept byte for byte
+    /// The mask over --image: white is repainted, black is kept byte for byte
     #[arg(long, value_name = "FILE", requires = "image")]
     mask: Option<PathBuf>,
     /// Blurs the border of --mask by a Gaussian of this standard deviation in pixels
@@ -26,33 +28,11 @@ pub struct SourceOptions {
         allow_negative_numbers = true
     )]
     mask_blur: f32,
-    /// The control picture (PNG) of --controlnet, such as white edges on black; its size is the
-    /// result's
-    #[arg(long, value_name = "FILE", requires = "controlnet", conflicts_with_all = ["width", "height"])]
-    control_image: Option<PathBuf>,
-    /// Conditioning scale of --controlnet
-    #[arg(
-        long,
-        value_name = "F",
-        requires = "controlnet",
-        default_value_t = 1.0,
-        allow_negative_numbers = true
-    )]
-    control_scale: f32,
-    /// Fraction of the steps at which --controlnet starts
-    #[arg(long, value_name = "F", requires = "controlnet", default_value_t = 0.0)]
-    control_start: f64,
-    /// Fraction of the steps at which --controlnet ends
-    #[arg(long, value_name = "F", requires = "controlnet", default_value_t = 1.0)]
-    control_end: f64,
 }
 
 impl SourceOptions {
     /// Reads the pictures and sets them in a request.
     pub fn apply(&self, request: &mut Request) -> Result<()> {
-        let open = |file: &Path, option: &'static str| {
-            Picture::open(file).map_err(|error: Error| error.context(option))
-        };
         if let Some(file) = &self.image {
             let picture = open(file, "--image")?;
             let mask = self.mask.as_deref().map(|file| open(file, "--mask")).transpose()?;
@@ -60,14 +40,17 @@ impl SourceOptions {
             let mask = mask.map(|picture| Mask { picture, blur: self.mask_blur });
             request.image = Some(ImageToImage { picture, strength, mask });
         }
-        if let Some(file) = &self.control_image {
-            request.control = Some(Control {
-                picture: open(file, "--control-image")?,
-                scale: self.control_scale,
-                start: self.control_start,
-                end: self.control_end,
-            });
-        }
         Ok(())
     }
+}
+
+/// Opens the picture of an option.
+pub(super) fn open(file: &Path, option: &'static str) -> Result<Picture> {
+    let Decoded { picture, transparent } =
+        Decoded::open(file).map_err(|error| error.context(option))?;
+    if transparent {
+        let shown = file.display();
+        note(format!("{option}: {shown}: transparent pixels are blended with white"));
+    }
+    Ok(picture)
 }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// The arguments of `croquis synth`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The preset to write
     #[arg(value_parser = PossibleValuesParser::new(Preset::NAMES))]
@@ -31,6 +32,11 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Dtype::F16)]
     storage_dtype: Dtype,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  croquis synth sd15 random-sd15
+  croquis synth sdxl-tiny small --seed 1 --storage-dtype f32";
 
 /// Writes the folder and prints its path.
 pub fn run(arguments: &Arguments) -> Result<()> {

@@ -1,11 +1,82 @@
 //! Output to standard output and standard error; either may be closed.
 
 use croquis::{Error, ErrorKind, Result};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::fmt::Display;
 use std::io::{ErrorKind as IoErrorKind, Write, stderr, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Prints a message for the user to standard error. A closed standard error is not an error.
+/// Options of every command for what is told on standard error.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct TellOptions {
+    /// Print errors and results only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print what the library does; twice, also every submission to the GPU
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+impl TellOptions {
+    /// Applies the options to this process: messages, progress bars, and the library's log records.
+    pub fn apply(&self) {
+        QUIET.store(self.quiet, Ordering::Relaxed);
+        let level = match self.verbose {
+            0 if self.quiet => LevelFilter::Off,
+            0 => LevelFilter::Warn,
+            1 => LevelFilter::Debug,
+            _ => LevelFilter::Trace,
+        };
+        if log::set_logger(&Records).is_ok() {
+            log::set_max_level(level);
+        }
+    }
+}
+
+/// Whether errors and results only are told.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// The log records of the library, told on standard error.
+struct Records;
+
+impl Log for Records {
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        metadata.target().starts_with("croquis")
+    }
+
+    fn log(&self, record: &Record) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        match record.level() {
+            Level::Error | Level::Warn => complain(format!("warning: {}", record.args())),
+            _ => complain(format!("{}: {}", record.target(), record.args())),
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Prints a message for the user to standard error, unless it is to be quiet. A closed standard
+/// error is not an error.
 pub fn say(line: impl Display) {
+    if !is_quiet() {
+        complain(line);
+    }
+}
+
+/// Prints a note for the user, as [`say`] does.
+pub fn note(line: impl Display) {
+    say(format!("note: {line}"));
+}
+
+/// Prints a message to standard error in any case.
+pub fn complain(line: impl Display) {
     let _ = writeln!(stderr().lock(), "{line}");
 }
 

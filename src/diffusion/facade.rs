@@ -163,12 +163,12 @@ impl Diffusion {
         self.session.set_storage(storage)
     }
 
-    /// See [`Model::set_controlnet`]. The UNet is loaded anew.
+    /// See [`Model::set_controlnets`]. The UNet is loaded anew.
     ///
     /// # Errors
-    /// As [`Model::set_controlnet`].
-    pub fn set_controlnet(&mut self, controlnet: Option<ControlNet>) -> Result<()> {
-        self.session.model.set_controlnet(controlnet)
+    /// As [`Model::set_controlnets`].
+    pub fn set_controlnets(&mut self, controlnets: Vec<ControlNet>) -> Result<()> {
+        self.session.model.set_controlnets(controlnets)
     }
 
     /// See [`Model::set_loras`]. Changed weights are uploaded again when they are next needed.

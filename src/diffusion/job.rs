@@ -64,7 +64,8 @@ pub(super) fn denoiser_shape(
         steps: settings.schedule.steps.len(),
         tokens: texts.tokens,
         text_width: model.text.width(),
-        control: request.control.as_ref().map(|_| model.codec.pixels_per_latent()),
+        pixels_per_latent: model.codec.pixels_per_latent(),
+        controls: request.controls.len(),
         keeps_picture: masked && !model.denoiser.facts().inpainting,
     }
 }

@@ -79,12 +79,13 @@ impl Model {
         &self.defaults
     }
 
-    /// Sets the model's ControlNet, in place of an earlier one; `None` removes it.
+    /// Sets the model's ControlNets, in place of earlier ones; an empty list removes them. Their
+    /// results are summed, as by diffusers' `MultiControlNetModel`.
     ///
     /// # Errors
-    /// `Weights` if the ControlNet is not for this model.
-    pub fn set_controlnet(&mut self, controlnet: Option<ControlNet>) -> Result<()> {
-        self.denoiser.set_control(controlnet)
+    /// `Weights` if one is not for this model; `Argument` if they are more than eight.
+    pub fn set_controlnets(&mut self, controlnets: Vec<ControlNet>) -> Result<()> {
+        self.denoiser.set_controls(controlnets)
     }
 
     /// Adds a textual inversion: a new word for prompts.

@@ -43,8 +43,9 @@ pub struct Request {
     pub latents: Option<Vec<f32>>,
     /// A picture to start from.
     pub image: Option<ImageToImage>,
-    /// The picture that steers a ControlNet.
-    pub control: Option<Control>,
+    /// The pictures that steer the ControlNets, one for each in their order; none leaves the
+    /// ControlNets out.
+    pub controls: Vec<Control>,
     /// The kind of preview that [`Progress`](super::Progress) brings with every step; `None` is no
     /// preview.
     pub preview: Option<Preview>,
@@ -130,9 +131,9 @@ impl Request {
         self
     }
 
-    /// Sets the ControlNet's picture.
+    /// Adds the picture of the next ControlNet.
     pub fn control(mut self, control: Control) -> Self {
-        self.control = Some(control);
+        self.controls.push(control);
         self
     }
 }

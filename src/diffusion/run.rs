@@ -12,6 +12,7 @@ use crate::components::{Conditions, Control, Programs, scalars};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Recording;
 use crate::kernels::scheduler_step::{PREDICTED, SLOTS};
+use crate::models::numbered::{PICTURE, numbered};
 use crate::picture::Picture;
 use crate::random::Generator;
 use web_time::Instant;
@@ -30,7 +31,7 @@ pub struct Run<'d> {
     recording: Option<Recording>,
     /// Whether a step failed, or was given up before it was done: the state is unknown then.
     failed: bool,
-    control: Option<Control>,
+    controls: Vec<Control>,
     image: Option<ImageToImage>,
     /// Whether components take turns in memory.
     in_turn: bool,
@@ -76,10 +77,11 @@ impl<'d> Run<'d> {
         for (name, values) in denoiser.values(&job.settings.values()) {
             conditions.set(name, values);
         }
-        let picture = request.control.as_ref().map(Control::values);
-        let given = [("text_embeds", texts.pooled), ("masked", masked), ("picture", picture)];
-        for (name, values) in given {
+        for (name, values) in [("text_embeds", texts.pooled), ("masked", masked)] {
             conditions.set(name, values.unwrap_or_default());
+        }
+        for (index, control) in request.controls.iter().enumerate() {
+            conditions.set(numbered(PICTURE, index), control.values());
         }
         if let Some(KeptPicture { image, noise, mask }) = kept {
             for (name, values) in [("image", image), ("image_noise", noise), ("mask", mask)] {
@@ -109,7 +111,7 @@ impl<'d> Run<'d> {
             random,
             recording: None,
             failed: false,
-            control: request.control.clone(),
+            controls: request.controls.clone(),
             image: request.image.clone(),
             in_turn,
             next: 0,
@@ -133,10 +135,11 @@ impl<'d> Run<'d> {
             return Err(Error::new(ErrorKind::Device, message));
         }
         let program = &self.programs.step;
-        let control = self.control.as_ref().map_or(0.0, |c| c.scale_at(self.next, steps.len()));
+        let scales = self.controls.iter().map(|c| c.scale_at(self.next, steps.len()));
+        let scales = scales.collect::<Vec<_>>();
         let guidance = self.job.settings.guidance_scale;
         let noising = steps.get(self.next + 1).map(|next| next.noising);
-        let scalars = scalars(step, self.next, guidance, control, noising);
+        let scalars = scalars(step, self.next, guidance, &scales, noising);
         program.write("step", &scalars)?;
         if step.draws_noise {
             let noise = self.random.normal(self.initial.len());

@@ -5,10 +5,8 @@ use super::request::{Framing, Request};
 use crate::components::TextOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::network::RequestValues;
+use crate::picture::{MAX_SIDE, Picture};
 use crate::schedulers::Schedule;
-
-/// The longest side of a picture, in pixels.
-const MAX_PIXELS: usize = 16_384;
 
 /// A request with every choice made and checked.
 pub(super) struct Settings {
@@ -45,7 +43,7 @@ impl Settings {
     pub(super) fn new(model: &Model, request: &Request) -> Result<Settings> {
         check_pictures(model, request)?;
         let image = request.image.as_ref().map(|image| &image.picture);
-        let picture = image.or(request.control.as_ref().map(|control| &control.picture));
+        let picture = image.or(request.controls.first().map(|control| &control.picture));
         let (width, height) = match picture {
             Some(picture) => (picture.width(), picture.height()),
             None => (
@@ -55,11 +53,11 @@ impl Settings {
         };
         let multiple = model.codec.pixels_per_latent() * model.denoiser.facts().patch;
         for (axis, pixels) in [("width", width), ("height", height)] {
-            if pixels == 0 || pixels % multiple != 0 || pixels > MAX_PIXELS {
-                let near = pixels.clamp(multiple, MAX_PIXELS) / multiple * multiple;
+            if pixels == 0 || pixels % multiple != 0 || pixels > MAX_SIDE {
+                let near = pixels.clamp(multiple, MAX_SIDE) / multiple * multiple;
                 let message = format!(
                     "{axis}: expected a multiple of {multiple} pixels from {multiple} to \
-                     {MAX_PIXELS}, such as {near}, got {pixels}"
+                     {MAX_SIDE}, such as {near}, got {pixels}"
                 );
                 return Err(Error::new(ErrorKind::Argument, message));
             }
@@ -135,23 +133,36 @@ fn check_pictures(model: &Model, request: &Request) -> Result<()> {
         }
         None => {}
     }
-    let Some(control) = &request.control else { return Ok(()) };
-    if !model.denoiser.has_control() {
-        return fail(
-            ErrorKind::Argument,
-            "a control picture was given, but no ControlNet was loaded",
-        );
+    check_controls(model.denoiser.controls(), request)
+}
+
+/// Checks that there is a control picture for each ControlNet, or none at all, each of the
+/// result's size.
+fn check_controls(controlnets: usize, request: &Request) -> Result<()> {
+    let fail = |message: String| Err(Error::new(ErrorKind::Argument, message));
+    let Some(first) = request.controls.first() else { return Ok(()) };
+    let got = request.controls.len();
+    if controlnets == 0 {
+        return fail("a control picture was given, but no ControlNet was loaded".into());
     }
-    if !(control.scale.is_finite() && control.start.is_finite() && control.end.is_finite()) {
-        return fail(ErrorKind::Argument, "control scale, start and end must be finite numbers");
+    if controlnets != got {
+        return fail(format!(
+            "control pictures: expected {controlnets}, one for each ControlNet, got {got}"
+        ));
     }
-    let (width, height) = (control.picture.width(), control.picture.height());
-    let image = request.image.as_ref().map(|image| (image.picture.width(), image.picture.height()));
-    let wanted = image.or(request.width.zip(request.height));
-    if let Some((w, h)) = wanted.filter(|wanted| *wanted != (width, height)) {
-        let message =
-            format!("control picture: expected the result's {w}x{h} pixels, got {width}x{height}");
-        return Err(Error::new(ErrorKind::Argument, message));
+    let size = |picture: &Picture| (picture.width(), picture.height());
+    let image = request.image.as_ref().map(|image| size(&image.picture));
+    let wanted = image.or(request.width.zip(request.height)).unwrap_or(size(&first.picture));
+    for control in &request.controls {
+        if !(control.scale.is_finite() && control.start.is_finite() && control.end.is_finite()) {
+            return fail("control scale, start and end must be finite numbers".into());
+        }
+        let ((w, h), (width, height)) = (wanted, size(&control.picture));
+        if (w, h) != (width, height) {
+            return fail(format!(
+                "control picture: expected the result's {w}x{h} pixels, got {width}x{height}"
+            ));
+        }
     }
     Ok(())
 }

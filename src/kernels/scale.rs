@@ -1,25 +1,28 @@
-//! A tensor times a scalar of the step: `out = x · step[CONTROL]`, the scale of a ControlNet's
-//! results in that step.
+//! A tensor times one of several scalars: `out = x · scalars[index]`, such as the scale of a
+//! ControlNet's results in a step.
 
-use super::scheduler_step::slot;
 use super::shader::{params, shader};
 use super::{
-    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, given,
-    optional_shape, required, required_f32,
+    Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, given, required,
+    required_f32,
 };
 use crate::shape::{Shape, TensorType};
 
-/// Operands: x of any shape, step F32 `[32]` (see [`slot`]). Result: x's shape.
+/// Operands: x of any shape, scalars F32 `[n]`. Result: x's shape.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scale;
+pub struct Scale {
+    /// The position of the factor among the scalars.
+    pub index: usize,
+}
 
 params! {
     struct Params {
         quads: u32,
+        index: u32,
     }
 }
 
-pub(super) static SHADER: Shader = shader!("scale", Params, ["x", "step"]);
+pub(super) static SHADER: Shader = shader!("scale", Params, ["x", "scalars"]);
 
 impl Kernel for Scale {
     fn shader(&self) -> &'static Shader {
@@ -28,33 +31,35 @@ impl Kernel for Scale {
 
     fn infer(&self, operands: Operands) -> Result<TensorType, Mismatch> {
         let x = required(operands, 0, "x")?;
-        required_f32(operands, 1, "step")?;
-        optional_shape(operands, 1, "step", TensorType::f32([slot::LEN]))?;
+        let scalars = required_f32(operands, 1, "scalars")?.shape;
+        if scalars.rank() != 1 || scalars.len() <= self.index {
+            let expected = format!("[n] with n > {}", self.index);
+            return Err(Mismatch::new("scalars", expected, scalars));
+        }
         Ok(x)
     }
 
     fn variants(&self, _: Operands, output: TensorType, _: &Target) -> Vec<Launch> {
         let quads = output.shape.padded_len() / 4;
-        let launch = Launch::threads(&Params { quads: quads as u32 }, quads)
-            .constant("CONTROL", slot::CONTROL as u32)
-            .flops(output.shape.len() as u64);
-        vec![launch]
+        let params = Params { quads: quads as u32, index: self.index as u32 };
+        vec![Launch::threads(&params, quads).flops(output.shape.len() as u64)]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
-        let [x, step] = given(operands);
+        let [x, scalars] = given(operands);
         let mut out = x.clone();
-        out.data.iter_mut().for_each(|value| *value *= step.data[slot::CONTROL]);
+        out.data.iter_mut().for_each(|value| *value *= scalars.data[self.index]);
         out
     }
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let shapes: [&[usize]; 4] = [&[5], &[2, 3, 5, 7], &[1, 8, 8, 320], &[3, 11, 37]];
-    let case = |dims: &[usize]| {
-        Case::new(Scale)
+    let shapes: [(&[usize], usize, usize); 4] =
+        [(&[5], 0, 1), (&[2, 3, 5, 7], 2, 7), (&[1, 8, 8, 320], 25, 32), (&[3, 11, 37], 1, 3)];
+    let case = |(dims, index, scalars): (&[usize], usize, usize)| {
+        Case::new(Scale { index })
             .operand(TensorType::real(Shape::new(dims)))
-            .filled(TensorType::f32([slot::LEN]), Fill::Range(-1.0, 2.0))
+            .filled(TensorType::f32([scalars]), Fill::Range(-1.0, 2.0))
     };
     shapes.into_iter().map(case).collect()
 }

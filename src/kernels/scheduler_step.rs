@@ -53,12 +53,14 @@ pub mod slot {
     pub const HISTORY: usize = 10;
     /// Four numbers of [`keep`](super::keep): the tensor that each slot of the history receives.
     pub const KEEP: usize = 14;
-    /// The factor of a ControlNet's results.
-    pub const CONTROL: usize = 18;
     /// Factor of a kept picture's latents in the next step's sample; 1 after the last step.
     pub const NEXT_SIGNAL: usize = 19;
     /// Factor of the noise of a kept picture in the next step's sample; 0 after the last step.
     pub const NEXT_LEVEL: usize = 20;
+    /// The factors of the results of [`MAX_CONTROLS`] ControlNets.
+    pub const CONTROL: usize = 24;
+    /// The number of ControlNets that there are positions for.
+    pub const MAX_CONTROLS: usize = 8;
     /// The number of positions.
     pub const LEN: usize = 32;
 }

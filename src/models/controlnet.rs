@@ -5,15 +5,17 @@
 use super::unet::{Conditioning, Contracted, Outline, Residuals, contract};
 use crate::graph::{Scope, Tensor};
 use crate::kernels::scale::Scale;
+use crate::kernels::scheduler_step::slot;
 
 /// The ControlNet: residuals for a noisy `sample` `[B, h, w, C]` and a conditioning `picture`
-/// `[B, H, W, 3]` in [0, 1], times the control scale in the step's scalars.
+/// `[B, H, W, 3]` in [0, 1], times the scale of ControlNet number `index` in the step's scalars.
 pub fn controlnet<'g>(
     m: &Scope<'g>,
     outline: &Outline,
     sample: Tensor<'g>,
     picture: Tensor<'g>,
     conditioning: Conditioning<'g>,
+    index: usize,
 ) -> Residuals<'g> {
     let time = conditioning.time(m, outline);
     let picture = embed(&m.at("controlnet_cond_embedding"), picture);
@@ -21,7 +23,9 @@ pub fn controlnet<'g>(
     let Contracted { middle, skips } = contract(m, outline, x, time, conditioning.context);
     let scaled = |m: Scope<'g>, x: Tensor<'g>| {
         let x = m.linear("", x);
-        m.builder().apply(Scale, &[Some(x), Some(conditioning.step)]).tap(&m)
+        m.builder()
+            .apply(Scale { index: slot::CONTROL + index }, &[Some(x), Some(conditioning.step)])
+            .tap(&m)
     };
     let blocks = m.each("controlnet_down_blocks");
     Residuals {

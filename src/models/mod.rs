@@ -10,6 +10,7 @@ mod config;
 pub mod controlnet;
 pub mod mobile;
 pub mod network;
+pub mod numbered;
 pub mod presets;
 pub mod tiny_autoencoder;
 pub mod unet;

@@ -23,8 +23,10 @@ pub struct DenoiserShape {
     pub tokens: usize,
     /// Width of a token's embedding.
     pub text_width: usize,
-    /// Pixels along one side of a latent, where a ControlNet sees a picture.
-    pub control: Option<usize>,
+    /// Pixels along one side of a latent.
+    pub pixels_per_latent: usize,
+    /// ControlNets, each of which sees a picture.
+    pub controls: usize,
     /// Whether the part of a picture outside a mask is kept by noising it anew in every step.
     pub keeps_picture: bool,
 }
@@ -89,15 +91,12 @@ impl<'g> DenoiserInputs<'g> {
     }
 }
 
-/// The start of the names of a ControlNet's weights among those of the network that it steers.
-pub const CONTROL_PREFIX: &str = "controlnet.";
-
 /// A denoising network: the prediction for noisy latents, given a timestep and conditions.
 ///
 /// Inputs are named. The pipeline has values for `timesteps` `[steps]`, `context` `[copies, tokens,
 /// text_width]`, `text_embeds` `[copies, P]` (pooled text embeddings), `masked` `[h, w, 1 + C]` (mask and
-/// latents of the masked picture) and `picture` `[H, W, 3]` (for a ControlNet); the network itself
-/// for all others. An input that is `copies` times as long as its values gets them repeated.
+/// latents of the masked picture) and `picture`, `picture_1`, … `[H, W, 3]` (for ControlNets); the
+/// network itself for all others. An input that is `copies` times as long as its values gets them repeated.
 pub trait Network: Send + Sync {
     /// Facts about the network.
     fn facts(&self) -> NetworkFacts;
@@ -114,19 +113,17 @@ pub trait Network: Send + Sync {
     /// The width of the pooled text embeddings that the network reads, if it does.
     fn pooled_width(&self, weights: &dyn WeightIndex) -> Option<usize>;
 
-    /// Puts a ControlNet beside the network, whose weights are below `controlnet.`, or takes it
-    /// away.
+    /// Puts ControlNets beside the network, whose weights are below `controlnet`, `controlnet_1`, …,
+    /// in place of earlier ones.
     ///
     /// # Errors
-    /// `Unsupported` if the network has no place for one; `Weights` if it is for another network.
-    fn set_control(&mut self, control: Option<Outline>) -> Result<()> {
-        match control {
-            None => Ok(()),
-            Some(_) => {
-                let message = "controlnet: expected a model with a UNet, which ControlNets steer";
-                Err(Error::new(ErrorKind::Unsupported, message))
-            }
+    /// `Unsupported` if the network has no place for one; `Weights` if one is for another network.
+    fn set_controls(&mut self, controls: Vec<Outline>) -> Result<()> {
+        if controls.is_empty() {
+            return Ok(());
         }
+        let message = "controlnet: expected a model with a UNet, which ControlNets steer";
+        Err(Error::new(ErrorKind::Unsupported, message))
     }
 }
 

@@ -11,6 +11,7 @@ pub use conditioning::{AddedConditioning, Conditioning, guidance_embedding};
 pub use config::UnetConfig;
 
 use super::blocks::{Time, TransformerStyle, conv3x3, downsample, resnet, transformer, upsample};
+use super::numbered::{CONTROL, numbered};
 use crate::error::ErrorKind;
 use crate::graph::{Scope, Tensor};
 use crate::kernels::activation::Function;
@@ -77,29 +78,34 @@ pub struct Residuals<'g> {
 }
 
 /// The UNet: the prediction (noise, velocity or sample) `[B, h, w, C]` for a noisy `sample`
-/// `[B, h, w, I]`. `control` is added to the skip connections and the mid block (see
+/// `[B, h, w, I]`. The sums of all `controls` are added to the skip connections and the mid block (see
 /// [`controlnet`](super::controlnet)).
 pub fn unet<'g>(
     m: &Scope<'g>,
     outline: &Outline,
     sample: Tensor<'g>,
     conditioning: Conditioning<'g>,
-    control: Option<Residuals<'g>>,
+    controls: &[Residuals<'g>],
 ) -> Tensor<'g> {
     let time = conditioning.time(m, outline);
     let x = m.conv("conv_in", sample).tap(&m.at("conv_in"));
     let Contracted { mut middle, mut skips } = contract(m, outline, x, time, conditioning.context);
-    if let Some(control) = control {
+    for (index, control) in controls.iter().enumerate() {
         if control.skips.len() != skips.len() {
-            let (expected, got) = (skips.len(), control.skips.len());
-            let message = format!("controlnet: expected {expected} residuals, got {got}");
+            let (name, expected, got) =
+                (numbered(CONTROL, index), skips.len(), control.skips.len());
+            let message = format!("{name}: expected {expected} residuals, got {got}");
             m.fail(ErrorKind::Weights, message);
             return sample;
         }
-        let sums = skips.iter().zip(&control.skips).map(|(skip, residual)| *skip + *residual);
-        skips = sums.collect();
-        middle = middle + control.middle;
     }
+    let plus = |x: Tensor<'g>, residuals: &mut dyn Iterator<Item = Tensor<'g>>| {
+        residuals.reduce(|sum, residual| sum + residual).map_or(x, |sum| x + sum)
+    };
+    for (at, skip) in skips.iter_mut().enumerate() {
+        *skip = plus(*skip, &mut controls.iter().map(|control| control.skips[at]));
+    }
+    middle = plus(middle, &mut controls.iter().map(|control| control.middle));
     expand(m, outline, Contracted { middle, skips }, time, conditioning.context)
 }
 

@@ -1,9 +1,10 @@
 //! The UNets as a [`Network`]: those of Stable Diffusion and of MobileDiffusion, with the inputs
-//! that some of them read beside the text, and with a ControlNet beside them.
+//! that some of them read beside the text, and with ControlNets beside them.
 
 use super::controlnet::controlnet;
 use super::mobile::MobileConfig;
-use super::network::{CONTROL_PREFIX, DenoiserInputs, Network, NetworkFacts, RequestValues};
+use super::network::{DenoiserInputs, Network, NetworkFacts, RequestValues};
+use super::numbered::{CONTROL, PICTURE, numbered};
 use super::unet::{AddedConditioning, Conditioning, Outline, UnetConfig, guidance_embedding, unet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Scope, Tensor, WeightIndex};
@@ -12,13 +13,13 @@ use crate::graph::{Scope, Tensor, WeightIndex};
 /// height and width of the target.
 const TIME_IDS: usize = 6;
 
-/// A UNet, and the ControlNet that steers it if there is one.
+/// A UNet, and the ControlNets that steer it.
 pub struct UnetNetwork {
     outline: Outline,
     facts: NetworkFacts,
     /// Width of the embedding of the guidance scale, where the UNet reads one.
     guidance_width: Option<usize>,
-    control: Option<Outline>,
+    controls: Vec<Outline>,
 }
 
 impl UnetNetwork {
@@ -35,7 +36,7 @@ impl UnetNetwork {
             reads_guidance: config.time_cond_proj_dim.is_some(),
         };
         let guidance_width = config.time_cond_proj_dim;
-        Ok(UnetNetwork { outline: config.outline()?, facts, guidance_width, control: None })
+        Ok(UnetNetwork { outline: config.outline()?, facts, guidance_width, controls: Vec::new() })
     }
 
     /// A `MobileDiffusionUNet`.
@@ -51,7 +52,7 @@ impl UnetNetwork {
             reads_guidance: false,
         };
         let outline = config.outline()?;
-        Ok(UnetNetwork { outline, facts, guidance_width: None, control: None })
+        Ok(UnetNetwork { outline, facts, guidance_width: None, controls: Vec::new() })
     }
 
     /// The hyperparameters of the UNet.
@@ -86,22 +87,21 @@ impl Network for UnetNetwork {
     }
 
     fn predict<'g>(&self, m: &Scope<'g>, inputs: &DenoiserInputs<'g>) -> Tensor<'g> {
-        m.ignore(CONTROL_PREFIX);
+        m.ignore(CONTROL);
         let shape = inputs.shape;
         let conditioning = self.conditioning(m, inputs);
         // The guidance scale is the distilled network's own; no ControlNet reads it.
         let steering = Conditioning { guidance: None, ..conditioning };
-        let residuals = shape.control.zip(self.control.as_ref()).map(|(side, outline)| {
-            let dims = [1, shape.height * side, shape.width * side, 3];
-            let picture = inputs.repeated("picture", dims);
-            controlnet(
-                &m.at(CONTROL_PREFIX.trim_end_matches('.')),
-                outline,
-                inputs.sample,
-                picture,
-                steering,
-            )
-        });
+        let side = shape.pixels_per_latent;
+        let dims = [1, shape.height * side, shape.width * side, 3];
+        let controls = self.controls.iter().take(shape.controls).enumerate();
+        let residuals: Vec<_> = controls
+            .map(|(index, outline)| {
+                let picture = inputs.repeated(&numbered(PICTURE, index), dims);
+                let m = m.at(numbered(CONTROL, index));
+                controlnet(&m, outline, inputs.sample, picture, steering, index)
+            })
+            .collect();
         let whole = match self.facts.inpainting {
             true => {
                 let dims = [1, shape.height, shape.width, 1 + self.facts.channels];
@@ -109,7 +109,7 @@ impl Network for UnetNetwork {
             }
             false => inputs.sample,
         };
-        unet(m, &self.outline, whole, conditioning, residuals)
+        unet(m, &self.outline, whole, conditioning, &residuals)
     }
 
     fn values(&self, request: &RequestValues) -> Vec<(&'static str, Vec<f32>)> {
@@ -131,24 +131,23 @@ impl Network for UnetNetwork {
         self.pooled_from(weights.shape("add_embedding.linear_1.weight").as_deref())
     }
 
-    fn set_control(&mut self, control: Option<Outline>) -> Result<()> {
+    fn set_controls(&mut self, controls: Vec<Outline>) -> Result<()> {
         let expected = self.outline.size_embedding;
-        if let Some(got) = control.as_ref().map(|outline| outline.size_embedding)
-            && expected != got
-        {
+        let sizes = controls.iter().map(|outline| outline.size_embedding);
+        if let Some((index, got)) = sizes.enumerate().find(|(_, got)| *got != expected) {
             let words = |width: Option<usize>| match width {
                 Some(width) => format!("an embedding of picture sizes of width {width}"),
                 None => "no embedding of picture sizes".into(),
             };
             let message = format!(
-                "controlnet: expected one with {}, got one with {}: it is for another family of \
-                 models",
+                "{}: expected one with {}, got one with {}: it is for another family of models",
+                numbered(CONTROL, index),
                 words(expected),
                 words(got)
             );
             return Err(Error::new(ErrorKind::Weights, message));
         }
-        self.control = control;
+        self.controls = controls;
         Ok(())
     }
 }

@@ -227,7 +227,7 @@ fn a_controlnet_in_one_file() {
     let draw = |controlnet: Option<ControlNet>| {
         let mut diffusion = Diffusion::open(gpu, &base).expect("a model");
         let steered = controlnet.is_some();
-        diffusion.set_controlnet(controlnet).expect("a ControlNet");
+        diffusion.set_controlnets(controlnet.into_iter().collect()).expect("a ControlNet");
         let request =
             if steered { request.clone().control(control.clone()) } else { request.clone() };
         diffusion.generate_blocking(&request).expect("a picture").latents

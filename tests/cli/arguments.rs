@@ -25,10 +25,11 @@ fn sizes_steps_and_scales() {
 
 #[test]
 fn wrong_uses_have_status_2() {
-    let cases: [(&[&str], &[&str]); 16] = [
+    let cases: [(&[&str], &[&str]); 17] = [
         (&[], &["PROMPT"]),
         (&["x", "--mask", "a.png"], &["--image"]),
         (&["x", "--control-image", "a.png"], &["--controlnet"]),
+        (&["x", "--controlnet", "a"], &["--control-image"]),
         (&["x", "--unet", "a.gguf"], &["--model"]),
         (&["x", "--memory", "many"], &["'many'", "such as 6G"]),
         (&["x", "--tiles", "few"], &["'few'", "auto, never or a number"]),
@@ -158,11 +159,26 @@ fn latents_that_do_not_fit() {
 #[test]
 fn pictures_to_start_from_that_do_not_fit() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/emoji-64/");
+    let sd = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/sd1-tiny");
     let (image, text) = (format!("{model}golden/image.png"), format!("{model}model_index.json"));
     refuses(&["--image", "missing.png"], &["--image: missing.png cannot be opened"]);
-    refuses(&["--image", &text], &["--image", "not a readable PNG"]);
+    refuses(
+        &["--image", &text],
+        &["--image", "model_index.json: this is not a picture", "PNG, JPEG or WebP"],
+    );
     let strength = ["strength: expected a number up to 1", "got NaN"];
     refuses(&["--image", &image, "--strength", "NaN"], &strength);
+    let huge = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/pictures/huge.png");
+    for option in ["--image", "--mask", "--control-image"] {
+        let controlnet = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/controlnet-tiny");
+        let mut arguments = vec![option, huge];
+        match option {
+            "--mask" => arguments.extend(["--image", &image]),
+            "--control-image" => arguments.extend(["--controlnet", controlnet, "--model", sd]),
+            _ => {}
+        }
+        refuses(&arguments, &[option, "huge.png", "up to 16384 pixels a side, got 100000x100000"]);
+    }
     let odd = fresh("odd.png");
     let picture = croquis::picture::Picture::new(33, 64, vec![0; 3 * 33 * 64]).expect("a picture");
     picture.save(&odd, &[]).expect("a file");

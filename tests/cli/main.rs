@@ -4,9 +4,11 @@
 mod arguments;
 mod broken_models;
 mod commands;
+mod controlnets;
 mod inspect;
 mod pictures;
 mod synth;
+mod terminal;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

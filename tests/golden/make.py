@@ -58,6 +58,7 @@ reference is f32 arithmetic on the f16-rounded weights. Keys:
                                   picture (drawing `posterior_noise`, first), where it needs one
     inpaint.input, inpaint.mask   picture in [-1, 1], mask (1 = repaint)
     control.<name>.*, control.input   as txt2img; the picture in [-1, 1]
+    several.<name>.*, several.input   the same with two ControlNets; the picture of the second
     odd.sample, odd.conv_out      the UNet at a size that is not divisible by what it halves, with `unet.encoder_hidden_states`
 
 Images are decoder outputs before any clamp, about [-1, 1].

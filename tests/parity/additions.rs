@@ -64,7 +64,7 @@ fn a_controlnet_of_another_family_is_refused() {
     let files = ModelFiles::open(path("tests/golden/controlnet-tiny/controlnet")).unwrap();
     let controlnet = || ControlNet::open(&files).unwrap();
     let mut diffusion = open(gpu(), "sdxl-tiny");
-    let error = diffusion.set_controlnet(Some(controlnet())).unwrap_err();
+    let error = diffusion.set_controlnets(vec![controlnet()]).unwrap_err();
     assert!(error.to_string().contains("another family"), "{error}");
-    open(gpu(), "sd1-tiny").set_controlnet(Some(controlnet())).unwrap();
+    open(gpu(), "sd1-tiny").set_controlnets(vec![controlnet()]).unwrap();
 }

@@ -9,6 +9,7 @@ mod common;
 mod additions;
 mod autoencoders;
 mod blocks;
+mod controls;
 mod emoji;
 mod limits;
 mod runs;

@@ -19,7 +19,7 @@ fn allowed(storage: Storage) -> (f64, f64) {
 }
 
 /// The request of a golden run.
-fn request(run: &Value) -> Request {
+pub fn request(run: &Value) -> Request {
     let number = |key: &str| run[key].as_u64().map(|value| value as usize);
     let pair = |key: &str| serde_json::from_value::<[usize; 2]>(run[key].clone()).ok();
     // A run without a scheduler of its own uses the model's.
@@ -44,7 +44,7 @@ fn request(run: &Value) -> Request {
 }
 
 /// Runs a golden run on a device; returns the difference, if any.
-fn check(
+pub fn check(
     diffusion: &mut Diffusion,
     golden: &SafeTensors<'_>,
     name: &str,
@@ -87,7 +87,7 @@ fn check(
 }
 
 /// A golden picture of one or three channels; `black` and `white` are its extreme values.
-fn picture(golden: &SafeTensors<'_>, name: &str, [black, white]: [f32; 2]) -> Picture {
+pub fn picture(golden: &SafeTensors<'_>, name: &str, [black, white]: [f32; 2]) -> Picture {
     let (shape, values) = common::golden(golden, name);
     let values = common::nhwc(&shape, &values);
     let byte = |value: &f32| ((value - black) / (white - black) * 255.0).round() as u8;
@@ -125,7 +125,7 @@ fn check_runs(model: &str, prefix: &str, files: impl Fn(&Value) -> ModelFiles) {
             if name.starts_with("control") {
                 let number = |key: &str, default| run[key].as_f64().unwrap_or(default);
                 let folder = ModelFiles::open(path(&format!("{folder}/controlnet"))).unwrap();
-                diffusion.set_controlnet(Some(ControlNet::open(&folder).unwrap())).unwrap();
+                diffusion.set_controlnets(vec![ControlNet::open(&folder).unwrap()]).unwrap();
                 request = request.control(Control {
                     picture: picture(&golden, "control.input", [-1.0, 1.0]),
                     scale: number("controlnet_conditioning_scale", 1.0) as f32,
@@ -142,7 +142,7 @@ fn check_runs(model: &str, prefix: &str, files: impl Fn(&Value) -> ModelFiles) {
 }
 
 /// The folder with the run's scheduler configuration in place of the model's.
-fn with_scheduler(model: &'static str) -> impl Fn(&Value) -> ModelFiles {
+pub fn with_scheduler(model: &'static str) -> impl Fn(&Value) -> ModelFiles {
     move |run| {
         let mut files = Vec::new();
         for part in [

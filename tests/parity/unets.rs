@@ -36,7 +36,7 @@ impl UnetCase<'_> {
     fn conditioning<'g>(&self, m: &Scope<'g>, sample: Tensor<'g>) -> Conditioning<'g> {
         let ([copies, height, width, _], [_, tokens, text_width]) =
             (self.sample_shape, self.context_shape);
-        let (steps, control, keeps_picture) = (2, None, false);
+        let (steps, pixels_per_latent, controls, keeps_picture) = (2, 8, 0, false);
         let shape = DenoiserShape {
             height,
             width,
@@ -44,7 +44,8 @@ impl UnetCase<'_> {
             steps,
             tokens,
             text_width,
-            control,
+            pixels_per_latent,
+            controls,
             keeps_picture,
         };
         let builder = m.builder();
@@ -63,7 +64,7 @@ impl UnetCase<'_> {
         let builder = Builder::new();
         let m = Scope::new(&builder, "unet", self.weights);
         let sample = builder.input("sample", TensorType::real(self.sample_shape));
-        unet(&m, self.network.outline(), sample, self.conditioning(&m, sample), None);
+        unet(&m, self.network.outline(), sample, self.conditioning(&m, sample), &[]);
         fuse(builder.finish_with_taps().unwrap())
     }
 
@@ -276,9 +277,9 @@ fn controlnet_and_the_unet_that_it_steers() {
         let picture = builder.input("picture", TensorType::real(dims));
         let conditioning = case.conditioning(&m, sample);
         let residuals =
-            controlnet(&m.at("controlnet"), &control_outline, sample, picture, conditioning);
+            controlnet(&m.at("controlnet"), &control_outline, sample, picture, conditioning, 0);
         // The UNet's own blocks are tapped under their names alone; only its last counts here.
-        let output = unet(&m, network.outline(), sample, conditioning, Some(residuals));
+        let output = unet(&m, network.outline(), sample, conditioning, &[residuals]);
         builder.output("unet.conv_out", output);
         let mut graph = builder.finish_with_taps().unwrap();
         let ours = |name: &str| name.starts_with("controlnet.c") || name == "unet.conv_out";

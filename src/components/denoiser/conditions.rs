@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 /// Values by the names of inputs, such as `context` or `timesteps`; those that a network does not
 /// read are ignored.
 #[derive(Default)]
-pub struct Conditions(BTreeMap<&'static str, Vec<f32>>);
+pub struct Conditions(BTreeMap<String, Vec<f32>>);
 
 impl Conditions {
     /// Sets the values of an input.
-    pub fn set(&mut self, name: &'static str, values: Vec<f32>) {
-        self.0.insert(name, values);
+    pub fn set(&mut self, name: impl Into<String>, values: Vec<f32>) {
+        self.0.insert(name.into(), values);
     }
 
     /// Writes them to the programs that read them. An input that is `copies` times as long as its

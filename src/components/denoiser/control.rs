@@ -1,4 +1,5 @@
 //! ControlNet: a second network that steers the UNet by a picture (Zhang et al., arXiv 2302.05543).
+//! The residuals of several are summed (diffusers' `MultiControlNetModel`).
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::ModelFiles;
@@ -8,7 +9,7 @@ use crate::picture::Picture;
 use crate::weights::Weights;
 use serde::Deserialize;
 
-/// A ControlNet that was read and checked, for [`Diffusion::set_controlnet`](crate::diffusion::Diffusion::set_controlnet).
+/// A ControlNet that was read and checked, for [`Diffusion::set_controlnets`](crate::diffusion::Diffusion::set_controlnets).
 pub struct ControlNet {
     pub(super) outline: Outline,
     pub(super) weights: Weights,

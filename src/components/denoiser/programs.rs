@@ -9,8 +9,10 @@ use crate::files::ModelFiles;
 use crate::gpu::{Gpu, Link, Program};
 use crate::graph::Plan;
 use crate::kernels::Target;
+use crate::kernels::scheduler_step::slot::MAX_CONTROLS;
 use crate::lora::Patches;
-use crate::models::network::{CONTROL_PREFIX, DenoiserShape, Network, NetworkFacts, RequestValues};
+use crate::models::network::{DenoiserShape, Network, NetworkFacts, RequestValues};
+use crate::models::numbered::{CONTROL, numbered};
 use crate::weights::View;
 use std::sync::Arc;
 
@@ -19,9 +21,10 @@ pub struct Denoiser {
     folder: &'static str,
     network: Box<dyn Network>,
     facts: NetworkFacts,
-    has_control: bool,
-    /// Whether weights of the ControlNet may be on the GPU.
-    uploaded_control: bool,
+    /// The number of ControlNets.
+    controls: usize,
+    /// The number of ControlNets whose weights may be on the GPU.
+    uploaded_controls: usize,
     component: Component<(DenoiserShape, Phase)>,
 }
 
@@ -66,9 +69,9 @@ impl Denoiser {
             }
         }
         let component = Component::new(files.weights(family.folder)?);
-        let (has_control, uploaded_control) = (false, false);
+        let (controls, uploaded_controls) = (0, 0);
         let folder = family.folder;
-        Ok(Denoiser { folder, network, facts, has_control, uploaded_control, component })
+        Ok(Denoiser { folder, network, facts, controls, uploaded_controls, component })
     }
 
     /// The folder of the network in diffusers' layout, such as `unet`.
@@ -86,48 +89,50 @@ impl Denoiser {
         self.network.values(request)
     }
 
-    /// Adds a ControlNet to the network, or removes it.
+    /// Adds ControlNets to the network in place of earlier ones.
     ///
     /// # Errors
-    /// `Weights` if the ControlNet is for another family of models; `Unsupported` if the network
-    /// takes none.
-    pub fn set_control(&mut self, control: Option<ControlNet>) -> Result<()> {
-        let own = |name: &str, _: &[usize]| match name.starts_with(CONTROL_PREFIX) {
+    /// `Weights` if one is for another family of models; `Unsupported` if the network takes none;
+    /// `Argument` if they are more than [`MAX_CONTROLS`].
+    pub fn set_controls(&mut self, controls: Vec<ControlNet>) -> Result<()> {
+        if controls.len() > MAX_CONTROLS {
+            let got = controls.len();
+            let message = format!("controlnet: expected at most {MAX_CONTROLS}, got {got}");
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        let own = |name: &str, _: &[usize]| match name.starts_with(CONTROL) {
             true => Vec::new(),
             false => vec![(name.to_string(), View::Whole)],
         };
         let mut weights = self.component.weights.clone().map_names(own)?;
-        let has_control = control.is_some();
-        let mut outline = None;
-        if let Some(ControlNet { outline: steering, weights: added }) = control {
-            let (expected, got) =
-                (self.network.text_width(&weights), self.network.text_width(&added));
+        let expected = self.network.text_width(&weights);
+        let (count, mut outlines) = (controls.len(), Vec::new());
+        for (index, ControlNet { outline, weights: added }) in controls.into_iter().enumerate() {
+            let (name, got) = (numbered(CONTROL, index), self.network.text_width(&added));
             if expected != got {
                 let words =
                     |width: Option<usize>| width.map_or("no text".into(), |w| w.to_string());
                 let message = format!(
-                    "controlnet: expected one for text embeddings of width {}, got {}: it is for \
+                    "{name}: expected one for text embeddings of width {}, got {}: it is for \
                      another family of models",
                     words(expected),
                     words(got)
                 );
                 return Err(Error::new(ErrorKind::Weights, message));
             }
-            let prefixed =
-                |name: &str, _: &[usize]| vec![(format!("{CONTROL_PREFIX}{name}"), View::Whole)];
-            weights = weights.merge(added.map_names(prefixed)?)?;
-            outline = Some(steering);
+            weights = weights.merge(added.prefixed(&format!("{name}.")))?;
+            outlines.push(outline);
         }
-        self.network.set_control(outline)?;
-        self.has_control = has_control;
+        self.network.set_controls(outlines)?;
+        self.controls = count;
         self.component = Component::new(weights);
-        self.uploaded_control = false;
+        self.uploaded_controls = 0;
         Ok(())
     }
 
     /// The names of the network's weights.
     pub fn names(&self) -> Vec<&str> {
-        self.component.weights.names().filter(|name| !name.starts_with(CONTROL_PREFIX)).collect()
+        self.component.weights.names().filter(|name| !name.starts_with(CONTROL)).collect()
     }
 
     /// Adds low-rank patches to the weights, in place of earlier ones.
@@ -140,9 +145,9 @@ impl Denoiser {
         Ok(())
     }
 
-    /// Whether there is a ControlNet.
-    pub fn has_control(&self) -> bool {
-        self.has_control
+    /// The number of ControlNets.
+    pub fn controls(&self) -> usize {
+        self.controls
     }
 
     /// The width of the pooled text embeddings that the network reads.
@@ -158,15 +163,15 @@ impl Denoiser {
     /// Drops the programs of other shapes.
     pub fn retain(&mut self, shape: DenoiserShape) {
         self.component.retain(|(known, _)| *known == shape);
-        // The plan of a picture without a ControlNet does not count its weights.
-        if self.uploaded_control && shape.control.is_none() {
+        // The plan of a picture without ControlNets does not count their weights.
+        if self.uploaded_controls > shape.controls {
             self.unload();
         }
     }
 
     /// Drops weights and programs from the GPU.
     pub fn unload(&mut self) {
-        self.uploaded_control = false;
+        self.uploaded_controls = 0;
         self.component.unload();
     }
 
@@ -208,7 +213,7 @@ impl Denoiser {
         if let (Some(prepare), Some(step)) = (known(Phase::Prepare), known(Phase::Step)) {
             return Ok(Programs { prepare, step });
         }
-        self.uploaded_control |= shape.control.is_some();
+        self.uploaded_controls = self.uploaded_controls.max(shape.controls);
         let DenoiserPlans { prepare, step } = plans.clone();
         let key = (shape, Phase::Prepare);
         let prepare = self.component.compile(gpu, key, prepare, &[]).await?;

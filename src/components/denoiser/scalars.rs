@@ -4,19 +4,21 @@ use crate::kernels::scheduler_step::{SLOTS, keep, slot};
 use crate::schedulers::{Keep, Step};
 
 /// The scalars of a step, F32 `[32]` (see [`slot`]). `row` is the step's row among the timesteps,
-/// `next_noising` signal and noise level of the step after it, if there is one.
+/// `control_scales` are those of at most [`slot::MAX_CONTROLS`] ControlNets, `next_noising` signal
+/// and noise level of the step after it, if there is one.
 pub fn scalars(
     step: &Step,
     row: usize,
     guidance_scale: f32,
-    control_scale: f32,
+    control_scales: &[f32],
     next_noising: Option<[f32; 2]>,
 ) -> [f32; slot::LEN] {
     let mut scalars = [0.0; slot::LEN];
     scalars[slot::ROW] = row as f32;
     scalars[slot::INPUT_SCALE] = step.input_scale;
     scalars[slot::GUIDANCE] = guidance_scale;
-    scalars[slot::CONTROL] = control_scale;
+    let controls = scalars[slot::CONTROL..][..slot::MAX_CONTROLS].iter_mut();
+    controls.zip(control_scales).for_each(|(scalar, scale)| *scalar = *scale);
     let [signal, level] = next_noising.unwrap_or([1.0, 0.0]);
     (scalars[slot::NEXT_SIGNAL], scalars[slot::NEXT_LEVEL]) = (signal, level);
     scalars[slot::CLIP] = step.clip.unwrap_or(0.0);

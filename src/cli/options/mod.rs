@@ -1,0 +1,13 @@
+//! Options shared by several commands, one group per theme. Each group has a heading of its own in the help.
+
+mod device;
+mod model;
+mod picture;
+mod prompt;
+mod sampling;
+
+pub use device::GpuOptions;
+pub use model::{ModelOptions, short_name};
+pub use picture::PictureOptions;
+pub use prompt::PromptOptions;
+pub use sampling::{NoiseOptions, SamplingOptions};

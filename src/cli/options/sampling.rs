@@ -1,0 +1,94 @@
+//! Options for the sampler and its noise.
+
+use crate::cli::latents::Latents;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use croquis::diffusion::{Model, Request};
+use croquis::{Error, ErrorKind, RandomKind, Result, SchedulerKind, Spacing};
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+
+/// Options for the sampler.
+#[derive(Args)]
+#[command(next_help_heading = "Sampling")]
+pub struct SamplingOptions {
+    /// Sampling steps [default: the model's]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    steps: Option<usize>,
+    /// Guidance scale (CFG): how closely the picture follows the prompt; 1 is no guidance [default:
+    /// the model's]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    guidance_scale: Option<f32>,
+    /// The sampler [default: the model's]
+    #[arg(long, value_name = "NAME", value_parser = schedulers())]
+    scheduler: Option<SchedulerKind>,
+    /// The spacing of the sampler's steps [default: the model's]
+    #[arg(long, value_name = "NAME", value_parser = spacings())]
+    spacing: Option<Spacing>,
+}
+
+fn schedulers() -> impl TypedValueParser<Value = SchedulerKind> {
+    PossibleValuesParser::new(SchedulerKind::ALL.map(SchedulerKind::name))
+        .try_map(|name| name.parse::<SchedulerKind>())
+}
+
+fn spacings() -> impl TypedValueParser<Value = Spacing> {
+    PossibleValuesParser::new(Spacing::ALL.map(Spacing::name))
+        .try_map(|name| name.parse::<Spacing>())
+}
+
+impl SamplingOptions {
+    /// Sets the options in a request.
+    pub fn apply(&self, request: &mut Request) {
+        request.steps = self.steps;
+        request.guidance_scale = self.guidance_scale;
+        request.scheduler = self.scheduler;
+        request.spacing = self.spacing;
+    }
+}
+
+/// Options for the noise, and so for the number of pictures, which differ by it.
+#[derive(Args)]
+#[command(next_help_heading = "Sampling")]
+pub struct NoiseOptions {
+    /// The seed of the noise; the same seed gives the same picture [default: random]
+    #[arg(short, long, value_name = "N")]
+    seed: Option<u64>,
+    /// The number of pictures, with consecutive seeds
+    #[arg(short = 'b', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9999))]
+    pub count: u32,
+    /// The noise generator: `torch` (PyTorch on a CPU, as in diffusers) or `philox` (PyTorch on
+    /// CUDA, as in AUTOMATIC1111)
+    #[arg(long, value_name = "NAME", default_value_t = RandomKind::Torch)]
+    rng: RandomKind,
+    /// Initial noise in place of the seed's: a safetensors file with a tensor `latents` [C, h, w]
+    /// of unit variance
+    #[arg(long, value_name = "FILE")]
+    latents: Option<PathBuf>,
+}
+
+impl NoiseOptions {
+    /// Sets the generator and the initial noise in a request whose pictures are set already; the
+    /// noise determines the size where nothing else does.
+    pub fn apply(&self, model: &Model, request: &mut Request) -> Result<()> {
+        request.random = self.rng;
+        match &self.latents {
+            Some(file) => Latents::open(file)?.apply(model, request),
+            None => Ok(()),
+        }
+    }
+
+    /// The seeds of all pictures, counted up from the given or a random one.
+    pub fn seeds(&self) -> Result<Vec<u64>> {
+        // PyTorch's generator uses 32 bits; the standard library seeds its hash maps randomly.
+        let random = || RandomState::new().hash_one(std::process::id()) & 0xffff_ffff;
+        let first = self.seed.unwrap_or_else(random);
+        let seeds = (0..u64::from(self.count)).map(|index| first.checked_add(index));
+        seeds.collect::<Option<Vec<_>>>().ok_or_else(|| {
+            let (count, last) = (self.count, u64::MAX);
+            let message =
+                format!("--seed: expected {count} seeds up to {last}, got the first {first}");
+            Error::new(ErrorKind::Argument, message)
+        })
+    }
+}
