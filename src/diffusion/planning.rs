@@ -110,7 +110,8 @@ impl Model {
         };
         let smallest = format!("no size fits, not even {step}x{step} pixels");
         // The numbers of the refused request are told already.
-        let more = if needed == refused.to_string() { String::new() } else { format!(": {needed}") };
+        let more =
+            if needed == refused.to_string() { String::new() } else { format!(": {needed}") };
         Ok(smallest + &more)
     }
 }

@@ -8,6 +8,10 @@ use crate::shape::TensorType;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The hint of errors about weights that do not make the model which they and the configuration tell.
+pub(super) const MISFIT: &str = "the weights must be complete, and of the same model as their \
+                                 configuration (config.json, where there is one)";
+
 /// A graph under construction. Models write formulas without checking each line: the first error
 /// is kept, everything after it is ignored, and [`Builder::finish`] returns it.
 #[derive(Default)]

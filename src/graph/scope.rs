@@ -1,5 +1,6 @@
 //! Layers of models: weights are found by their safetensors names, sizes come from their shapes.
 
+use super::builder::MISFIT;
 use super::{Builder, Tensor};
 use crate::error::{Error, ErrorKind};
 use crate::kernels::conv2d::Conv2d;

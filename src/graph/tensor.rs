@@ -1,5 +1,6 @@
 //! The tensor handle with which models write formulas.
 
+use super::builder::MISFIT;
 use super::{Builder, NodeId, NodeSource, Scope};
 use crate::error::{Error, ErrorKind};
 use crate::kernels::activation::{Activation, Function};

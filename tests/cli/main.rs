@@ -5,6 +5,7 @@ mod arguments;
 mod broken_models;
 mod commands;
 mod controlnets;
+mod hints;
 mod inspect;
 mod pictures;
 mod synth;
