@@ -9,8 +9,9 @@ fn root() -> PathBuf {
 }
 
 /// The rooms of the crate, each with the rooms that it may use: every room uses rooms above it only.
-const ROOMS: [(&str, &[&str]); 22] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("error", &[]),
+    ("disk", &[]),
     ("shape", &[]),
     ("logging", &[]),
     ("prompt", &[]),
@@ -18,19 +19,23 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("random", &["error"]),
     ("schedulers", &["error"]),
     ("tokenizer", &["error"]),
-    ("weights", &["error", "shape"]),
+    ("weights", &["disk", "error", "shape"]),
     ("kernels", &["error", "shape", "weights"]),
     ("graph", &["error", "kernels", "logging", "shape", "weights"]),
     ("models", &["error", "graph", "kernels", "shape", "tokenizer", "weights"]),
     ("gpu", &["error", "graph", "kernels", "logging", "shape", "weights"]),
     ("families", &["error", "graph", "models", "schedulers", "tokenizer", "weights"]),
-    ("files", &["error", "families", "models", "schedulers", "shape", "tokenizer", "weights"]),
+    (
+        "files",
+        &["disk", "error", "families", "models", "schedulers", "shape", "tokenizer", "weights"],
+    ),
     ("lora", &["error", "files", "weights"]),
-    ("hub", &["error", "files"]),
+    ("hub", &["disk", "error", "files"]),
     ("memory", &["error", "gpu", "graph", "shape"]),
     (
         "components",
         &[
+            "disk",
             "error",
             "families",
             "files",

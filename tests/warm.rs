@@ -1,7 +1,10 @@
 //! A second picture of the same shapes: nothing is built, planned, compiled or bound again, and every
-//! text is tokenised once for each encoder.
+//! text is tokenised once for each encoder. Of two passes, each is bound again.
 
 mod common;
+#[path = "upscalers/golden.rs"]
+#[allow(dead_code)] // other targets use the rest
+mod golden;
 #[path = "common/records.rs"]
 mod records;
 
@@ -79,4 +82,22 @@ fn a_second_picture_of_the_same_shapes_builds_nothing() {
             }
         }
     }
+    two_passes(gpu);
+}
+
+/// Two passes with an upscaler between them: each is bound again, and nothing else is made. The texts of
+/// the second are read twice, since it is planned before the first begins.
+fn two_passes(gpu: &croquis::Gpu) {
+    let folder = format!("{}/tests/golden/sd1-tiny", env!("CARGO_MANIFEST_DIR"));
+    let mut diffusion = Diffusion::open(gpu, &ModelFiles::folder(folder).unwrap()).unwrap();
+    diffusion.set_upscaler(Some(golden::upscaler(gpu, "compact-x4")));
+    let of = |seed| Request::new("a tree").size(48, 32).steps(2).seed(seed).hires(2.0, 0.5);
+    counts();
+    diffusion.generate_blocking(&of(1)).unwrap();
+    let [graphs, plans, ..] = counts();
+    assert!(graphs >= 7 && plans >= 9, "{graphs} {plans}");
+    diffusion.generate_blocking(&of(2)).unwrap();
+    let [graphs, plans, pipelines, programs, texts] = counts();
+    assert_eq!([graphs, plans, pipelines, texts], [0, 0, 0, 6]);
+    assert!(programs <= 8, "{programs} programs are bound");
 }

@@ -16,9 +16,13 @@ use croquis::internal::kernels::group_norm_stats::{GroupNormStats, tiles};
 use croquis::internal::kernels::layer_norm::LayerNorm;
 use croquis::internal::kernels::matmul::MatMul;
 use croquis::internal::kernels::model_input::ModelInput;
+use croquis::internal::kernels::pixel_shuffle::PixelShuffle;
+use croquis::internal::kernels::pixel_unshuffle::PixelUnshuffle;
 use croquis::internal::kernels::pixels::Pixels;
+use croquis::internal::kernels::prelu::Prelu;
 use croquis::internal::kernels::row::Row;
 use croquis::internal::kernels::scale::Scale;
+use croquis::internal::kernels::scaled_add::ScaledAdd;
 use croquis::internal::kernels::scheduler_step::{PREDICTED, SLOTS, SchedulerStep, slot};
 use croquis::internal::kernels::timestep_embedding::TimestepEmbedding;
 use croquis::internal::kernels::upsample::Upsample;
@@ -54,6 +58,10 @@ pub fn shapes(large: bool) -> Vec<Shape> {
         small("gelu", [1, 256, 1280], Activation { function: Function::Gelu }, 1),
         small("add", [1, 32, 32, 128], Binary { function: Arithmetic::Add }, 2),
         small("rgb", [1, 64, 64, 3], Pixels, 1),
+        small("of 4", [1, 64, 64, 48], PixelShuffle { factor: 4 }, 1),
+        small("of 2", [1, 64, 64, 3], PixelUnshuffle { factor: 2 }, 1),
+        small("residual", [1, 64, 64, 64], ScaledAdd { scale: 0.2 }, 2),
+        prelu(64, 64),
     ];
     shapes.extend(group_norm(32, 96));
     shapes.extend(sampling(8, 8));
@@ -83,6 +91,10 @@ pub fn shapes(large: bool) -> Vec<Shape> {
             small("concat", [1, 64, 64, 320], Concat, 2),
             small("add", [1, 64, 64, 320], Binary { function: Arithmetic::Add }, 2),
             small("rgb", [1, 512, 512, 3], Pixels, 1),
+            small("of 4", [1, 512, 512, 48], PixelShuffle { factor: 4 }, 1),
+            small("of 2", [1, 512, 512, 3], PixelUnshuffle { factor: 2 }, 1),
+            small("residual", [1, 512, 512, 64], ScaledAdd { scale: 0.2 }, 2),
+            prelu(512, 64),
         ]);
         shapes.extend(group_norm(64, 320));
         shapes.extend(group_norm(512, 128));
@@ -166,6 +178,12 @@ fn group_norm(side: usize, channels: usize) -> [Shape; 3] {
 
 fn upsample(side: usize, channels: usize) -> Shape {
     let case = Case::new(Upsample::default()).operand(TensorType::real([1, side, side, channels]));
+    Shape { label: format!("{side}x{side}x{channels}"), case }
+}
+
+fn prelu(side: usize, channels: usize) -> Shape {
+    let x = TensorType::real([1, side, side, channels]);
+    let case = Case::new(Prelu).operand(x).weight([channels]);
     Shape { label: format!("{side}x{side}x{channels}"), case }
 }
 

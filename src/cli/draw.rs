@@ -1,7 +1,7 @@
 //! Drawing: generates a picture of a request, writes it and reports it.
 
 use super::additions::AdditionOptions;
-use super::options::short_name;
+use super::output::OutputOptions;
 use super::parameters::parameters;
 use super::progress::Meter;
 use super::terminal::{note, say};
@@ -10,7 +10,7 @@ use croquis::diffusion::{Diffusion, Generated, Request};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A picture and the file that it was written to.
 pub struct Drawn {
@@ -19,7 +19,7 @@ pub struct Drawn {
 }
 
 /// Generates a picture; shows its progress and rewrites the preview, if there is one.
-pub fn generate(
+fn generate(
     diffusion: &mut Diffusion,
     request: &Request,
     preview: Option<&Path>,
@@ -47,21 +47,43 @@ pub fn generate(
     Ok(generated)
 }
 
+/// Generates pictures of a request by their seeds, writes them and tells what they are; `written` is called with the
+/// name of each file.
+pub fn series(
+    diffusion: &mut Diffusion,
+    mut request: Request,
+    files: impl Iterator<Item = (PathBuf, u64)>,
+    output: &OutputOptions,
+    additions: &AdditionOptions,
+    mut written: impl FnMut(&Path) -> Result<()>,
+) -> Result<Vec<Drawn>> {
+    let mut drawn = Vec::new();
+    for (file, seed) in files {
+        request.seed = seed;
+        let started = Instant::now();
+        let generated = generate(diffusion, &request, output.preview())?;
+        write(diffusion, &request, &generated, &file, additions)?;
+        tell(&generated, &file, started.elapsed());
+        written(&file)?;
+        drawn.push(Drawn { file, generated });
+    }
+    Ok(drawn)
+}
+
 /// Writes a picture with its settings.
-pub fn write(
+fn write(
     diffusion: &Diffusion,
     request: &Request,
     generated: &Generated,
     file: &Path,
     additions: &AdditionOptions,
 ) -> Result<()> {
-    let model = short_name(diffusion.model());
-    let text = parameters(request, generated, &model, &additions.noted_loras());
+    let text = parameters(diffusion, request, generated, &additions.noted_loras());
     generated.picture.save(file, &[("parameters", &text)])
 }
 
 /// Tells the user a picture's notes, settings and times.
-pub fn tell(generated: &Generated, file: &Path, total: Duration) {
+fn tell(generated: &Generated, file: &Path, total: Duration) {
     generated.notes.iter().for_each(note);
     say(format!(
         "{}: seed {}, {} step{} of {} in {:.2} s, {:.2} s in all",
@@ -105,6 +127,7 @@ pub fn report(
             "prepare": sum(|generated| generated.timings.prepare),
             "denoise": sum(|generated| generated.timings.denoise),
             "decode": sum(|generated| generated.timings.decode),
+            "upscale": sum(|generated| generated.timings.upscale),
             "total": total.as_secs_f64(),
         },
         "peak_bytes": pictures.iter().map(|generated| generated.peak_bytes).max(),

@@ -24,7 +24,8 @@ impl OutputOptions {
     /// The names for `count` pictures. All files, that of the preview too, can be written.
     pub fn files(&self, count: u32) -> Result<Vec<PathBuf>> {
         let files = names(&self.output, count);
-        files.iter().try_for_each(|file| check(file))?;
+        let checked = files.iter().try_for_each(|file| check(file));
+        checked.map_err(|error| error.context("--output"))?;
         if self.output.extension().is_some_and(|end| !end.eq_ignore_ascii_case("png")) {
             note("the file will be a PNG, whatever its name says");
         }
@@ -44,26 +45,27 @@ fn names(file: &Path, count: u32) -> Vec<PathBuf> {
     if count == 1 {
         return vec![file.into()];
     }
-    let stem = file.file_stem().unwrap_or_default();
-    let numbered = |number: u32| {
-        let mut name = stem.to_os_string();
-        name.push(format!("-{number}"));
-        if let Some(extension) = file.extension() {
-            name.push(".");
-            name.push(extension);
-        }
-        file.with_file_name(name)
-    };
-    (1..=count).map(numbered).collect()
+    (1..=count).map(|number| numbered(file, number as usize)).collect()
+}
+
+/// The name with a number before the extension.
+pub fn numbered(file: &Path, number: usize) -> PathBuf {
+    let mut name = file.file_stem().unwrap_or_default().to_os_string();
+    name.push(format!("-{number}"));
+    if let Some(extension) = file.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    file.with_file_name(name)
 }
 
 /// Checks that a file can be written, before minutes of work. An existing file stays as it is.
-fn check(file: &Path) -> Result<()> {
+pub fn check(file: &Path) -> Result<()> {
     let shown = file.display();
     let failed = |message: String| Err(Error::new(ErrorKind::Io, message));
     if file.is_dir() || file.file_name().is_none() {
         return failed(format!(
-            "--output: expected the name of a file, got the folder {shown}; add a name, such as {}",
+            "expected the name of a file, got the folder {shown}; add a name, such as {}",
             file.join("picture.png").display()
         ));
     }
@@ -71,7 +73,7 @@ fn check(file: &Path) -> Result<()> {
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         let problem = if folder.exists() { "is not a folder" } else { "does not exist" };
         return failed(format!(
-            "--output {shown}: the folder {} {problem}; create it or choose another one",
+            "{shown}: the folder {} {problem}; create it or choose another one",
             folder.display()
         ));
     }
@@ -87,8 +89,7 @@ fn check(file: &Path) -> Result<()> {
         }
     };
     tried.map_err(|error| {
-        let message =
-            format!("--output {shown} cannot be written; choose another file with --output");
+        let message = format!("{shown} cannot be written; choose another file");
         Error::new(ErrorKind::Io, message).with_source(error)
     })
 }

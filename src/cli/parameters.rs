@@ -1,15 +1,17 @@
 //! The generation parameters in the PNG's text chunk `parameters`, in the form of AUTOMATIC1111's
 //! web UI that other tools read: the prompt, the negative prompt, then one line of settings.
 
+use super::hires;
+use super::options::short_name;
 use croquis::RandomKind;
-use croquis::diffusion::{Generated, Request};
+use croquis::diffusion::{Diffusion, Generated, Request};
 use croquis::{SchedulerKind, Spacing};
 
 /// The text of the chunk `parameters`.
 pub fn parameters(
+    diffusion: &Diffusion,
     request: &Request,
     generated: &Generated,
-    model: &str,
     loras: &[String],
 ) -> String {
     let mut text = request.prompt.clone();
@@ -17,18 +19,21 @@ pub fn parameters(
         text += &format!("\nNegative prompt: {}", request.negative_prompt);
     }
     let picture = &generated.picture;
+    // With a second pass, the size is that of the first.
+    let [width, height] = generated.first_size.unwrap_or([picture.width(), picture.height()]);
     text += &format!(
-        "\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}",
+        "\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {width}x{height}, Model: {}",
         generated.steps,
         sampler(generated.scheduler),
         generated.guidance_scale,
         generated.seed,
-        picture.width(),
-        picture.height(),
-        quoted(model),
+        quoted(&short_name(diffusion.model())),
     );
     if let Some(image) = &request.image {
         text += &format!(", Denoising strength: {}", image.strength);
+    }
+    for (key, value) in hires::noted(diffusion, request, generated) {
+        text += &format!(", {key}: {}", quoted(&value));
     }
     if let Some(mask) = request.image.as_ref().and_then(|image| image.mask.as_ref()) {
         text += &format!(", Mask blur: {}", mask.blur);

@@ -2,7 +2,8 @@
 
 use super::additions::AdditionOptions;
 use super::control::ControlOptions;
-use super::draw::{self, Drawn};
+use super::draw;
+use super::hires::HiresOptions;
 use super::options::{
     GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
 };
@@ -11,6 +12,7 @@ use super::sources::SourceOptions;
 use super::terminal::{print, print_json};
 use croquis::Result;
 use croquis::diffusion::{Diffusion, Model, Preview, Request};
+use std::path::Path;
 use std::time::Instant;
 
 /// The arguments of `croquis txt2img`.
@@ -18,7 +20,8 @@ use std::time::Instant;
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The prompt: what the picture should show
-    pub prompt: String,
+    #[arg(required = true)]
+    pub prompt: Option<String>,
     #[command(flatten)]
     pub prompts: PromptOptions,
     #[command(flatten)]
@@ -27,6 +30,8 @@ pub struct Arguments {
     pub sampling: SamplingOptions,
     #[command(flatten)]
     pub noise: NoiseOptions,
+    #[command(flatten)]
+    pub hires: HiresOptions,
     #[command(flatten)]
     pub sources: SourceOptions,
     #[command(flatten)]
@@ -59,10 +64,11 @@ impl Arguments {
 
     /// The request for a model, checked; its seed is 0.
     pub fn request(&self, model: &Model) -> Result<Request> {
-        let mut request = Request::new(&self.prompt);
+        let mut request = Request::new(self.prompt.as_deref().unwrap_or_default());
         self.prompts.apply(&mut request);
         self.picture.apply(&mut request);
         self.sampling.apply(&mut request);
+        self.hires.apply(&mut request);
         self.sources.apply(&mut request)?;
         self.control.apply(&mut request)?;
         self.noise.apply(model, &mut request)?;
@@ -75,7 +81,9 @@ impl Arguments {
 
     /// Opens the device and puts the model on it.
     pub fn load(&self, model: Model) -> Result<Diffusion> {
-        let mut diffusion = Diffusion::new(&self.gpu.open()?, model);
+        let gpu = self.gpu.open()?;
+        let mut diffusion = Diffusion::new(&gpu, model);
+        diffusion.set_upscaler(self.hires.open(&gpu)?);
         if let Some(bytes) = self.gpu.memory {
             diffusion.set_memory_budget(Some(bytes));
         }
@@ -90,23 +98,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let seeds = arguments.noise.seeds()?;
     let model = arguments.open()?;
     // Impossible requests fail before a device is opened.
-    let mut request = arguments.request(&model)?;
+    let request = arguments.request(&model)?;
     let mut diffusion = arguments.load(model)?;
     let open = started.elapsed();
-
-    let mut drawn = Vec::new();
-    for (file, seed) in files.into_iter().zip(seeds) {
-        request.seed = seed;
-        let began = Instant::now();
-        let generated = draw::generate(&mut diffusion, &request, arguments.output.preview())?;
-        draw::write(&diffusion, &request, &generated, &file, &arguments.additions)?;
-        draw::tell(&generated, &file, began.elapsed());
-        if !arguments.output.json {
-            print(file.display())?;
-        }
-        drawn.push(Drawn { file, generated });
-    }
-    match arguments.output.json {
+    let OutputOptions { json, .. } = arguments.output;
+    let files = files.into_iter().zip(seeds);
+    let (output, additions) = (&arguments.output, &arguments.additions);
+    let written = |file: &Path| if json { Ok(()) } else { print(file.display()) };
+    let drawn = draw::series(&mut diffusion, request, files, output, additions, written)?;
+    match json {
         true => print_json(&draw::report(&diffusion, &drawn, [open, started.elapsed()])),
         false => Ok(()),
     }

@@ -1,10 +1,10 @@
 //! [`Diffusion`]: a model on a device, and all its methods.
 
 use super::defaults::Defaults;
-use super::generate;
 use super::generated::{Generated, Progress};
 use super::layout::to_channels_first;
 use super::model::Model;
+use super::passes;
 use super::request::Request;
 use super::run::Run;
 use super::session::Session;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 ///
 /// Weights are uploaded and kernels compiled when they are first needed, and kept.
 pub struct Diffusion {
-    session: Session,
+    pub(super) session: Session,
 }
 
 impl Diffusion {
@@ -41,7 +41,7 @@ impl Diffusion {
     /// A model on a device.
     pub fn new(gpu: &Gpu, model: Model) -> Diffusion {
         let budget = Budget::of_device(gpu.memory());
-        Diffusion { session: Session { gpu: gpu.clone(), model, budget } }
+        Diffusion { session: Session { gpu: gpu.clone(), model, upscaler: None, budget } }
     }
 
     /// The embedded model on the best device: the shortest way to a picture.
@@ -98,7 +98,8 @@ impl Diffusion {
         self.session.model.add_embedding(embedding)
     }
 
-    /// Begins a picture: encodes the prompt and prepares the sampler.
+    /// Begins a picture: encodes the prompt and prepares the sampler. Of a request with
+    /// [`hires`](Request::hires) it is the first pass.
     ///
     /// # Errors
     /// `Argument` for an impossible request; `Memory`, `Weights` or `Device` if the model does not
@@ -128,7 +129,7 @@ impl Diffusion {
         request: &Request,
         mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Generated> {
-        generate::generate(&mut self.session, request, &mut progress).await
+        passes::generate(&mut self.session, request, &mut progress).await
     }
 
     /// [`generate`](Diffusion::generate), blocking this thread.

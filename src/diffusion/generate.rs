@@ -1,5 +1,6 @@
-//! Generation of whole pictures, with retries: in f32 where 16-bit storage overflows, and with fewer
-//! components in memory where the device refuses an allocation.
+//! Generation of whole pictures, with retries: in f32 where 16-bit storage overflows, with fewer
+//! components in memory where the device refuses an allocation, and on the device opened again where it
+//! was lost.
 
 use super::generated::{Generated, Progress};
 use super::request::Request;
@@ -11,9 +12,30 @@ use std::ops::ControlFlow;
 
 /// Generates a picture; `progress` is called after every step, and breaking stops the run.
 ///
+/// If a device that [`Gpu::open`](crate::Gpu::open) opened is lost, it is opened again once and the
+/// picture made from its first step on; the result says so.
+pub(super) async fn generate(
+    session: &mut Session,
+    request: &Request,
+    progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Generated> {
+    match with_range(session, request, progress).await {
+        Err(error) if session.gpu.was_lost() && session.gpu.can_reopen() => {
+            log::warn!("{error}; the device is opened again");
+            session.move_to(session.gpu.reopen().await?);
+            let mut generated = with_range(session, request, progress).await?;
+            generated.notes.push("the GPU device was lost, and opened again".into());
+            Ok(generated)
+        }
+        result => result,
+    }
+}
+
+/// Generates a picture on a device that works.
+///
 /// Where the result of 16-bit storage is not finite, the picture is made again with f32; the model
 /// then stays at f32, and the result says so.
-pub(super) async fn generate(
+async fn with_range(
     session: &mut Session,
     request: &Request,
     progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,

@@ -3,6 +3,7 @@
 use super::job::{Job, Plans, denoiser_shape};
 use super::model::Model;
 use super::request::Request;
+use super::second_pass::Passes;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::graph::Plan;
@@ -30,6 +31,7 @@ impl Model {
     /// `Argument` for an impossible request, its texts included.
     pub fn check(&self, request: &Request) -> Result<()> {
         let settings = Settings::new(self, request)?;
+        Passes::new(self, request)?;
         self.text.read(&settings.texts(request), settings.text).map(|_| ())
     }
 
@@ -49,12 +51,15 @@ impl Model {
         Ok(Job::new(self, request, target)?.plans.named())
     }
 
-    /// The device memory that a request takes, stage by stage.
+    /// The device memory that a request takes, stage by stage; with [`hires`](Request::hires) that of the
+    /// second pass.
     ///
     /// # Errors
     /// As [`plans`](Model::plans).
     pub fn memory(&self, request: &Request, target: &Target) -> Result<MemoryPlan> {
-        Ok(Job::new(self, request, target)?.memory)
+        let passes = Passes::new(self, request)?;
+        let largest = passes.as_ref().map_or(request, |passes| &passes.second);
+        Ok(Job::new(self, largest, target)?.memory)
     }
 
     /// Advice for a request that was refused since it exceeds a budget: a storage type or size that

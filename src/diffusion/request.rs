@@ -1,5 +1,6 @@
 //! Requests for pictures.
 
+use super::hires::Hires;
 use super::mask::Mask;
 use crate::components::Control;
 use crate::picture::Picture;
@@ -43,6 +44,8 @@ pub struct Request {
     pub latents: Option<Vec<f32>>,
     /// A picture to start from.
     pub image: Option<ImageToImage>,
+    /// A second pass at a larger size, over what the first one drew.
+    pub hires: Option<Hires>,
     /// The pictures that steer the ControlNets, one for each in their order; none leaves the
     /// ControlNets out.
     pub controls: Vec<Control>,
@@ -128,6 +131,12 @@ impl Request {
     /// Paints a part of a picture anew. A `strength` of 1 ignores what was there.
     pub fn inpaint(mut self, picture: Picture, mask: Mask, strength: f32) -> Self {
         self.image = Some(ImageToImage { picture, strength, mask: Some(mask) });
+        self
+    }
+
+    /// Adds a second pass at a size larger by a factor, with a denoising strength.
+    pub fn hires(mut self, scale: f32, strength: f32) -> Self {
+        self.hires = Some(Hires::new(scale, strength));
         self
     }
 

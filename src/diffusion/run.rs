@@ -263,6 +263,7 @@ impl<'d> Run<'d> {
         self.timings.decode = started.elapsed();
         Ok(Generated {
             picture,
+            first_size: None,
             latents,
             seed: self.seed,
             scheduler: job.settings.schedule.kind(),

@@ -80,7 +80,7 @@ impl GpuWeights {
             let buffer = gpu.guarded(&what, create).await?;
             for part in weight.parts(STAGING_BYTES) {
                 if waiting.add(part.bytes() as u64) {
-                    gpu.queue.submit([]);
+                    gpu.flush();
                     gpu.finished().await?;
                 }
                 gpu.guarded(&what, || write(gpu, weights, weight, &part, &buffer)).await??;
@@ -88,7 +88,7 @@ impl GpuWeights {
             self.buffers.insert(key(weight), buffer);
             self.bytes += size;
         }
-        gpu.queue.submit([]);
+        gpu.flush();
         gpu.finished().await
     }
 

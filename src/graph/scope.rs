@@ -11,6 +11,7 @@ use crate::kernels::group_norm_merge::GroupNormMerge;
 use crate::kernels::group_norm_stats::GroupNormStats;
 use crate::kernels::layer_norm::LayerNorm;
 use crate::kernels::matmul::MatMul;
+use crate::kernels::prelu::Prelu;
 use crate::shape::{MAX_RANK, Shape, TensorType};
 use crate::weights::Weights;
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,6 +129,12 @@ impl<'g> Scope<'g> {
         let weight = scope.weight("weight", &[Some(x.channels())]);
         let bias = scope.bias();
         self.builder.apply(Depthwise { stride, padding: [1; 4] }, &[Some(x), Some(weight), bias])
+    }
+
+    /// The parametric ReLU, whose slope `[C]` is a weight.
+    pub fn prelu(&self, name: &str, x: Tensor<'g>) -> Tensor<'g> {
+        let slope = self.enter(name).weight("weight", &[Some(x.channels())]);
+        self.builder.apply(Prelu {}, &[Some(x), Some(slope)])
     }
 
     /// Group normalisation over `groups` groups of channels.

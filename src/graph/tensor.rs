@@ -9,6 +9,7 @@ use crate::kernels::binary::{Arithmetic, Binary};
 use crate::kernels::concat::Concat;
 use crate::kernels::gate::Gate;
 use crate::kernels::row::Row;
+use crate::kernels::scaled_add::ScaledAdd;
 use crate::kernels::upsample::Upsample;
 use crate::shape::{Shape, TensorType};
 use std::ops::{Add, Mul};
@@ -71,6 +72,11 @@ impl<'g> Tensor<'g> {
         };
         let trim = if from.rank() == 4 { [odd(1), odd(2)] } else { [false; 2] };
         self.builder.apply(Upsample { trim }, &[Some(self)])
+    }
+
+    /// This tensor plus a constant times another one of its shape.
+    pub fn plus_scaled(self, scale: f32, other: Tensor<'g>) -> Tensor<'g> {
+        self.builder.apply(ScaledAdd { scale }, &[Some(self), Some(other)])
     }
 
     /// Attention of these queries to keys and values.

@@ -21,9 +21,13 @@ pub mod group_norm_stats;
 pub mod layer_norm;
 pub mod matmul;
 pub mod model_input;
+pub mod pixel_shuffle;
+pub mod pixel_unshuffle;
 pub mod pixels;
+pub mod prelu;
 pub mod row;
 pub mod scale;
+pub mod scaled_add;
 pub mod scheduler_step;
 pub mod timestep_embedding;
 pub mod upsample;
@@ -42,7 +46,7 @@ mod window;
 pub use cases::{Case, CaseOperand, Fill, Lcg};
 pub use choices::{Choices, key};
 pub use host_tensor::HostTensor;
-pub use launch::{Constant, Launch, spread};
+pub use launch::{Constant, Launch};
 pub use shader::{Lib, ParamField, Shader};
 pub use target::{Capabilities, CooperativeMatrix, DeviceClass, MatrixType, Target};
 
@@ -135,9 +139,13 @@ operations! {
     LayerNorm: layer_norm,
     MatMul: matmul,
     ModelInput: model_input,
+    PixelShuffle: pixel_shuffle,
+    PixelUnshuffle: pixel_unshuffle,
     Pixels: pixels,
+    Prelu: prelu,
     Row: row,
     Scale: scale,
+    ScaledAdd: scaled_add,
     SchedulerStep: scheduler_step,
     TimestepEmbedding: timestep_embedding,
     Upsample: upsample,

@@ -6,8 +6,10 @@ pub mod autoencoder;
 mod blocks;
 pub mod clip;
 pub mod clip_network;
+pub mod compact;
 mod config;
 pub mod controlnet;
+pub mod esrgan;
 pub mod mobile;
 pub mod network;
 pub mod numbered;
@@ -15,5 +17,6 @@ pub mod presets;
 pub mod tiny_autoencoder;
 pub mod unet;
 pub mod unet_network;
+pub mod upscaler;
 
 pub use config::{ClassName, parse_config};

@@ -8,6 +8,7 @@ mod exif;
 #[cfg(not(target_arch = "wasm32"))]
 mod file;
 mod orientation;
+mod resize;
 mod settings;
 mod webp;
 

@@ -7,7 +7,7 @@ mod prompt;
 mod sampling;
 
 pub use device::GpuOptions;
-pub use model::{ModelOptions, short_name};
+pub use model::{ModelOptions, parse_tiling, short_name};
 pub use picture::PictureOptions;
 pub use prompt::PromptOptions;
 pub use sampling::{NoiseOptions, SamplingOptions};

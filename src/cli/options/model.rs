@@ -40,7 +40,8 @@ pub enum Variant {
     Full,
 }
 
-fn parse_tiling(text: &str) -> Result<Tiling, String> {
+/// Parses `auto`, `never` or a number of pixels.
+pub fn parse_tiling(text: &str) -> Result<Tiling, String> {
     match (text, text.parse()) {
         ("auto", _) => Ok(Tiling::Auto),
         ("never", _) => Ok(Tiling::Never),

@@ -99,7 +99,7 @@ impl UnetConfig {
         let file = "config.json";
         require_supported(file, &self.other, &SUPPORTED)?;
         // Latents alone, or latents with a mask and the masked picture's latents.
-        let inpainting = 2 * self.out_channels + 1;
+        let inpainting = self.out_channels.saturating_mul(2).saturating_add(1);
         if self.in_channels != self.out_channels && self.in_channels != inpainting {
             let message = format!(
                 "{file}: in_channels: expected out_channels ({}) or, for inpainting, \

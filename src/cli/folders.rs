@@ -1,4 +1,4 @@
-//! Where the command keeps what it can make again.
+//! Folders of the user: of the settings, and of what the command can make again.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,16 +16,34 @@ fn pipelines_from(
     if let Some(folder) = variable("CROQUIS_PIPELINE_CACHE") {
         return Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty());
     }
+    let places = ["LOCALAPPDATA", "Library/Caches", "XDG_CACHE_HOME", ".cache"];
+    Some(user_folder(places, home, variable)?.join("pipelines"))
+}
+
+/// The file of settings in the user's folder for configurations, whether it exists or not.
+pub fn settings_file() -> Option<PathBuf> {
+    let places = ["APPDATA", "Library/Application Support", "XDG_CONFIG_HOME", ".config"];
+    let folder = user_folder(places, std::env::home_dir(), |name| std::env::var_os(name))?;
+    Some(folder.join("croquis.toml"))
+}
+
+/// The folder `croquis` where the platform keeps such files: below Windows' variable, Apple's folder of the
+/// home, or elsewhere the variable of the XDG Base Directory Specification or its default in the home.
+fn user_folder(
+    [windows, apple, xdg, xdg_default]: [&str; 4],
+    home: Option<PathBuf>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
     let set = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let caches = if cfg!(windows) {
-        set("LOCALAPPDATA")
+    let folder = if cfg!(windows) {
+        set(windows)
     } else if cfg!(target_vendor = "apple") {
-        home.map(|home| home.join("Library/Caches"))
+        home.map(|home| home.join(apple))
     } else {
-        // The XDG Base Directory Specification, which ignores relative paths.
-        set("XDG_CACHE_HOME").or_else(|| Some(home?.join(".cache")))
+        // The specification ignores relative paths.
+        set(xdg).or_else(|| Some(home?.join(xdg_default)))
     };
-    Some(caches?.join("croquis").join("pipelines"))
+    Some(folder?.join("croquis"))
 }
 
 #[cfg(test)]
