@@ -13,6 +13,7 @@ use croquis::internal::kernels::gate::Gate;
 use croquis::internal::kernels::group_norm::GroupNorm;
 use croquis::internal::kernels::group_norm_merge::GroupNormMerge;
 use croquis::internal::kernels::group_norm_stats::{GroupNormStats, tiles};
+use croquis::internal::kernels::guidance_rescale::GuidanceRescale;
 use croquis::internal::kernels::layer_norm::LayerNorm;
 use croquis::internal::kernels::matmul::MatMul;
 use croquis::internal::kernels::model_input::ModelInput;
@@ -200,7 +201,7 @@ fn small<const R: usize>(
 }
 
 /// The kernels around the network in a guided step on square latents.
-fn sampling(side: usize, channels: usize) -> [Shape; 6] {
+fn sampling(side: usize, channels: usize) -> [Shape; 7] {
     let latents = |count: usize| [count, side, side, channels];
     let step = TensorType::f32([slot::LEN]);
     let embedding = TimestepEmbedding { dim: 320, flip_sin_to_cos: true, frequency_shift: 0.0 };
@@ -220,7 +221,14 @@ fn sampling(side: usize, channels: usize) -> [Shape; 6] {
                 .operand(TensorType::f32(latents(SLOTS)))
                 .operand(TensorType::real(latents(2)))
                 .operand(TensorType::f32(latents(1)))
-                .filled(step, Fill::Index(4)),
+                .filled(step, Fill::Index(4))
+                .absent(),
+        ),
+        shape(
+            &of_latents,
+            Case::new(GuidanceRescale)
+                .operand(TensorType::real(latents(2)))
+                .filled(step, Fill::Range(0.5, 7.5)),
         ),
         shape(
             &of_latents,

@@ -57,6 +57,7 @@ pub fn unet_evaluation(
         text_width: context_shape[2],
         pixels_per_latent: 8,
         controls: 0,
+        rescales: false,
         keeps_picture: false,
     };
     let step = builder.input("step", TensorType::f32([slot::LEN]));

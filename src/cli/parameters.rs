@@ -41,6 +41,13 @@ pub fn parameters(
     if let Some(spacing) = request.spacing {
         text += &format!(", Schedule type: {}", schedule_type(spacing));
     }
+    if let Some(eta) = request.eta {
+        let name = if generated.scheduler == SchedulerKind::Tcd { "Gamma" } else { "Eta DDIM" };
+        text += &format!(", {name}: {eta}");
+    }
+    if request.guidance_rescale != 0.0 {
+        text += &format!(", CFG rescale: {}", request.guidance_rescale);
+    }
     if let Some(skip) = request.clip_skip.filter(|skip| *skip > 1) {
         text += &format!(", Clip skip: {skip}");
     }
@@ -76,6 +83,11 @@ fn sampler(kind: SchedulerKind) -> &'static str {
         SchedulerKind::DpmSolverSde => "DPM++ SDE",
         SchedulerKind::UniPc => "UniPC",
         SchedulerKind::Tcd => "TCD",
+        SchedulerKind::Dpm2 => "DPM2",
+        SchedulerKind::Dpm2Ancestral => "DPM2 a",
+        SchedulerKind::Lms => "LMS",
+        SchedulerKind::DdimCfgPp => "DDIM CFG++",
+        SchedulerKind::DpmSolver3MSde => "DPM++ 3M SDE",
         _ => kind.name(),
     }
 }
@@ -86,6 +98,7 @@ fn schedule_type(spacing: Spacing) -> &'static str {
         Spacing::Karras => "Karras",
         Spacing::Exponential => "Exponential",
         Spacing::Trailing => "SGM Uniform",
+        Spacing::Beta => "Beta",
         _ => spacing.name(),
     }
 }

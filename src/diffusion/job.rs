@@ -66,6 +66,7 @@ pub(super) fn denoiser_shape(
         text_width: model.text.width(),
         pixels_per_latent: model.codec.pixels_per_latent(),
         controls: request.controls.len(),
+        rescales: settings.copies == 2 && settings.guidance_rescale != 0.0,
         keeps_picture: masked && !model.denoiser.facts().inpainting,
     }
 }

@@ -36,6 +36,14 @@ pub struct Request {
     pub scheduler: Option<SchedulerKind>,
     /// The spacing of its steps over the noise levels.
     pub spacing: Option<Spacing>,
+    /// The random part of the sampler: η of DDIM from 0 (none, the default) to 1 (as much as DDPM;
+    /// arXiv 2010.02502, equation 16), or γ of TCD (arXiv 2402.19159), 0.3 by default. Other samplers
+    /// have none, and with it the request is refused.
+    pub eta: Option<f32>,
+    /// The share of the guided output, from 0 to 1, whose standard deviation becomes that of the
+    /// conditional output (Lin et al., arXiv 2305.08891, section 3.4); 0 is none. It matters only with
+    /// guidance.
+    pub guidance_rescale: f32,
     /// The random number generator of the noise, by the program that it imitates.
     pub random: RandomKind,
     /// SDXL's micro-conditioning by picture sizes.

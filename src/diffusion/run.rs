@@ -137,7 +137,7 @@ impl<'d> Run<'d> {
         let program = &self.programs.step;
         let scales = self.controls.iter().map(|c| c.scale_at(self.next, steps.len()));
         let scales = scales.collect::<Vec<_>>();
-        let guidance = self.job.settings.guidance_scale;
+        let guidance = [self.job.settings.guidance_scale, self.job.settings.guidance_rescale];
         let noising = steps.get(self.next + 1).map(|next| next.noising);
         let scalars = scalars(step, self.next, guidance, &scales, noising);
         program.write("step", &scalars)?;

@@ -8,12 +8,16 @@ use crate::models::network::RequestValues;
 use crate::picture::{MAX_SIDE, Picture};
 use crate::schedulers::Schedule;
 
+/// The guidance scale of CFG++ by default, which is not that of other samplers (arXiv 2406.08070).
+const CFG_PP_SCALE: f32 = 0.6;
+
 /// A request with every choice made and checked.
 pub(super) struct Settings {
     pub height: usize,
     pub width: usize,
     pub steps: usize,
     pub guidance_scale: f32,
+    pub guidance_rescale: f32,
     /// Network evaluations a step: 2 with guidance.
     pub copies: usize,
     pub text: TextOptions,
@@ -69,19 +73,37 @@ impl Settings {
             })?,
         };
         let steps = request.steps.unwrap_or(model.defaults.steps);
-        let guidance_scale = request.guidance_scale.unwrap_or(model.defaults.guidance_scale);
+        let usual = if kind.is_cfg_pp() { CFG_PP_SCALE } else { model.defaults.guidance_scale };
+        let guidance_scale = request.guidance_scale.unwrap_or(usual);
         if !guidance_scale.is_finite() || guidance_scale < 0.0 {
             let message = format!("guidance scale: expected a number from 0, got {guidance_scale}");
             return Err(Error::new(ErrorKind::Argument, message));
         }
-        let spaced = request.spacing.map(|spacing| model.scheduler.with_spacing(spacing));
-        let mut schedule =
-            spaced.as_ref().unwrap_or(&model.scheduler).schedule_from(kind, steps)?;
+        let guidance_rescale = request.guidance_rescale;
+        if !(0.0..=1.0).contains(&guidance_rescale) {
+            let message =
+                format!("guidance rescale: expected a number from 0 to 1, got {guidance_rescale}");
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        let mut config = match request.spacing {
+            Some(spacing) => model.scheduler.with_spacing(spacing),
+            None => model.scheduler.clone(),
+        };
+        if let Some(eta) = request.eta {
+            if !kind.has_eta() {
+                let message = format!("{kind}: eta: only ddim and tcd have one, got {eta}");
+                return Err(Error::new(ErrorKind::Argument, message));
+            }
+            config.eta = Some(eta);
+        }
+        let mut schedule = config.schedule_from(kind, steps)?;
         if let Some(image) = &request.image {
             schedule = schedule.starting_at(image.strength)?;
         }
-        // A network that reads the guidance scale was distilled from guided steps.
-        let guided = guidance_scale > 1.0 && !model.denoiser.facts().reads_guidance;
+        // A network that reads the guidance scale was distilled from guided steps. CFG++ needs the
+        // unconditional output at every scale.
+        let guided =
+            (guidance_scale > 1.0 || kind.is_cfg_pp()) && !model.denoiser.facts().reads_guidance;
         let copies = if guided { 2 } else { 1 };
         if request.clip_skip == Some(0) {
             let message = "clip skip: expected 1 (the model's own last layer) or more, got 0";
@@ -90,8 +112,17 @@ impl Settings {
         let skip = request.clip_skip.unwrap_or(1) - 1;
         let text = TextOptions { skip, plain: request.plain_prompts, negative: copies == 2 };
         let framing = request.framing;
-        let settings =
-            Settings { height, width, steps, guidance_scale, copies, text, schedule, framing };
+        let settings = Settings {
+            height,
+            width,
+            steps,
+            guidance_scale,
+            guidance_rescale,
+            copies,
+            text,
+            schedule,
+            framing,
+        };
         if let Some(latents) = &request.latents {
             check_latents(latents, settings.latent_shape(model))?;
         }

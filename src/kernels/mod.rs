@@ -18,6 +18,7 @@ pub mod gemm;
 pub mod group_norm;
 pub mod group_norm_merge;
 pub mod group_norm_stats;
+pub mod guidance_rescale;
 pub mod layer_norm;
 pub mod matmul;
 pub mod model_input;
@@ -136,6 +137,7 @@ operations! {
     GroupNorm: group_norm,
     GroupNormMerge: group_norm_merge,
     GroupNormStats: group_norm_stats,
+    GuidanceRescale: guidance_rescale,
     LayerNorm: layer_norm,
     MatMul: matmul,
     ModelInput: model_input,

@@ -27,6 +27,8 @@ pub struct DenoiserShape {
     pub pixels_per_latent: usize,
     /// ControlNets, each of which sees a picture.
     pub controls: usize,
+    /// Whether the guided output is rescaled by the conditional output's contrast.
+    pub rescales: bool,
     /// Whether the part of a picture outside a mask is kept by noising it anew in every step.
     pub keeps_picture: bool,
 }
@@ -66,7 +68,7 @@ pub struct DenoiserInputs<'g> {
     pub shape: DenoiserShape,
     /// The noisy latents, scaled for the network: `[copies, h, w, C]`.
     pub sample: Tensor<'g>,
-    /// The scalars of the current step, F32 `[32]`; see
+    /// The scalars of the current step, F32 `[40]`; see
     /// [`slot`](crate::kernels::scheduler_step::slot).
     pub step: Tensor<'g>,
 }

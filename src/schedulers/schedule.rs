@@ -4,8 +4,8 @@
 use super::config::SchedulerConfig;
 use super::kind::SchedulerKind;
 use super::step::Step;
-use super::{ddim, ddpm, dpm_solver, dpm_solver_sde, euler, euler_ancestral, heun, lcm, pndm, tcd};
-use super::{ufogen, unipc};
+use super::{ddim, ddpm, deis, dpm_solver, dpm_solver_sde, dpm_solver_single, edm, euler};
+use super::{euler_ancestral, heun, kdpm2, lcm, lms, pndm, tcd, ufogen, unipc};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The schedule of a run: all steps of the sampler and the scale of the initial noise.
@@ -14,7 +14,7 @@ pub struct Schedule {
     /// Factor of the initial noise z ~ N(0, 1) (diffusers' `init_noise_sigma`).
     pub initial_scale: f32,
     /// The steps, in order, with one network evaluation each. PNDM has one step more than was asked
-    /// for; Heun and DPM++ SDE have 2n − 1 for n.
+    /// for, nine with Runge–Kutta steps; Heun, DPM++ SDE and DPM2 have 2n − 1 for n.
     pub steps: Vec<Step>,
     /// Configuration, sampler and number of steps, for [`starting_at`](Schedule::starting_at).
     request: (SchedulerConfig, SchedulerKind, usize),
@@ -82,19 +82,33 @@ fn plan(
     }
     let planned = match kind {
         SchedulerKind::Ddim => ddim::steps(&settings, steps, start),
+        SchedulerKind::DdimCfgPp => ddim::steps(&settings, steps, start)
+            .map(|steps| steps.into_iter().map(Step::with_cfg_pp).collect()),
+        SchedulerKind::EulerCfgPp => Ok(euler::cfg_pp_steps(&settings, steps, start)),
         SchedulerKind::Ddpm => ddpm::steps(&settings, steps, start),
         SchedulerKind::Euler => Ok(euler::steps(&settings, steps, start)),
         SchedulerKind::EulerAncestral => Ok(euler_ancestral::steps(&settings, steps, start)),
         SchedulerKind::Heun => Ok(heun::steps(&settings, steps, start)),
         SchedulerKind::DpmSolver2M
         | SchedulerKind::DpmSolver2MKarras
-        | SchedulerKind::DpmSolver2MSde => dpm_solver::steps(&settings, kind, steps, start),
+        | SchedulerKind::DpmSolver2MSde
+        | SchedulerKind::DpmSolver3M
+        | SchedulerKind::DpmSolver3MSde => dpm_solver::steps(&settings, kind, steps, start),
         SchedulerKind::DpmSolverSde => Ok(dpm_solver_sde::steps(&settings, steps, start)),
         SchedulerKind::UniPc => unipc::steps(&settings, steps, start),
         SchedulerKind::Lcm => lcm::steps(&settings, steps, start),
         SchedulerKind::Tcd => tcd::steps(&settings, steps, start),
         SchedulerKind::UfoGen => ufogen::steps(&settings, steps, start),
         SchedulerKind::Pndm => pndm::steps(&settings, steps, start),
+        SchedulerKind::Dpm2 => Ok(kdpm2::steps(&settings, false, steps, start)),
+        SchedulerKind::Dpm2Ancestral => Ok(kdpm2::steps(&settings, true, steps, start)),
+        SchedulerKind::Lms => Ok(lms::steps(&settings, steps, start)),
+        SchedulerKind::Deis => deis::steps(&settings, steps, start),
+        SchedulerKind::DpmSolver2S | SchedulerKind::DpmSolver3S => {
+            dpm_solver_single::steps(&settings, kind, steps, start)
+        }
+        SchedulerKind::EdmEuler => Ok(edm::euler(&settings, steps, start)),
+        SchedulerKind::EdmDpmSolver => Ok(edm::dpm_solver(&settings, steps, start)),
     };
     let planned = planned.map_err(|error| error.context(kind))?;
     if planned.is_empty() {
@@ -112,14 +126,25 @@ fn plan(
     }
     let initial_scale = match kind {
         SchedulerKind::Euler
+        | SchedulerKind::EulerCfgPp
         | SchedulerKind::EulerAncestral
         | SchedulerKind::Heun
-        | SchedulerKind::DpmSolverSde => euler::initial_scale(&settings, steps),
+        | SchedulerKind::DpmSolverSde
+        | SchedulerKind::Dpm2
+        | SchedulerKind::Dpm2Ancestral
+        | SchedulerKind::Lms => euler::initial_scale(&settings, steps),
+        SchedulerKind::EdmEuler | SchedulerKind::EdmDpmSolver => edm::initial_scale(&settings),
         SchedulerKind::Ddim
+        | SchedulerKind::DdimCfgPp
         | SchedulerKind::Ddpm
+        | SchedulerKind::Deis
         | SchedulerKind::DpmSolver2M
         | SchedulerKind::DpmSolver2MKarras
         | SchedulerKind::DpmSolver2MSde
+        | SchedulerKind::DpmSolver2S
+        | SchedulerKind::DpmSolver3M
+        | SchedulerKind::DpmSolver3MSde
+        | SchedulerKind::DpmSolver3S
         | SchedulerKind::Lcm
         | SchedulerKind::Pndm
         | SchedulerKind::Tcd

@@ -46,6 +46,7 @@ impl UnetCase<'_> {
             text_width,
             pixels_per_latent,
             controls,
+            rescales: false,
             keeps_picture,
         };
         let builder = m.builder();

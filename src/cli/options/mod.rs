@@ -4,6 +4,7 @@ mod device;
 mod model;
 mod picture;
 mod prompt;
+mod samplers;
 mod sampling;
 
 pub use device::GpuOptions;

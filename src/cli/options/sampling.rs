@@ -1,10 +1,10 @@
 //! Options for the sampler and its noise.
 
+use super::samplers::{Sampler, schedulers, spacings};
 use crate::cli::latents::Latents;
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use croquis::diffusion::{Model, Request};
-use croquis::{Error, ErrorKind, RandomKind, Result, SchedulerKind, Spacing};
+use croquis::{Error, ErrorKind, RandomKind, Result, Spacing};
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 
@@ -19,22 +19,19 @@ pub struct SamplingOptions {
     /// the model's]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     guidance_scale: Option<f32>,
-    /// The sampler [default: the model's]
+    /// The share of the guided output that gets the contrast of the conditional one, from 0 to 1; it
+    /// counters the overexposure of a high guidance scale
+    #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
+    guidance_rescale: f32,
+    /// The sampler, also by its name in diffusers, AUTOMATIC1111 or ComfyUI [default: the model's]
     #[arg(long, value_name = "NAME", value_parser = schedulers())]
-    scheduler: Option<SchedulerKind>,
+    scheduler: Option<Sampler>,
     /// The spacing of the sampler's steps [default: the model's]
     #[arg(long, value_name = "NAME", value_parser = spacings())]
     spacing: Option<Spacing>,
-}
-
-fn schedulers() -> impl TypedValueParser<Value = SchedulerKind> {
-    PossibleValuesParser::new(SchedulerKind::ALL.map(SchedulerKind::name))
-        .try_map(|name| name.parse::<SchedulerKind>())
-}
-
-fn spacings() -> impl TypedValueParser<Value = Spacing> {
-    PossibleValuesParser::new(Spacing::ALL.map(Spacing::name))
-        .try_map(|name| name.parse::<Spacing>())
+    /// The random part of the samplers ddim (η) and tcd (γ), from 0 to 1 [default: 0, and 0.3 of tcd]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    eta: Option<f32>,
 }
 
 impl SamplingOptions {
@@ -42,8 +39,10 @@ impl SamplingOptions {
     pub fn apply(&self, request: &mut Request) {
         request.steps = self.steps;
         request.guidance_scale = self.guidance_scale;
-        request.scheduler = self.scheduler;
-        request.spacing = self.spacing;
+        request.guidance_rescale = self.guidance_rescale;
+        request.eta = self.eta;
+        request.scheduler = self.scheduler.map(|sampler| sampler.kind);
+        request.spacing = self.spacing.or(self.scheduler.and_then(|sampler| sampler.spacing));
     }
 }
 
