@@ -81,7 +81,7 @@ pub fn main() -> ExitCode {
         terminal::complain(format!("error: {message}"));
         // Some messages already say what to download again, what to install or what would fit.
         let told = ["again", "install", " fit"].iter().any(|word| message.contains(word));
-        let general = hint(error.kind(), &message).filter(|_| !told);
+        let general = hint(error.kind()).filter(|_| !told);
         if let Some(hint) = error.hint().or(general) {
             terminal::complain(format!("hint: {hint}"));
         }
@@ -106,9 +106,9 @@ fn run(line: CommandLine<Cli>) -> Result<ExitCode> {
 }
 
 /// The hint that is true of every error of a kind, for messages that do not say how to fix it.
-fn hint(kind: ErrorKind, message: &str) -> Option<&'static str> {
+fn hint(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
-        ErrorKind::Config if message.contains(".json") => {
+        ErrorKind::Config => {
             "the model's own configuration files work unmodified; restore this one"
         }
         ErrorKind::Device => "`croquis devices` lists the GPUs, `croquis doctor` checks one",
