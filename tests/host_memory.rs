@@ -4,7 +4,7 @@
 use croquis::gpu::{DeviceOptions, Gpu, GpuWeights, STAGING_BYTES};
 use croquis::internal::graph::WeightUse;
 use croquis::internal::shape::{Shape, Storage};
-use croquis::internal::weights::{LowRank, WeightFormat, WeightLayout, Weights};
+use croquis::internal::weights::{LowRank, Patch, WeightFormat, WeightLayout, Weights};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -118,8 +118,11 @@ fn an_upload_takes_no_more_than_its_staging_memory() {
     assert!(packed >= largest, "{packed} bytes counted of {largest}");
 
     let rank = 4;
-    let patch =
-        || LowRank::new(vec![0.5; side * rank], vec![0.25; side * rank], rank, 1.0).unwrap();
+    let patch = || {
+        Patch::from(
+            LowRank::new(vec![0.5; side * rank], vec![0.25; side * rank], rank, 1.0).unwrap(),
+        )
+    };
     for patched in [false, true] {
         if patched {
             let patches = [("a".to_string(), vec![patch()]), ("b".to_string(), vec![patch()])];

@@ -1,12 +1,13 @@
 //! Drawing: generates a picture of a request, writes it and reports it.
 
 use super::additions::AdditionOptions;
-use super::output::OutputOptions;
+use super::output::{OutputOptions, save_plain};
 use super::parameters::parameters;
 use super::progress::Meter;
+use super::refiner::Refiner;
 use super::terminal::{note, say};
 use croquis::Result;
-use croquis::diffusion::{Diffusion, Generated, Request};
+use croquis::diffusion::{Diffusion, Generated, Progress, Request};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -18,23 +19,30 @@ pub struct Drawn {
     pub generated: Generated,
 }
 
+/// The models that draw.
+pub struct Models {
+    pub first: Diffusion,
+    /// The model that goes on where the first one stops.
+    pub refiner: Option<Refiner>,
+}
+
 /// Generates a picture; shows its progress and rewrites the preview, if there is one.
-fn generate(
-    diffusion: &mut Diffusion,
-    request: &Request,
-    preview: Option<&Path>,
-) -> Result<Generated> {
+fn generate(models: &mut Models, request: &Request, preview: Option<&Path>) -> Result<Generated> {
     let meter = Meter::waiting("loading weights and compiling kernels");
     let mut previewed = Ok(());
     let mut previews = 0;
-    let generated = diffusion.generate_with_blocking(request, |progress| {
+    let progress = |progress: &Progress| {
         meter.step(progress);
         if let (Some(picture), Some(file)) = (&progress.preview, preview) {
-            previewed = picture.save(file, &[]);
+            previewed = save_plain(picture, file);
             previews += 1;
         }
         if previewed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
+    };
+    let generated = match &mut models.refiner {
+        Some(refiner) => refiner.generate(&mut models.first, request, progress),
+        None => models.first.generate_with_blocking(request, progress),
+    };
     drop(meter);
     previewed.map_err(|error| error.context("--preview"))?;
     let generated = generated?;
@@ -50,7 +58,7 @@ fn generate(
 /// Generates pictures of a request by their seeds, writes them and tells what they are; `written` is called with the
 /// name of each file.
 pub fn series(
-    diffusion: &mut Diffusion,
+    models: &mut Models,
     mut request: Request,
     files: impl Iterator<Item = (PathBuf, u64)>,
     output: &OutputOptions,
@@ -61,8 +69,9 @@ pub fn series(
     for (file, seed) in files {
         request.seed = seed;
         let started = Instant::now();
-        let generated = generate(diffusion, &request, output.preview())?;
-        write(diffusion, &request, &generated, &file, additions)?;
+        let generated = generate(models, &request, output.preview())?;
+        let settings = settings(models, &request, &generated, additions);
+        output.save(&generated.picture, &file, &settings)?;
         tell(&generated, &file, started.elapsed());
         written(&file)?;
         drawn.push(Drawn { file, generated });
@@ -70,16 +79,16 @@ pub fn series(
     Ok(drawn)
 }
 
-/// Writes a picture with its settings.
-fn write(
-    diffusion: &Diffusion,
+/// The text of a picture's settings.
+fn settings(
+    models: &Models,
     request: &Request,
     generated: &Generated,
-    file: &Path,
     additions: &AdditionOptions,
-) -> Result<()> {
-    let text = parameters(diffusion, request, generated, &additions.noted_loras());
-    generated.picture.save(file, &[("parameters", &text)])
+) -> String {
+    let refiner = models.refiner.as_ref().map(Refiner::noted);
+    let loras = additions.noted_loras();
+    parameters(&models.first, request, generated, refiner, &loras)
 }
 
 /// Tells the user a picture's notes, settings and times.

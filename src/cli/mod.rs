@@ -20,9 +20,13 @@ mod output;
 mod parameters;
 mod plan;
 mod progress;
+mod refiner;
+mod resize;
 mod settings;
+mod signals;
 mod sources;
 mod synth;
+mod template;
 mod terminal;
 mod txt2img;
 mod upscale;
@@ -68,6 +72,7 @@ enum Command {
 
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
+    signals::install();
     let mut hint: fn(ErrorKind) -> Option<&'static str> = hint;
     let result = settings::command_line::<Cli>().and_then(|line| {
         line.command.tell.apply();

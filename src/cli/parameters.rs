@@ -12,6 +12,7 @@ pub fn parameters(
     diffusion: &Diffusion,
     request: &Request,
     generated: &Generated,
+    refiner: Option<(String, f32)>,
     loras: &[String],
 ) -> String {
     let mut text = request.prompt.clone();
@@ -53,6 +54,9 @@ pub fn parameters(
     }
     if request.random == RandomKind::Philox {
         text += ", RNG: NV";
+    }
+    if let Some((name, start)) = refiner {
+        text += &format!(", Refiner: {}, Refiner switch at: {start}", quoted(&name));
     }
     if !request.controls.is_empty() {
         let scales: Vec<_> =

@@ -2,13 +2,15 @@
 
 use super::additions::AdditionOptions;
 use super::control::ControlOptions;
-use super::draw;
+use super::draw::{self, Models};
 use super::hires::HiresOptions;
 use super::options::{
     GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions, SamplingOptions,
 };
 use super::output::OutputOptions;
+use super::refiner::RefinerOptions;
 use super::sources::SourceOptions;
+use super::template::is_stdout;
 use super::terminal::{print, print_json};
 use croquis::Result;
 use croquis::diffusion::{Diffusion, Model, Preview, Request};
@@ -41,6 +43,8 @@ pub struct Arguments {
     #[command(flatten)]
     pub additions: AdditionOptions,
     #[command(flatten)]
+    pub refiner: RefinerOptions,
+    #[command(flatten)]
     pub output: OutputOptions,
     #[command(flatten)]
     pub gpu: GpuOptions,
@@ -71,6 +75,7 @@ impl Arguments {
         self.hires.apply(&mut request);
         self.sources.apply(&mut request)?;
         self.control.apply(&mut request)?;
+        self.picture.resize(model, &mut request)?;
         self.noise.apply(model, &mut request)?;
         let decoded =
             if self.additions.decodes_previews() { Preview::Decoded } else { Preview::Colours };
@@ -79,35 +84,40 @@ impl Arguments {
         Ok(request)
     }
 
-    /// Opens the device and puts the model on it.
-    pub fn load(&self, model: Model) -> Result<Diffusion> {
+    /// Opens the device and puts the model on it, and the refiner if there is one.
+    pub fn load(&self, model: Model) -> Result<Models> {
+        let refiner = self.refiner.open(&self.model, &self.gpu)?;
         let gpu = self.gpu.open()?;
-        let mut diffusion = Diffusion::new(&gpu, model);
-        diffusion.set_upscaler(self.hires.open(&gpu)?);
+        let mut first = Diffusion::new(&gpu, model);
+        first.set_upscaler(self.hires.open(&gpu)?);
         if let Some(bytes) = self.gpu.memory {
-            diffusion.set_memory_budget(Some(bytes));
+            first.set_memory_budget(Some(bytes));
         }
-        Ok(diffusion)
+        let refiner = refiner.map(|model| self.refiner.load(model, first.gpu(), &self.gpu));
+        Ok(Models { first, refiner })
     }
 }
 
 /// Generates the pictures and writes them.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
-    let files = arguments.output.files(arguments.noise.count)?;
     let seeds = arguments.noise.seeds()?;
+    let files = arguments.output.files(&seeds)?;
     let model = arguments.open()?;
     // Impossible requests fail before a device is opened.
     let request = arguments.request(&model)?;
-    let mut diffusion = arguments.load(model)?;
+    let mut models = arguments.load(model)?;
     let open = started.elapsed();
     let OutputOptions { json, .. } = arguments.output;
     let files = files.into_iter().zip(seeds);
     let (output, additions) = (&arguments.output, &arguments.additions);
-    let written = |file: &Path| if json { Ok(()) } else { print(file.display()) };
-    let drawn = draw::series(&mut diffusion, request, files, output, additions, written)?;
+    let written = |file: &Path| match json || is_stdout(file) {
+        true => Ok(()),
+        false => print(file.display()),
+    };
+    let drawn = draw::series(&mut models, request, files, output, additions, written)?;
     match json {
-        true => print_json(&draw::report(&diffusion, &drawn, [open, started.elapsed()])),
+        true => print_json(&draw::report(&models.first, &drawn, [open, started.elapsed()])),
         false => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! `croquis upscale`: enlarges a picture by an upscaling network.
 
 use super::options::{GpuOptions, parse_tiling};
-use super::output::check;
+use super::output::{check, save_plain};
 use super::progress::Meter;
 use super::terminal::{print, print_json, say};
 use croquis::diffusion::{Tiling, Upscaler};
@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     });
     drop(meter);
     let upscaled = upscaled?;
-    upscaled.save(&arguments.output, &[])?;
+    save_plain(&upscaled, &arguments.output)?;
     let seconds = started.elapsed().as_secs_f64();
     let size = |picture: &Picture| [picture.width(), picture.height()];
     let ([width, height], file) = (size(&upscaled), arguments.output.display());

@@ -2,6 +2,7 @@
 //! components in memory where the device refuses an allocation, and on the device opened again where it
 //! was lost.
 
+use super::denoised::Denoised;
 use super::generated::{Generated, Progress};
 use super::request::Request;
 use super::run::Run;
@@ -40,6 +41,15 @@ async fn with_range(
     request: &Request,
     progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<Generated> {
+    denoise(session, request, progress).await?.decode(session).await
+}
+
+/// [`generate`] without decoding the latents.
+pub(super) async fn denoise(
+    session: &mut Session,
+    request: &Request,
+    progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Denoised> {
     let storage = session.gpu.target().storage;
     let error = match within_memory(session, request, progress).await {
         Err(error) if error.kind() == ErrorKind::Numeric && storage != Storage::F32 => error,
@@ -49,9 +59,9 @@ async fn with_range(
     session.set_storage(Storage::F32)?;
     let overflowed = format!("storage {storage} overflowed");
     match within_memory(session, request, progress).await {
-        Ok(mut generated) => {
-            generated.notes.push(format!("{overflowed}; f32 was used instead"));
-            Ok(generated)
+        Ok(mut denoised) => {
+            denoised.notes.push(format!("{overflowed}; f32 was used instead"));
+            Ok(denoised)
         }
         Err(error) if error.kind() == ErrorKind::Memory => {
             session.set_storage(storage)?;
@@ -67,7 +77,7 @@ async fn within_memory(
     session: &mut Session,
     request: &Request,
     progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
-) -> Result<Generated> {
+) -> Result<Denoised> {
     loop {
         match attempt(session, request, progress).await {
             Err(error) if error.kind() == ErrorKind::Memory && session.make_room().await? => {}
@@ -80,7 +90,7 @@ async fn attempt(
     session: &mut Session,
     request: &Request,
     progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
-) -> Result<Generated> {
+) -> Result<Denoised> {
     let mut run = Run::start(session, request).await?;
     while let Some(mut done) = run.step().await? {
         if let Some(kind) = request.preview {
@@ -91,5 +101,5 @@ async fn attempt(
             return Err(Error::new(ErrorKind::Cancelled, message));
         }
     }
-    run.finish().await
+    Ok(run.end().await?.1)
 }

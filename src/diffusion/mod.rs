@@ -8,6 +8,7 @@
 //! it out. A second picture of the same shapes builds no graph, plan or bind group.
 
 mod defaults;
+mod denoised;
 mod facade;
 mod generate;
 mod generated;
@@ -22,6 +23,7 @@ mod passes;
 mod planning;
 mod preview;
 mod recovery;
+mod refine;
 mod request;
 mod run;
 mod second_pass;

@@ -25,6 +25,11 @@ impl Model {
         Ok(Settings::new(self, request)?.latent_shape(self))
     }
 
+    /// Width and height of this model's pictures are multiples of so many pixels.
+    pub fn size_multiple(&self) -> usize {
+        self.codec.pixels_per_latent() * self.denoiser.facts().patch
+    }
+
     /// Checks a request without planning it.
     ///
     /// # Errors

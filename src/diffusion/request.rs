@@ -28,9 +28,9 @@ pub struct Request {
     pub guidance_scale: Option<f32>,
     /// The seed of all noise; the same seed gives the same noise as PyTorch on a CPU.
     pub seed: u64,
-    /// Width in pixels.
+    /// Width in pixels; beside a picture to start from or a control picture, that of the picture.
     pub width: Option<usize>,
-    /// Height in pixels.
+    /// Height in pixels; beside a picture to start from or a control picture, that of the picture.
     pub height: Option<usize>,
     /// The sampler.
     pub scheduler: Option<SchedulerKind>,
@@ -48,8 +48,16 @@ pub struct Request {
     pub random: RandomKind,
     /// SDXL's micro-conditioning by picture sizes.
     pub framing: Framing,
-    /// The initial noise `[C, H/f, W/f]` in place of the seed's, with unit variance.
+    /// The initial noise `[C, H/f, W/f]` in place of the seed's, with unit variance; with
+    /// [`denoising_start`](Request::denoising_start) the noisy latents themselves.
     pub latents: Option<Vec<f32>>,
+    /// The share of the noise levels, from 0 to 1, at which to start instead of at pure noise, with
+    /// the noisy [`latents`](Request::latents) of a run that ended there, or with a picture's latents
+    /// without further noise. A picture's strength has no effect then.
+    pub denoising_start: Option<f32>,
+    /// The share of the noise levels, from 0 to 1, at which to end, with latents that are noisy still
+    /// and that another model may go on with.
+    pub denoising_end: Option<f32>,
     /// A picture to start from.
     pub image: Option<ImageToImage>,
     /// A second pass at a larger size, over what the first one drew.

@@ -1,10 +1,10 @@
 //! Runs: the sampling of one picture, step by step.
 
+use super::denoised::Denoised;
 use super::generated::{Generated, Progress, Timings};
 use super::initial::{Initial, KeptPicture, initial};
 use super::job::Job;
 use super::layout::{to_channels_first, to_channels_last};
-use super::mask::composed;
 use super::model::ModelPart;
 use super::request::{ImageToImage, Preview, Request};
 use super::session::Session;
@@ -235,8 +235,17 @@ impl<'d> Run<'d> {
     ///
     /// # Errors
     /// `Numeric` if the latents are not finite; `Memory` or `Device` from the GPU.
-    pub async fn finish(mut self) -> Result<Generated> {
-        let started = Instant::now();
+    pub async fn finish(self) -> Result<Generated> {
+        let (session, denoised) = self.end().await?;
+        denoised.decode(session).await
+    }
+
+    /// The latents that the run ended with: before the last step, those of the
+    /// [`preview`](Run::preview).
+    ///
+    /// # Errors
+    /// `Numeric` if they are not finite; `Device` from the GPU.
+    pub(super) async fn end(self) -> Result<(&'d mut Session, Denoised)> {
         let done = self.next == self.job.settings.schedule.steps.len();
         let latents = self.state_item(if done { 0 } else { PREDICTED }).await?;
         let storage = self.session.gpu.target().storage;
@@ -247,32 +256,23 @@ impl<'d> Run<'d> {
             );
             return Err(Error::new(ErrorKind::Numeric, message));
         }
-        let (size, channels) = (self.size(), self.channels());
-        let Run { session, programs, recording, job, .. } = self;
-        // Both hold buffers of the denoiser, which has to make way.
-        drop((programs, recording));
-        if self.in_turn {
-            session.model.unload_all_but(Some(ModelPart::Codec));
-        }
-        let decoded = session.decode(&to_channels_last(&latents, channels), size).await?;
-        self.notes.extend(decoded.note);
-        let mut picture = decoded.value;
-        if let Some(ImageToImage { picture: old, mask: Some(mask), .. }) = &self.image {
-            picture = composed(&picture, old, &mask.coverage())?;
-        }
-        self.timings.decode = started.elapsed();
-        Ok(Generated {
-            picture,
-            first_size: None,
+        let settings = &self.job.settings;
+        let denoised = Denoised {
             latents,
+            channels: self.channels(),
+            size: self.size(),
+            in_turn: self.in_turn,
             seed: self.seed,
-            scheduler: job.settings.schedule.kind(),
-            steps: job.settings.steps,
-            guidance_scale: job.settings.guidance_scale,
+            scheduler: settings.schedule.kind(),
+            steps: settings.steps,
+            guidance_scale: settings.guidance_scale,
             storage,
             timings: self.timings,
-            peak_bytes: self.peak_bytes.max(session.model.bytes()),
+            peak_bytes: self.peak_bytes,
+            image: self.image,
             notes: self.notes,
-        })
+        };
+        // Programs and recording, which hold buffers of the denoiser, are dropped here.
+        Ok((self.session, denoised))
     }
 }

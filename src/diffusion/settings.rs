@@ -37,7 +37,8 @@ impl Settings {
         let own = [self.height, self.width];
         let Framing { original_size, crop, target_size } = self.framing;
         let [original, target] = [original_size, target_size].map(|size| size.unwrap_or(own));
-        RequestValues { guidance_scale: self.guidance_scale, sizes: [original, crop, target] }
+        let sizes = [original, crop, target];
+        RequestValues { guidance_scale: self.guidance_scale, sizes, copies: self.copies }
     }
 
     /// Fills in the model's defaults and checks the request.
@@ -55,7 +56,11 @@ impl Settings {
                 request.height.unwrap_or(model.defaults.height),
             ),
         };
-        let multiple = model.codec.pixels_per_latent() * model.denoiser.facts().patch;
+        if picture.is_some() {
+            check_side("width", request.width, width)?;
+            check_side("height", request.height, height)?;
+        }
+        let multiple = model.size_multiple();
         for (axis, pixels) in [("width", width), ("height", height)] {
             if pixels == 0 || pixels % multiple != 0 || pixels > MAX_SIDE {
                 let near = pixels.clamp(multiple, MAX_SIDE) / multiple * multiple;
@@ -97,8 +102,13 @@ impl Settings {
             config.eta = Some(eta);
         }
         let mut schedule = config.schedule_from(kind, steps)?;
-        if let Some(image) = &request.image {
-            schedule = schedule.starting_at(image.strength)?;
+        match (&request.image, request.denoising_start) {
+            (_, Some(start)) => schedule = schedule.starting_at_level(start)?,
+            (Some(image), None) => schedule = schedule.starting_at(image.strength)?,
+            (None, None) => {}
+        }
+        if let Some(end) = request.denoising_end {
+            schedule = schedule.ending_at_level(end)?;
         }
         // A network that reads the guidance scale was distilled from guided steps. CFG++ needs the
         // unconditional output at every scale.
@@ -136,6 +146,17 @@ impl Settings {
     }
 }
 
+/// Checks a side that a request asks for beside a picture.
+fn check_side(axis: &str, asked: Option<usize>, pixels: usize) -> Result<()> {
+    match asked.filter(|asked| *asked != pixels) {
+        Some(asked) => {
+            let message = format!("{axis}: expected that of the picture, {pixels}, got {asked}");
+            Err(Error::new(ErrorKind::Argument, message))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Checks the latents of a request.
 fn check_latents(latents: &[f32], [channels, height, width]: [usize; 3]) -> Result<()> {
     let count = channels * height * width;
@@ -152,6 +173,20 @@ fn check_latents(latents: &[f32], [channels, height, width]: [usize; 3]) -> Resu
 /// Checks that the pictures of a request fit each other and the model.
 fn check_pictures(model: &Model, request: &Request) -> Result<()> {
     let fail = |kind, message: &str| Err(Error::new(kind, message));
+    if request.denoising_start.is_some() {
+        match &request.image {
+            Some(image) if image.mask.is_some() => {
+                return fail(ErrorKind::Argument, "denoising start: expected no mask beside it");
+            }
+            None if request.latents.is_none() => {
+                return fail(
+                    ErrorKind::Argument,
+                    "denoising start: expected latents or a picture to start from",
+                );
+            }
+            _ => {}
+        }
+    }
     let mask =
         request.image.as_ref().and_then(|image| Some((&image.picture, image.mask.as_ref()?)));
     match mask {
@@ -196,4 +231,28 @@ fn check_controls(controlnets: usize, request: &Request) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::ModelFiles;
+
+    #[test]
+    fn a_size_beside_a_picture_is_the_pictures() -> Result<()> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/sd1-tiny");
+        let model = Model::open(&ModelFiles::folder(folder)?)?;
+        let picture = Picture::new(64, 32, vec![0; 64 * 32 * 3])?;
+        let request = Request::new("noise").image(picture, 0.5);
+        model.check(&request)?;
+        model.check(&request.clone().size(64, 32))?;
+        for (width, height, message) in [
+            (32, 32, "width: expected that of the picture, 64, got 32"),
+            (64, 64, "height: expected that of the picture, 32, got 64"),
+        ] {
+            let error = model.check(&request.clone().size(width, height)).unwrap_err();
+            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Argument, message));
+        }
+        Ok(())
+    }
 }

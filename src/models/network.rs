@@ -58,6 +58,8 @@ pub struct RequestValues {
     /// 2.2): height and width of the original, top and left of the crop, height and width of the
     /// target.
     pub sizes: [[usize; 2]; 3],
+    /// Network evaluations a step: 2 with guidance, of which the first is for the negative prompt.
+    pub copies: usize,
 }
 
 /// The tensors that a denoising network is given, and the means to declare further inputs.

@@ -49,6 +49,63 @@ impl Schedule {
         }
         plan(config, *kind, *steps, steps - left)
     }
+
+    /// The schedule from a share of the noise levels on, for latents that are as noisy (diffusers'
+    /// `denoising_start`): the steps whose timesteps are below the share. Those of two evaluations
+    /// are not divided.
+    ///
+    /// An error of kind `Argument` if `share` is out of range or leaves no step.
+    pub fn starting_at_level(&self, share: f32) -> Result<Schedule> {
+        let cutoff = self.cutoff("denoising start", share)?;
+        let (config, kind, steps) = &self.request;
+        let below = self.steps.iter().filter(|step| f64::from(step.timestep) < cutoff).count();
+        let start = match kind {
+            SchedulerKind::Heun
+            | SchedulerKind::DpmSolverSde
+            | SchedulerKind::Dpm2
+            | SchedulerKind::Dpm2Ancestral => {
+                (self.steps.len() - (below + 1 - below % 2).min(self.steps.len())) / 2
+            }
+            _ => self.steps.len() - below,
+        };
+        match below {
+            0 => Err(no_step("denoising start", share)),
+            _ => plan(config, *kind, *steps, start),
+        }
+    }
+
+    /// The schedule up to a share of the noise levels (diffusers' `denoising_end`): the steps whose
+    /// timesteps are not below the share.
+    ///
+    /// An error of kind `Argument` if `share` is out of range or leaves no step.
+    pub fn ending_at_level(mut self, share: f32) -> Result<Schedule> {
+        let cutoff = self.cutoff("denoising end", share)?;
+        let left = self.steps.iter().filter(|step| f64::from(step.timestep) >= cutoff).count();
+        self.steps.truncate(left);
+        match left {
+            0 => Err(no_step("denoising end", share)),
+            _ => Ok(self),
+        }
+    }
+
+    /// The training timestep at a share of the noise levels.
+    fn cutoff(&self, name: &str, share: f32) -> Result<f64> {
+        let (config, kind, _) = &self.request;
+        let train = config.settings(*kind)?.num_train_timesteps as f64;
+        // Computed from the decimal digits, as in `starting_at`.
+        let exact: f64 = share.to_string().parse().unwrap_or(f64::NAN);
+        if exact > 0.0 && exact < 1.0 {
+            return Ok((train - exact * train).round_ties_even());
+        }
+        let message = format!("{name}: expected a number between 0 and 1, got {share}");
+        Err(Error::new(ErrorKind::Argument, message))
+    }
+}
+
+fn no_step(name: &str, share: f32) -> Error {
+    let message =
+        format!("{name}: expected a number that leaves a step: take more steps, got {share}");
+    Error::new(ErrorKind::Argument, message)
 }
 
 impl SchedulerConfig {

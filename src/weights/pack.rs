@@ -26,7 +26,7 @@ pub fn pack(
     layout: WeightLayout,
     format: WeightFormat,
 ) -> Result<Vec<u8>> {
-    let axes = checked(path, values, file_shape, layout)?;
+    let axes = checked(path, &values, file_shape, layout)?;
     let mut out = vec![0; format.bytes(axes.len)];
     let whole = Part::whole(&axes, format);
     let starts: Vec<_> = whole.ranges().map(|range| range.start).collect();
@@ -52,7 +52,7 @@ pub fn pack_part(
     part: &Part,
     mut put: impl FnMut(usize, usize, &[u8]),
 ) -> Result<()> {
-    let axes = checked(path, values, file_shape, layout)?;
+    let axes = checked(path, &values, file_shape, layout)?;
     put_padding(&axes, format, part, &mut put);
     convert(path, values, file_shape, &axes, format, part, put)
 }
@@ -60,7 +60,7 @@ pub fn pack_part(
 /// The sizes of a weight, after a check that there are as many values as its shape says.
 fn checked(
     path: &str,
-    values: Values<'_>,
+    values: &Values<'_>,
     file_shape: &[usize],
     layout: WeightLayout,
 ) -> Result<Axes> {

@@ -25,7 +25,7 @@ fn sizes_steps_and_scales() {
 
 #[test]
 fn wrong_uses_have_status_2() {
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: [(&[&str], &[&str]); 22] = [
         (&[], &["PROMPT"]),
         (&["x", "--mask", "a.png"], &["--image"]),
         (&["x", "--control-image", "a.png"], &["--controlnet"]),
@@ -42,7 +42,12 @@ fn wrong_uses_have_status_2() {
         (&["x", "--count", "0"], &["'0'", "--count"]),
         (&["x", "--output", ""], &["a value is required", "--output"]),
         (&["x", "--strength", "0.5"], &["--image"]),
-        (&["x", "--image", "a.png", "--width", "64"], &["--image", "--width"]),
+        (&["x", "--seed", "-2"], &["'-2'", "--seed", "-1 for a random one"]),
+        (&["x", "--quality", "0"], &["'0'", "--quality"]),
+        (&["x", "--resize", "squeeze"], &["'squeeze'", "crop", "fit", "stretch", "none"]),
+        (&["x", "--hires-strength", "0.5"], &["--hires"]),
+        (&["x", "--upscaler", "a.safetensors"], &["--hires"]),
+        (&["x", "--hires", "2", "--image", "a.png"], &["--hires", "--image"]),
     ];
     for (arguments, words) in cases {
         let run = croquis(&[&["txt2img"], arguments].concat());
@@ -183,5 +188,5 @@ fn pictures_to_start_from_that_do_not_fit() {
     let picture = croquis::picture::Picture::new(33, 64, vec![0; 3 * 33 * 64]).expect("a picture");
     picture.save(&odd, &[]).expect("a file");
     let odd = super::text(&odd);
-    refuses(&["--image", odd], &["width: expected a multiple of", "got 33"]);
+    refuses(&["--image", odd, "--resize", "none"], &["width: expected a multiple of", "got 33"]);
 }

@@ -41,14 +41,14 @@ fn the_command_line_overrides_the_environment_and_that_the_file() {
 #[test]
 fn settings_that_contradict_the_command_line_give_way() {
     let image = concat!(env!("CARGO_MANIFEST_DIR"), "/models/emoji-64/golden/image.png");
-    let (file, size) = (fresh("size.png"), settings("size.toml", "width = 128\nstrength = 0.2\n"));
+    let (file, size) = (fresh("size.png"), settings("size.toml", "hires = 2\nstrength = 0.2\n"));
     let arguments = ["txt2img", "x", "--scheduler", "ddim", "-o", text(&file), "--json"];
     let made = |more: &[&str]| with(&size, &[], &[&arguments[..], more].concat()).success().json();
     let json = made(&["--image", image, "--steps", "5"]);
     assert_eq!(json["size"], serde_json::json!([64, 64]));
     assert_eq!(json["steps"], 5);
-    let json = made(&["--steps", "1"]);
-    assert_eq!(json["size"], serde_json::json!([128, 64]));
+    let json = made(&["--steps", "4"]);
+    assert_eq!(json["size"], serde_json::json!([128, 128]));
 }
 
 #[test]

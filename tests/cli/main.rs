@@ -8,9 +8,11 @@ mod commands;
 mod completions;
 mod config;
 mod controlnets;
+mod formats;
 mod hints;
 mod inspect;
 mod pictures;
+mod saving;
 mod synth;
 mod terminal;
 

@@ -12,6 +12,8 @@ mod blocks;
 mod controls;
 mod emoji;
 mod limits;
+mod loras;
+mod refiner;
 mod runs;
 mod single;
 mod tiles;

@@ -129,7 +129,7 @@ fn refused(diffusion: &mut Diffusion, request: &Request) -> (ErrorKind, String) 
         steps += 1;
         ControlFlow::Continue(())
     });
-    let error = result.err().expect("a refusal");
+    let error = result.expect_err("a refusal");
     assert_eq!(steps, 0, "{error}");
     (error.kind(), error.to_string())
 }

@@ -3,13 +3,13 @@
 mod lines;
 mod results;
 
-use super::draw;
+use super::draw::{self, Models};
 use super::settings::{self, Layer};
+use super::template::{is_stdout, numbered};
 use super::terminal::{note, print_json};
 use super::txt2img;
 use clap::builder::Resettable;
 use clap::{Arg, Command};
-use croquis::diffusion::Diffusion;
 use croquis::{Error, ErrorKind, Result};
 use lines::Lines;
 use results::Results;
@@ -96,7 +96,7 @@ struct Batch {
     explicit: Layer,
     layers: Vec<Layer>,
     /// The model on its device, and the settings that it was loaded with.
-    loaded: Option<(Layer, Diffusion)>,
+    loaded: Option<(Layer, Models)>,
     /// The lines that wrote files.
     written: BTreeMap<PathBuf, usize>,
 }
@@ -106,8 +106,13 @@ impl Batch {
     fn draw(&mut self, number: usize, request: &Value) -> Result<Value> {
         let started = Instant::now();
         let (arguments, settings) = self.arguments(number, request)?;
-        let files = arguments.output.files(arguments.noise.count)?;
+        let seeds = arguments.noise.seeds()?;
+        let files = arguments.output.files(&seeds)?;
         for file in &files {
+            if is_stdout(file) {
+                let message = "output: expected a file, since results go to standard output";
+                return Err(Error::new(ErrorKind::Argument, message));
+            }
             if let Some(line) = self.written.get(file) {
                 let file = file.display();
                 let message = format!(
@@ -116,11 +121,10 @@ impl Batch {
                 return Err(Error::new(ErrorKind::Argument, message));
             }
         }
-        let seeds = arguments.noise.seeds()?;
         let fixed = settings.of(&self.command, changes_model);
-        let (request, diffusion) = match &mut self.loaded {
-            Some((loaded, diffusion)) if *loaded == fixed => {
-                (arguments.request(diffusion.model())?, diffusion)
+        let (request, models) = match &mut self.loaded {
+            Some((loaded, models)) if *loaded == fixed => {
+                (arguments.request(models.first.model())?, models)
             }
             other => {
                 let model = arguments.open()?;
@@ -130,7 +134,7 @@ impl Batch {
             }
         };
         let drawn = draw::series(
-            diffusion,
+            models,
             request,
             files.into_iter().zip(seeds),
             &arguments.output,
@@ -164,7 +168,7 @@ impl Batch {
         if own.get("output").is_none() {
             let shared = all.get("output").and_then(|output| output.values.first());
             let shared = shared.map_or("picture.png", String::as_str);
-            let output = super::output::numbered(shared.as_ref(), number).display().to_string();
+            let output = numbered(shared.as_ref(), number).display().to_string();
             let set = own.set(&self.command, "output", &output.into(), "line");
             set.map_err(|problem| Error::new(ErrorKind::Argument, problem))?;
         }

@@ -69,6 +69,13 @@ impl ModelOptions {
         Ok(model)
     }
 
+    /// Opens another model beside this one, with the same choices.
+    pub fn open_other(&self, model: &Path, storage: StorageChoice) -> Result<Model> {
+        let mut model = Model::open(&self.files(model, storage)?)?;
+        model.set_tiling(self.tiles)?;
+        Ok(model)
+    }
+
     /// Opens the model's files. A name is looked up on the hub only where no such path exists.
     fn files(&self, model: &Path, storage: StorageChoice) -> Result<ModelFiles> {
         let repository = model.to_str().and_then(|name| name.parse().ok());

@@ -50,9 +50,10 @@ impl SamplingOptions {
 #[derive(Args)]
 #[command(next_help_heading = "Sampling")]
 pub struct NoiseOptions {
-    /// The seed of the noise; the same seed gives the same picture [default: random]
-    #[arg(short, long, value_name = "N")]
-    seed: Option<u64>,
+    /// The seed of the noise; the same seed gives the same picture; -1 is a random one [default:
+    /// random]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = parse_seed)]
+    seed: Option<i128>,
     /// The number of pictures, with consecutive seeds
     #[arg(short = 'b', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9999))]
     pub count: u32,
@@ -64,6 +65,14 @@ pub struct NoiseOptions {
     /// of unit variance
     #[arg(long, value_name = "FILE")]
     latents: Option<PathBuf>,
+}
+
+/// Parses a seed; -1 stands for a random one.
+fn parse_seed(text: &str) -> Result<i128, String> {
+    match text.parse() {
+        Ok(seed) if (-1..=i128::from(u64::MAX)).contains(&seed) => Ok(seed),
+        _ => Err(format!("expected a number up to {}, or -1 for a random one", u64::MAX)),
+    }
 }
 
 impl NoiseOptions {
@@ -81,7 +90,8 @@ impl NoiseOptions {
     pub fn seeds(&self) -> Result<Vec<u64>> {
         // PyTorch's generator uses 32 bits; the standard library seeds its hash maps randomly.
         let random = || RandomState::new().hash_one(std::process::id()) & 0xffff_ffff;
-        let first = self.seed.unwrap_or_else(random);
+        let given = self.seed.and_then(|seed| u64::try_from(seed).ok());
+        let first = given.unwrap_or_else(random);
         let seeds = (0..u64::from(self.count)).map(|index| first.checked_add(index));
         seeds.collect::<Option<Vec<_>>>().ok_or_else(|| {
             let (count, last) = (self.count, u64::MAX);

@@ -1,11 +1,13 @@
 //! LoRA files: one LoRA in three layouts against peft's merged weights
 //! (`tests/golden/make_lora.py`), the key names of other layouts, and files that are not LoRAs.
 
-#[path = "common/files.rs"]
+#[path = "../common/files.rs"]
 mod files;
-#[path = "common/fuzz.rs"]
+#[path = "../common/fuzz.rs"]
 #[allow(dead_code)] // each test target uses a part
 mod fuzz;
+
+mod lycoris;
 
 use std::path::PathBuf;
 
@@ -244,24 +246,30 @@ fn layers_that_do_not_exist_are_named() {
 }
 
 #[test]
-fn what_is_no_plain_lora_is_refused() {
+fn what_is_no_lora_is_refused() {
     use ErrorKind::*;
     let up = "lora_unet_a.lora_up.weight";
     let down = "lora_unet_a.lora_down.weight";
     for (keys, kind, message) in [
-        (&["lora_unet_a.hada_w1_a"][..], Unsupported, "expected a plain LoRA, got LoHa"),
-        (&["lora_unet_a.lokr_w1"], Unsupported, "got LoKr"),
-        (
-            &[up, down, "lora_unet_a.dora_scale"],
-            Unsupported,
-            "lora_unet_a.dora_scale: expected a plain LoRA, got DoRA",
-        ),
-        (&["unet.a.lora_magnitude_vector"], Unsupported, "got DoRA"),
-        (&[up, down, "lora_unet_a.lora_mid.weight"], Unsupported, "got a CP decomposition"),
-        (&["lora_unet_a.diff_b"], Unsupported, "got full weight differences"),
+        (&["lora_unet_a.oft_blocks"][..], Unsupported, "got OFT or BOFT"),
+        (&["unet.a.boft_R"], Unsupported, "got BOFT"),
+        (&["lora_unet_a.a1.weight"], Unsupported, "got GLoRA"),
+        (&["lora_unet_a.p_layer.weight"], Unsupported, "got T-LoRA"),
+        (&["unet.a.ia3_l"], Unsupported, "got peft's (IA)³"),
+        (&[up, down, "unet.a.lora_B.bias"], Unsupported, "got a LoRA with biases"),
         (&["bundle_emb.cat.string_to_param.*"], Unsupported, "got bundled textual inversions"),
         (&["conv_in.weight"], Weights, "conv_in.weight: expected a key of a LoRA"),
-        (&[], Weights, "expected a LoRA, got a file without tensors"),
+        (&[], Format, "expected a LoRA, got a file without tensors"),
+        (&["lora_unet_a.hada_w1_a"], Weights, "got only lora_unet_a.hada_w1_a"),
+        (&["lora_unet_a.lokr_w1"], Weights, "expected both factors lokr_w1 and lokr_w2, got one"),
+        (&["lora_unet_a.weight"], Weights, "or (IA)³'s weight and on_input, got one"),
+        (&[up, down, "lora_unet_a.diff"], Weights, "expected one method for a layer"),
+        (
+            &["lora_unet_a.diff", "lora_unet_a.dora_scale"],
+            Unsupported,
+            "expected DoRA with a LoRA, LoHa or LoKr, got a full difference",
+        ),
+        (&["unet.a.lora_magnitude_vector"], Weights, "got only unet.a.lora_magnitude_vector"),
         (
             &[up],
             Weights,
@@ -341,21 +349,27 @@ fn the_scale_is_alpha_over_rank() {
 
 #[test]
 fn damaged_files_never_panic() {
-    let good = std::fs::read(golden("lora/peft.safetensors")).unwrap();
-    let header = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize + 8;
     let weights = component("unet");
     let names: Vec<_> = weights.names().collect();
     let mut random = Random(0x10ad);
     let (mut opened, mut refused) = (0, 0);
-    fuzz::rounds(3_000, || {
-        let Ok(lora) = Lora::from_bytes("l", fuzz::mutated(&good, header, &mut random)) else {
-            refused += 1;
-            return;
-        };
-        opened += 1;
-        if let Ok(patches) = lora.patches("unet", &names, &[], 1.0) {
-            let _ = weights.clone().set_patches(patches);
-        }
-    });
-    assert!(opened > 50 && refused > 500, "{opened} opened, {refused} refused");
+    for file in ["peft", "lycoris/loha-tucker", "lycoris/loha-dora", "lycoris/lokr", "lycoris/full"]
+    {
+        let good = std::fs::read(golden(&format!("lora/{file}.safetensors"))).unwrap();
+        let header = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize + 8;
+        fuzz::rounds(3_000, || {
+            let Ok(lora) = Lora::from_bytes("l", fuzz::mutated(&good, header, &mut random)) else {
+                refused += 1;
+                return;
+            };
+            opened += 1;
+            let Ok(patches) = lora.patches("unet", &names, &[], 1.0) else { return };
+            let (mut patched, names) =
+                (weights.clone(), patches.keys().cloned().collect::<Vec<_>>());
+            if patched.set_patches(patches).is_ok() {
+                names.iter().for_each(|name| drop(patched.read_f32(name)));
+            }
+        });
+    }
+    assert!(opened > 100 && refused > 500, "{opened} opened, {refused} refused");
 }

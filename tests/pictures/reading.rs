@@ -174,8 +174,7 @@ fn missing_memory_is_an_error() {
         return;
     }
     let program = std::env::current_exe().expect("this program");
-    let script =
-        "ulimit -v 500000; exec \"$0\" --exact missing_memory_is_an_error --test-threads 1";
+    let script = "ulimit -v 500000; exec \"$0\" --exact reading::missing_memory_is_an_error --test-threads 1";
     let mut shell = std::process::Command::new("sh");
     let output = shell.args(["-c", script]).arg(program).env(CHILD, "1").output().expect("sh");
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
