@@ -87,9 +87,10 @@ pub fn main() -> ExitCode {
     result.unwrap_or_else(|error| {
         let message = error.to_string();
         terminal::complain(format!("error: {message}"));
-        // Some messages already say what to download again or what to install.
-        let told = ["again", "install"].iter().any(|word| message.contains(word));
-        if let Some(hint) = hint(error.kind()).filter(|_| !told) {
+        // Some messages already say what to download again, what to install or what would fit.
+        let told = ["again", "install", " fit"].iter().any(|word| message.contains(word));
+        let general = hint(error.kind()).filter(|_| !told);
+        if let Some(hint) = error.hint().or(general) {
             terminal::complain(format!("hint: {hint}"));
         }
         ExitCode::FAILURE
@@ -112,14 +113,11 @@ fn run(line: CommandLine<Cli>) -> Result<ExitCode> {
     }
 }
 
-/// The hint for an error whose message alone does not say how to fix it.
+/// The hint that is true of every error of a kind, for messages that do not say how to fix it.
 fn hint(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::Config => {
             "the model's own configuration files work unmodified; restore this one"
-        }
-        ErrorKind::Weights | ErrorKind::Shape => {
-            "weights and config.json must be of the same model; download both again"
         }
         ErrorKind::Device => "`croquis devices` lists the GPUs, `croquis doctor` checks one",
         ErrorKind::Memory => "a smaller --width and --height or --storage f16 or packed need less",

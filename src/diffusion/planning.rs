@@ -5,7 +5,7 @@ use super::model::Model;
 use super::request::Request;
 use super::second_pass::Passes;
 use super::settings::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Plan;
 use crate::kernels::Target;
 use crate::memory::MemoryPlan;
@@ -67,12 +67,18 @@ impl Model {
         Ok(Job::new(self, largest, target)?.memory)
     }
 
-    /// Advice for a request that exceeds a budget: a storage type or size that would fit, found by
-    /// planning it.
+    /// Advice for a request that was refused since it exceeds a budget: a storage type or size that
+    /// would fit, found by planning it.
     ///
     /// # Errors
     /// As [`memory`](Model::memory), but for what does not fit.
-    pub(super) fn advice(&self, request: &Request, target: &Target, budget: u64) -> Result<String> {
+    pub(super) fn advice(
+        &self,
+        request: &Request,
+        target: &Target,
+        budget: u64,
+        refused: &Error,
+    ) -> Result<String> {
         let settings = Settings::new(self, request)?;
         let texts = self.text.read(&settings.texts(), settings.text)?;
         let shape = denoiser_shape(self, request, &settings, &texts);
@@ -112,6 +118,10 @@ impl Model {
             Err(error) => error.to_string(),
             Ok(_) => String::new(),
         };
-        Ok(format!("it takes a smaller model, since not even {step}x{step} pixels fit: {needed}"))
+        let smallest = format!("no size fits, not even {step}x{step} pixels");
+        // The numbers of the refused request are told already.
+        let more =
+            if needed == refused.to_string() { String::new() } else { format!(": {needed}") };
+        Ok(smallest + &more)
     }
 }

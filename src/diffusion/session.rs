@@ -58,7 +58,7 @@ impl Session {
         let fit = job.and_then(|job| Ok((job.memory.fit(budget)?, job)));
         let (turns, job) = match fit {
             Err(error) if error.kind() == ErrorKind::Memory => {
-                let advice = self.model.advice(request, &target, budget)?;
+                let advice = self.model.advice(request, &target, budget, &error)?;
                 return Err(Error::new(ErrorKind::Memory, format!("{error}; {advice}")));
             }
             fit => fit?,

@@ -1,5 +1,6 @@
 //! Layers of models: weights are found by their safetensors names, sizes come from their shapes.
 
+use super::builder::MISFIT;
 use super::{Builder, Tensor};
 use crate::error::{Error, ErrorKind};
 use crate::kernels::conv2d::Conv2d;
@@ -186,7 +187,7 @@ impl<'g> Scope<'g> {
     /// any size.
     fn weight(&self, name: &str, expected: &[Option<usize>]) -> Tensor<'g> {
         let fail = |message: String| {
-            self.builder.fail(Error::new(ErrorKind::Weights, message));
+            self.builder.fail(Error::new(ErrorKind::Weights, message).with_hint(MISFIT));
             self.builder.placeholder()
         };
         let Some(file_shape) = self.weight_shape(name) else {

@@ -1,5 +1,6 @@
 //! The tensor handle with which models write formulas.
 
+use super::builder::MISFIT;
 use super::{Builder, NodeId, NodeSource, Scope};
 use crate::error::{Error, ErrorKind};
 use crate::kernels::activation::{Activation, Function};
@@ -100,7 +101,7 @@ impl<'g> Tensor<'g> {
         if !same_rows && !whole_quads {
             let message =
                 format!("view: expected as many rows and channels as {}, got {to}", from.shape);
-            self.builder.fail(Error::new(ErrorKind::Shape, message));
+            self.builder.fail(Error::new(ErrorKind::Shape, message).with_hint(MISFIT));
             return self.builder.placeholder();
         }
         self.builder.push(NodeSource::View(self.id), TensorType { shape: to, dtype: from.dtype })

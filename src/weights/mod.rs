@@ -31,6 +31,7 @@ mod low_rank;
 mod names;
 mod numbers;
 mod pack;
+mod part;
 mod patch;
 pub(crate) mod pickle;
 mod quants;
@@ -48,7 +49,8 @@ pub use entry::View;
 pub use format::WeightFormat;
 pub use layout::{WeightLayout, packed_len};
 pub use low_rank::LowRank;
-pub use pack::{pack, pack_into};
+pub use pack::{pack, pack_part};
+pub use part::Part;
 pub use patch::{Axis, Patch, Scaling};
 pub use source::Source;
 pub use values::Values;
@@ -256,22 +258,23 @@ impl Weights {
         pack(&path, self.values(name)?, &entry.shape, layout, format)
     }
 
-    /// [`Weights::pack`] into write-only memory, such as a GPU's: `put` is called with the position
-    /// and the bytes of consecutive runs and gets every byte once. No copy of the tensor is made;
-    /// patches are added a few thousand numbers at a time.
+    /// A part of [`Weights::pack`] into write-only memory, such as a GPU's: `put` is called with a
+    /// tap, the position in the part's range of that tap and the bytes of a run, and gets every byte
+    /// once. No copy of the tensor is made; patches are added a few thousand numbers at a time.
     ///
     /// # Errors
-    /// As [`Weights::pack`].
-    pub fn pack_into(
+    /// As [`Weights::pack`], for the values of this part.
+    pub fn pack_part(
         &self,
         name: &str,
         layout: WeightLayout,
         format: WeightFormat,
-        put: impl FnMut(usize, &[u8]),
+        part: &Part,
+        put: impl FnMut(usize, usize, &[u8]),
     ) -> Result<()> {
         let entry = self.entry(name)?;
         let path = format!("{}: {name}", self.files[entry.file].name());
-        pack_into(&path, self.values(name)?, &entry.shape, layout, format, put)
+        pack_part(&path, self.values(name)?, &entry.shape, layout, format, part, put)
     }
 
     fn entry(&self, name: &str) -> Result<&Entry> {

@@ -10,6 +10,7 @@ mod config;
 mod controlnets;
 mod formats;
 mod from;
+mod hints;
 mod inspect;
 mod pictures;
 mod prompts;
