@@ -13,7 +13,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> image: array<vec4<f32>>;     // [B, H, W, C]
 @group(0) @binding(3) var<storage, read> noise: array<vec4<f32>>;     // [B, H, W, C]
 @group(0) @binding(4) var<storage, read> mask: array<vec4<f32>>;      // [1 or B, H, W, 1]
-@group(0) @binding(5) var<storage, read> step: array<f32>;            // [32]
+@group(0) @binding(5) var<storage, read> step: array<f32>;            // [40]
 @group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>; // [B, H, W, C]
 
 @compute @workgroup_size(GROUP)

@@ -22,7 +22,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> bias: array<Real4>;        // [N] or [2 N]
 @group(0) @binding(4) var<storage, read> channel_add: array<Real4>; // [1 or B, N], or [S, N] with step
 @group(0) @binding(5) var<storage, read> residual: array<Real4>;    // [M, N]
-@group(0) @binding(6) var<storage, read> step: array<f32>;          // [32]
+@group(0) @binding(6) var<storage, read> step: array<f32>;          // [40]
 @group(0) @binding(7) var<storage, read_write> out: array<Real4>;   // [M, N]
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)

@@ -9,7 +9,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Real4>;         // [B, S, C]
-@group(0) @binding(2) var<storage, read> step: array<f32>;        // [32]
+@group(0) @binding(2) var<storage, read> step: array<f32>;        // [40]
 @group(0) @binding(3) var<storage, read_write> out: array<Real4>; // [B, C]
 
 @compute @workgroup_size(GROUP)

@@ -3,21 +3,23 @@
 // the tensors that `step` names, then the predicted image; see src/kernels/scheduler_step.rs. Operands
 // with the coefficient zero are not read.
 //
-// Header: GROUP, GUIDED, SLOTS, positions in step (GUIDANCE, CLIP, ORIGINAL, ORIGINAL_OUTPUT, SAMPLE,
-// OUTPUT, FROM_ORIGINAL, NOISE, HISTORY, KEEP) and the numbers at KEEP (KEEP_SAMPLE, KEEP_OUTPUT,
-// KEEP_ORIGINAL).
+// Header: GROUP, GUIDED, RESCALED, SLOTS, positions in step (GUIDANCE, CLIP, ORIGINAL, ORIGINAL_OUTPUT, SAMPLE,
+// OUTPUT, FROM_ORIGINAL, NOISE, HISTORY, KEEP, EPSILON, EPSILON_OUTPUT, UNCONDITIONAL) and the numbers
+// at KEEP (KEEP_SAMPLE, KEEP_OUTPUT, KEEP_ORIGINAL, KEEP_EPSILON).
 
 struct Params {
-    quads: u32, // elements of sample / 4
+    quads: u32,      // elements of sample / 4
+    item_quads: u32, // those of one item
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> sample: array<vec4<f32>>;    // [B, H, W, C]
-@group(0) @binding(2) var<storage, read> history: array<vec4<f32>>;   // [4 B, H, W, C]
+@group(0) @binding(2) var<storage, read> history: array<vec4<f32>>;   // [5 B, H, W, C]
 @group(0) @binding(3) var<storage, read> output: array<Real4>;        // [1 or 2 B, H, W, C]
 @group(0) @binding(4) var<storage, read> noise: array<vec4<f32>>;     // [B, H, W, C]
-@group(0) @binding(5) var<storage, read> step: array<f32>;            // [32]
-@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>; // [6 B, H, W, C]
+@group(0) @binding(5) var<storage, read> step: array<f32>;            // [40]
+@group(0) @binding(6) var<storage, read> rescale: array<vec4<f32>>;   // [B, 1]
+@group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // [7 B, H, W, C]
 
 @compute @workgroup_size(GROUP)
 fn scheduler_step(
@@ -30,9 +32,13 @@ fn scheduler_step(
         return;
     }
     let x = sample[i];
-    var m = widen(output[i]);
-    if GUIDED { // the first half is the unconditional one
+    let unconditional = widen(output[i]); // with guidance; else the only one
+    var m = unconditional;
+    if GUIDED {
         m += step[GUIDANCE] * (widen(output[params.quads + i]) - m);
+        if RESCALED {
+            m *= rescale[i / params.item_quads].x;
+        }
     }
     var original = step[ORIGINAL] * x + step[ORIGINAL_OUTPUT] * m;
     if step[CLIP] > 0.0 {
@@ -41,6 +47,9 @@ fn scheduler_step(
     var next = step[SAMPLE] * x + step[OUTPUT] * m + step[FROM_ORIGINAL] * original;
     if step[NOISE] != 0.0 {
         next += step[NOISE] * noise[i];
+    }
+    if step[UNCONDITIONAL] != 0.0 {
+        next += step[UNCONDITIONAL] * unconditional;
     }
     for (var k = 0u; k < SLOTS; k++) {
         var kept = history[k * params.quads + i];
@@ -51,6 +60,7 @@ fn scheduler_step(
             case KEEP_SAMPLE: { kept = x; }
             case KEEP_OUTPUT: { kept = m; }
             case KEEP_ORIGINAL: { kept = original; }
+            case KEEP_EPSILON: { kept = step[EPSILON] * x + step[EPSILON_OUTPUT] * m; }
             default: {}
         }
         out[(k + 1u) * params.quads + i] = kept;

@@ -39,6 +39,7 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     message: String,
+    hint: Option<&'static str>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -49,7 +50,7 @@ impl Error {
     /// A new error. The message is a full sentence without a final full stop: where, what was
     /// expected, what was found.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, message: message.into(), source: None }))
+        Error(Box::new(Inner { kind, message: message.into(), hint: None, source: None }))
     }
 
     /// Adds the error that caused this one; its message follows this one's.
@@ -65,6 +66,17 @@ impl Error {
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.0.message = format!("{context}: {}", self.0.message);
         self
+    }
+
+    /// Adds what the user can do about it, where the place that found the error knows.
+    pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
+        self.0.hint = Some(hint);
+        self
+    }
+
+    /// What the user can do about it, where that is known and the message does not say it.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint
     }
 
     /// The kind of the error.

@@ -47,6 +47,8 @@
 
 mod components;
 pub mod diffusion;
+#[cfg(not(target_arch = "wasm32"))]
+mod disk;
 pub mod doctor;
 pub mod error;
 mod families;
@@ -70,12 +72,13 @@ mod shape;
 mod tokenizer;
 mod weights;
 
-pub use diffusion::{Diffusion, Generated, Model, Progress, Request, Run};
+pub use diffusion::{Diffusion, Generated, Model, Progress, Request, Run, Upscaler};
 pub use error::{Error, ErrorKind, Result};
 pub use files::ModelFiles;
 pub use gpu::{DeviceOptions, Gpu};
 pub use lora::Lora;
 pub use picture::Picture;
+pub use prompt::{LoraTag, split_lora_tags};
 pub use random::RandomKind;
 pub use schedulers::{SchedulerKind, Spacing};
 pub use shape::Storage;

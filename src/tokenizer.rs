@@ -56,6 +56,7 @@ pub struct Tokenizer {
     bos: u32,
     eos: u32,
     pad: u32,
+    comma: Option<u32>,
 }
 
 /// An encoded text: one row of token ids, and what was truncated.
@@ -138,7 +139,8 @@ impl Tokenizer {
         pipeline
             .add_special_tokens(special.names().map(|name| AddedToken::from(name, true)))
             .map_err(failed)?;
-        Ok(Tokenizer { pipeline, max_length, vocab_size, bos, eos, pad })
+        let comma = pipeline.token_to_id(&format!(",{END_OF_WORD}"));
+        Ok(Tokenizer { pipeline, max_length, vocab_size, bos, eos, pad, comma })
     }
 
     /// The number of ids in every row.
@@ -159,6 +161,11 @@ impl Tokenizer {
     /// The number of token ids of a text that fit into a row, which also holds start and end.
     pub fn capacity(&self) -> usize {
         self.max_length - 2
+    }
+
+    /// The id of a comma between words, if the vocabulary has one.
+    pub fn comma(&self) -> Option<u32> {
+        self.comma
     }
 
     /// The same tokenizer with another padding token; see [`Tokenizer::clip`] for those of

@@ -9,28 +9,33 @@ fn root() -> PathBuf {
 }
 
 /// The rooms of the crate, each with the rooms that it may use: every room uses rooms above it only.
-const ROOMS: [(&str, &[&str]); 22] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("error", &[]),
+    ("disk", &[]),
     ("shape", &[]),
     ("logging", &[]),
-    ("prompt", &[]),
+    ("prompt", &["error"]),
     ("picture", &["error"]),
     ("random", &["error"]),
     ("schedulers", &["error"]),
     ("tokenizer", &["error"]),
-    ("weights", &["error", "shape"]),
+    ("weights", &["disk", "error", "shape"]),
     ("kernels", &["error", "shape", "weights"]),
     ("graph", &["error", "kernels", "logging", "shape", "weights"]),
     ("models", &["error", "graph", "kernels", "shape", "tokenizer", "weights"]),
     ("gpu", &["error", "graph", "kernels", "logging", "shape", "weights"]),
     ("families", &["error", "graph", "models", "schedulers", "tokenizer", "weights"]),
-    ("files", &["error", "families", "models", "schedulers", "shape", "tokenizer", "weights"]),
+    (
+        "files",
+        &["disk", "error", "families", "models", "schedulers", "shape", "tokenizer", "weights"],
+    ),
     ("lora", &["error", "files", "weights"]),
-    ("hub", &["error", "files"]),
+    ("hub", &["disk", "error", "files"]),
     ("memory", &["error", "gpu", "graph", "shape"]),
     (
         "components",
         &[
+            "disk",
             "error",
             "families",
             "files",
@@ -63,6 +68,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
             "memory",
             "models",
             "picture",
+            "prompt",
             "random",
             "schedulers",
             "shape",

@@ -167,7 +167,13 @@ fn what_does_not_fit_is_refused_with_what_would() {
         let budget = in_turn((64, 64), Storage::F32) / 2;
         diffusion.set_memory_budget(Some(budget));
         let message = diffusion.generate_blocking(&request).err().unwrap().to_string();
-        assert!(message.contains("not even 64x64 pixels fit: the "), "{message}");
+        assert!(message.contains("no size fits, not even 64x64 pixels: the "), "{message}");
+        // Where the smallest size was asked for, its numbers are told once.
+        let error =
+            diffusion.generate_blocking(&request.clone().size(64, 64)).expect_err("it cannot fit");
+        let message = error.to_string();
+        assert!(message.ends_with("; no size fits, not even 64x64 pixels"), "{message}");
+        assert_eq!(message.matches("of weights").count(), 1, "{message}");
     }
 }
 

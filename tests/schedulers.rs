@@ -1,4 +1,5 @@
-//! The samplers against diffusers: every step of every case in `golden/schedulers.json`.
+//! The samplers against diffusers: every step of every case in `golden/schedulers.json` and
+//! `golden/solvers.json`.
 //!
 //! Agreement is within `TOLERANCE` of the largest value of a step. Diffusers evaluates each step
 //! as a chain of f32 operations and this crate as one sum of products, so single steps differ by a
@@ -67,8 +68,15 @@ impl Report {
 }
 
 fn golden() -> Golden {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/schedulers.json");
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    let read = |name: &str| -> Golden {
+        let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let (mut golden, more) = (read("schedulers.json"), read("solvers.json"));
+    assert_eq!((golden.seed, &golden.lanes), (more.seed, &more.lanes));
+    golden.configs.extend(more.configs);
+    golden.cases.extend(more.cases);
+    golden
 }
 
 fn schedule(golden: &Golden, case: &Case) -> croquis::Result<Schedule> {
@@ -111,13 +119,20 @@ fn run(golden: &Golden, case: &Case, tamper: &dyn Fn(&mut Schedule), report: &mu
     for (i, step) in schedule.steps.iter().enumerate() {
         let model =
             |(x, ramp): (&f32, &f32)| 0.3 * (step.input_scale * x) + (step.timestep * 1e-4 + ramp);
-        let output: Vec<f32> = x.iter().zip(&ramp).map(model).collect();
+        let mut output: Vec<f32> = x.iter().zip(&ramp).map(model).collect();
+        let unconditional = output.clone();
+        if kind.ends_with("cfg++") {
+            // Guidance with the scale 0.6 by a conditional output of 0.5·x − 0.2.
+            for (m, x) in output.iter_mut().zip(&x) {
+                *m += 0.6 * (0.5 * (step.input_scale * x) - 0.2 - *m);
+            }
+        }
         if i == 0 && !case.original.is_empty() {
             let all: Vec<f32> = x.iter().zip(&output).map(|(&x, &m)| step.original(x, m)).collect();
             report.compare(&format!("{name}: original"), &lanes(&all), &case.original);
         }
         let noise = step.draws_noise.then(|| generator.normal(x.len()));
-        step.apply(&mut x, &output, noise.as_deref(), &mut history).unwrap();
+        step.apply(&mut x, &output, &unconditional, noise.as_deref(), &mut history).unwrap();
         let at = format!("{name}: step {i}");
         report.compare(&at, &lanes(&x), case.samples.get(i).map_or(&[], Vec::as_slice));
         match case.noising.get(i) {
@@ -125,7 +140,7 @@ fn run(golden: &Golden, case: &Case, tamper: &dyn Fn(&mut Schedule), report: &mu
                 report.compare(&format!("{at}: noising"), &step.noising, noising);
             }
             // No run starts in the middle of a step.
-            Some(None) => assert!(kind == "dpm++sde" && i % 2 == 1, "{at}: no noising"),
+            Some(None) => assert!(kind.starts_with("dpm") && i % 2 == 1, "{at}: no noising"),
             None => report.failures.push(format!("{at}: one step too many")),
         }
     }
@@ -183,29 +198,43 @@ fn a_wrong_coefficient_is_detected() {
 #[test]
 fn every_coefficient_is_compared() {
     let golden = golden();
-    for kind in ["heun", "dpm++2m-sde", "dpm++sde", "unipc", "tcd"] {
+    for kind in [
+        "heun",
+        "dpm++2m-sde",
+        "dpm++sde",
+        "unipc",
+        "tcd",
+        "dpm2",
+        "dpm2-ancestral",
+        "lms",
+        "deis",
+        "dpm++2s",
+        "dpm++3s",
+        "dpm++3m",
+        "dpm++3m-sde",
+        "ddim-cfg++",
+        "euler-cfg++",
+    ] {
         let long = |case: &&Case| case.kind == kind && case.config == "sd15" && case.steps == 12;
         let case = golden.cases.iter().find(long).unwrap();
         let steps = schedule(&golden, case).unwrap().steps;
         let at = steps.len() - 4;
-        let coefficients: [fn(&mut Next) -> &mut f32; 6] = [
+        let coefficients: [fn(&mut Next) -> &mut f32; 8] = [
             |next| &mut next.sample,
             |next| &mut next.output,
             |next| &mut next.original,
             |next| &mut next.noise,
+            |next| &mut next.unconditional,
             |next| &mut next.history[0],
             |next| &mut next.history[1],
+            |next| &mut next.history[2],
         ];
         for (i, coefficient) in coefficients.into_iter().enumerate() {
             let mut report = Report::default();
             let value = *coefficient(&mut steps[at].next.clone());
-            run(
-                &golden,
-                case,
-                &|plan| *coefficient(&mut plan.steps[at].next) *= 1.001,
-                &mut report,
-            );
-            assert_eq!(report.failures.is_empty(), value == 0.0, "{kind}: coefficient {i} {value}");
+            let off = if value == 0.0 { 0.0 } else { (value.abs() / 1000.0).max(0.001) };
+            run(&golden, case, &|p| *coefficient(&mut p.steps[at].next) += off, &mut report);
+            assert_eq!(report.failures.is_empty(), value == 0.0, "{kind}: {i} of {at}: {value}");
         }
     }
 }
@@ -221,17 +250,22 @@ fn spacings_are_keys_of_the_file() {
         keys.extend(change);
         SchedulerConfig::from_json(&Value::Object(keys).to_string()).unwrap()
     };
-    let keys = [
+    let keys: [&str; 7] = [
         r#"{"timestep_spacing": "leading"}"#,
         r#"{"timestep_spacing": "linspace"}"#,
         r#"{"timestep_spacing": "trailing"}"#,
         r#"{"use_karras_sigmas": true}"#,
         r#"{"use_exponential_sigmas": true}"#,
+        r#"{"use_beta_sigmas": true}"#,
+        r#"{"use_lu_lambdas": true}"#,
     ];
     // The file's own spacing does not matter.
-    let files = ["{}", keys[2], keys[3], keys[4], r#"{"use_beta_sigmas": true}"#];
+    let files = ["{}", keys[2], keys[3], keys[4], keys[5], keys[6]];
     for kind in SchedulerKind::ALL {
+        let edm = kind.name().starts_with("edm");
         for (spacing, keys) in Spacing::ALL.into_iter().zip(keys) {
+            let own = format!(r#"{{"sigma_schedule": "{spacing}"}}"#);
+            let keys = if edm { &own } else { keys };
             assert_eq!(spacing.name().parse::<Spacing>().unwrap(), spacing);
             if !kind.spacings().contains(&spacing) {
                 let error = read("{}").with_spacing(spacing).schedule_from(kind, 6).unwrap_err();
@@ -244,7 +278,7 @@ fn spacings_are_keys_of_the_file() {
                 let change = if file == files[1] && !keys.contains("timestep") {
                     keys.replace('}', r#", "timestep_spacing": "trailing"}"#)
                 } else {
-                    keys.to_owned()
+                    keys.to_string()
                 };
                 let got = plan(&read(file).with_spacing(spacing), kind);
                 assert_eq!(got, plan(&read(&change), kind), "{kind} {spacing} over {file}");
@@ -256,8 +290,9 @@ fn spacings_are_keys_of_the_file() {
         assert_ne!(got, plan(&read("{}"), kind), "{kind}");
     }
     assert_eq!("trailing".parse::<Spacing>().unwrap(), Spacing::Trailing);
-    let error = "beta".parse::<Spacing>().unwrap_err();
-    assert!(error.to_string().contains("sgm-uniform, karras, exponential, got"), "{error}");
+    assert_eq!("SGM Uniform".parse::<Spacing>().unwrap(), Spacing::Trailing);
+    let error = "normal".parse::<Spacing>().unwrap_err();
+    assert!(error.to_string().contains("karras, exponential, beta, lu, got"), "{error}");
     let error = read("{}").with_prediction("flow").unwrap_err();
     assert!(error.to_string().contains("v_prediction, sample, got \"flow\""), "{error}");
 }

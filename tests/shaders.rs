@@ -126,6 +126,8 @@ fn check_limits(module: &naga::Module, launch: &Launch, target: &Target) -> Resu
     at_most("bytes of workgroup memory", target.workgroup_memory_bytes, memory_bytes)?;
     at_most("storage buffers", MAX_STORAGE_BUFFERS as u32, buffers)?;
     for entry in &module.entry_points {
+        let [x, y] = launch.threads_of_group();
+        expect("threads of a workgroup", [x, y, 1], entry.workgroup_size)?;
         at_most("threads", target.max_invocations, entry.workgroup_size.iter().product())?;
         at_most("depth of a workgroup", 64, entry.workgroup_size[2])?;
     }

@@ -32,6 +32,8 @@ struct Case {
     plain: bool,
     #[serde(default)]
     negative: bool,
+    #[serde(default)]
+    comma_backtrack: usize,
     /// `force_zeros_for_empty_prompt`.
     zeros: Option<bool>,
     /// The second encoder's `eos_token_id`.
@@ -132,8 +134,13 @@ fn run(gpu: &Gpu, case: &Case) -> TextEmbeddings {
         let file = path(&format!("text-tiny/{word}.safetensors"));
         encoder.add_embedding(&TextualInversion::open(file).unwrap()).unwrap();
     }
-    let texts: Vec<_> = case.texts.iter().map(String::as_str).collect();
-    let options = TextOptions { skip: case.skip, plain: case.plain, negative: case.negative };
+    let texts: Vec<_> = case.texts.iter().map(|text| [text.as_str(); 2]).collect();
+    let options = TextOptions {
+        skip: case.skip,
+        plain: case.plain,
+        negatives: usize::from(case.negative),
+        comma_backtrack: case.comma_backtrack,
+    };
     let read = encoder.read(&texts, options).unwrap();
     let tokens = read.tokens;
     let got = gpu.block_on(encoder.encode(gpu, &read)).unwrap();
@@ -258,7 +265,7 @@ fn the_last_word_of_a_name_counts() {
                 TextualInversion::open(path(&format!("text-tiny/{word}.safetensors"))).unwrap();
             encoder.add_embedding(&word.with_placeholder("Red").unwrap()).unwrap();
         }
-        let texts = encoder.read(&["a red cat"], options).unwrap();
+        let texts = encoder.read(&[["a red cat"; 2]], options).unwrap();
         gpu.block_on(encoder.encode(gpu, &texts)).unwrap().values
     };
     let (none, first, second) = (encode(None), encode(Some("My-Style")), encode(Some("word")));
@@ -267,7 +274,7 @@ fn the_last_word_of_a_name_counts() {
 
 /// The plans that encode a text with `skip` layers skipped.
 fn plans(encoder: &TextEncoder, skip: usize) -> croquis::Result<Vec<(&'static str, Arc<Plan>)>> {
-    let texts = encoder.read(&["a"], TextOptions { skip, ..Default::default() })?;
+    let texts = encoder.read(&[["a"; 2]], TextOptions { skip, ..Default::default() })?;
     encoder.plans(&texts, &Target::webgpu(Storage::F32))
 }
 
@@ -310,7 +317,7 @@ fn long_prompts_are_noted_and_the_second_tokenizer_may_be_missing() {
     let file = read("text-tiny/golden.safetensors");
     let file = SafeTensors::deserialize(&file).unwrap();
     let case = golden.cases.iter().find(|case| case.name == "xl.long").unwrap();
-    let texts: Vec<_> = case.texts.iter().map(String::as_str).collect();
+    let texts: Vec<_> = case.texts.iter().map(|text| [text.as_str(); 2]).collect();
     let gpu = &common::gpus()[0];
     let mut encoder =
         TextEncoder::open(&family("xl").text, &files_but("xl", None, None, "tokenizer_2/"))

@@ -1,7 +1,10 @@
 //! A second picture of the same shapes: nothing is built, planned, compiled or bound again, and every
-//! text is tokenised once for each encoder.
+//! text is tokenised once for each encoder. Of two passes, each is bound again.
 
 mod common;
+#[path = "upscalers/golden.rs"]
+#[allow(dead_code)] // other targets use the rest
+mod golden;
 #[path = "common/records.rs"]
 mod records;
 
@@ -41,10 +44,35 @@ fn cases() -> Vec<(&'static str, usize, Vec<[Request; 2]>)> {
     vec![("sd1-tiny", 1, all), ("sdxl-tiny", 2, vec![plain])]
 }
 
+/// Pairs of requests whose texts change in the steps or are composed, and the number of their texts.
+fn several_texts() -> Vec<(usize, [Request; 2])> {
+    let of = |prompt: &str| Request::new(prompt).size(48, 32).steps(3);
+    vec![
+        (3, [of("a [red|blue] apple"), of("a [cat:dog:1]")]),
+        (3, [of("a AND b"), of("a red apple :0.5 AND [b]")]),
+    ]
+}
+
+/// Several texts are encoded with the plans of one or two.
+fn several_texts_build_nothing_in_a_second_picture() {
+    let gpu = &common::gpus()[0];
+    let folder = format!("{}/tests/golden/sd1-tiny", env!("CARGO_MANIFEST_DIR"));
+    let files = ModelFiles::folder(folder).unwrap();
+    for (texts, [first, second]) in several_texts() {
+        let mut diffusion = Diffusion::open(gpu, &files).unwrap();
+        diffusion.generate_blocking(&first).unwrap();
+        assert_eq!(counts()[4], texts, "{first:?}");
+        diffusion.generate_blocking(&second).unwrap();
+        assert_eq!(counts(), [0, 0, 0, 0, texts], "{second:?}");
+    }
+}
+
 // The only test of this target: the logger belongs to the whole process.
 #[test]
 fn a_second_picture_of_the_same_shapes_builds_nothing() {
     records::install();
+    counts();
+    several_texts_build_nothing_in_a_second_picture();
     let gpu = &common::gpus()[0];
     for (model, encoders, pairs) in cases() {
         let folder = format!("{}/tests/golden/{model}", env!("CARGO_MANIFEST_DIR"));
@@ -79,4 +107,22 @@ fn a_second_picture_of_the_same_shapes_builds_nothing() {
             }
         }
     }
+    two_passes(gpu);
+}
+
+/// Two passes with an upscaler between them: each is bound again, and nothing else is made. The texts of
+/// the second are read twice, since it is planned before the first begins.
+fn two_passes(gpu: &croquis::Gpu) {
+    let folder = format!("{}/tests/golden/sd1-tiny", env!("CARGO_MANIFEST_DIR"));
+    let mut diffusion = Diffusion::open(gpu, &ModelFiles::folder(folder).unwrap()).unwrap();
+    diffusion.set_upscaler(Some(golden::upscaler(gpu, "compact-x4")));
+    let of = |seed| Request::new("a tree").size(48, 32).steps(2).seed(seed).hires(2.0, 0.5);
+    counts();
+    diffusion.generate_blocking(&of(1)).unwrap();
+    let [graphs, plans, ..] = counts();
+    assert!(graphs >= 7 && plans >= 9, "{graphs} {plans}");
+    diffusion.generate_blocking(&of(2)).unwrap();
+    let [graphs, plans, pipelines, programs, texts] = counts();
+    assert_eq!([graphs, plans, pipelines, texts], [0, 0, 0, 6]);
+    assert!(programs <= 8, "{programs} programs are bound");
 }

@@ -5,6 +5,7 @@ use croquis::internal::kernels::activation::{Activation, Function};
 use croquis::internal::kernels::attention::{Attention, Form};
 use croquis::internal::kernels::binary::{Arithmetic, Binary};
 use croquis::internal::kernels::blend::Blend;
+use croquis::internal::kernels::compose::Compose;
 use croquis::internal::kernels::concat::Concat;
 use croquis::internal::kernels::conv2d::Conv2d;
 use croquis::internal::kernels::depthwise::Depthwise;
@@ -13,12 +14,17 @@ use croquis::internal::kernels::gate::Gate;
 use croquis::internal::kernels::group_norm::GroupNorm;
 use croquis::internal::kernels::group_norm_merge::GroupNormMerge;
 use croquis::internal::kernels::group_norm_stats::{GroupNormStats, tiles};
+use croquis::internal::kernels::guidance_rescale::GuidanceRescale;
 use croquis::internal::kernels::layer_norm::LayerNorm;
 use croquis::internal::kernels::matmul::MatMul;
 use croquis::internal::kernels::model_input::ModelInput;
+use croquis::internal::kernels::pixel_shuffle::PixelShuffle;
+use croquis::internal::kernels::pixel_unshuffle::PixelUnshuffle;
 use croquis::internal::kernels::pixels::Pixels;
+use croquis::internal::kernels::prelu::Prelu;
 use croquis::internal::kernels::row::Row;
 use croquis::internal::kernels::scale::Scale;
+use croquis::internal::kernels::scaled_add::ScaledAdd;
 use croquis::internal::kernels::scheduler_step::{PREDICTED, SLOTS, SchedulerStep, slot};
 use croquis::internal::kernels::timestep_embedding::TimestepEmbedding;
 use croquis::internal::kernels::upsample::Upsample;
@@ -54,6 +60,10 @@ pub fn shapes(large: bool) -> Vec<Shape> {
         small("gelu", [1, 256, 1280], Activation { function: Function::Gelu }, 1),
         small("add", [1, 32, 32, 128], Binary { function: Arithmetic::Add }, 2),
         small("rgb", [1, 64, 64, 3], Pixels, 1),
+        small("of 4", [1, 64, 64, 48], PixelShuffle { factor: 4 }, 1),
+        small("of 2", [1, 64, 64, 3], PixelUnshuffle { factor: 2 }, 1),
+        small("residual", [1, 64, 64, 64], ScaledAdd { scale: 0.2 }, 2),
+        prelu(64, 64),
     ];
     shapes.extend(group_norm(32, 96));
     shapes.extend(sampling(8, 8));
@@ -83,6 +93,10 @@ pub fn shapes(large: bool) -> Vec<Shape> {
             small("concat", [1, 64, 64, 320], Concat, 2),
             small("add", [1, 64, 64, 320], Binary { function: Arithmetic::Add }, 2),
             small("rgb", [1, 512, 512, 3], Pixels, 1),
+            small("of 4", [1, 512, 512, 48], PixelShuffle { factor: 4 }, 1),
+            small("of 2", [1, 512, 512, 3], PixelUnshuffle { factor: 2 }, 1),
+            small("residual", [1, 512, 512, 64], ScaledAdd { scale: 0.2 }, 2),
+            prelu(512, 64),
         ]);
         shapes.extend(group_norm(64, 320));
         shapes.extend(group_norm(512, 128));
@@ -169,6 +183,12 @@ fn upsample(side: usize, channels: usize) -> Shape {
     Shape { label: format!("{side}x{side}x{channels}"), case }
 }
 
+fn prelu(side: usize, channels: usize) -> Shape {
+    let x = TensorType::real([1, side, side, channels]);
+    let case = Case::new(Prelu).operand(x).weight([channels]);
+    Shape { label: format!("{side}x{side}x{channels}"), case }
+}
+
 /// An operation on one or two tensors of a shape.
 fn small<const R: usize>(
     word: &str,
@@ -182,7 +202,7 @@ fn small<const R: usize>(
 }
 
 /// The kernels around the network in a guided step on square latents.
-fn sampling(side: usize, channels: usize) -> [Shape; 6] {
+fn sampling(side: usize, channels: usize) -> [Shape; 8] {
     let latents = |count: usize| [count, side, side, channels];
     let step = TensorType::f32([slot::LEN]);
     let embedding = TimestepEmbedding { dim: 320, flip_sin_to_cos: true, frequency_shift: 0.0 };
@@ -202,7 +222,20 @@ fn sampling(side: usize, channels: usize) -> [Shape; 6] {
                 .operand(TensorType::f32(latents(SLOTS)))
                 .operand(TensorType::real(latents(2)))
                 .operand(TensorType::f32(latents(1)))
-                .filled(step, Fill::Index(4)),
+                .filled(step, Fill::Index(4))
+                .absent(),
+        ),
+        shape(
+            &of_latents,
+            Case::new(GuidanceRescale)
+                .operand(TensorType::real(latents(2)))
+                .filled(step, Fill::Range(0.5, 7.5)),
+        ),
+        shape(
+            &of_latents,
+            Case::new(Compose { prompts: 3 })
+                .operand(TensorType::real(latents(4)))
+                .operand(TensorType::f32([3])),
         ),
         shape(
             &of_latents,

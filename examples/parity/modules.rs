@@ -58,6 +58,7 @@ pub fn unet_evaluation(
         pixels_per_latent: 8,
         controls: 0,
         image_prompt: false,
+        rescales: false,
         keeps_picture: false,
     };
     let step = builder.input("step", TensorType::f32([slot::LEN]));

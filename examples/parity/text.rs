@@ -40,7 +40,7 @@ pub fn text_encoders(gpu: &Gpu, reference: &Reference, report: &mut Report) -> R
 }
 
 fn encode(gpu: &Gpu, files: &ModelFiles, prompts: &[String]) -> Result<TextEmbeddings> {
-    let prompts: Vec<_> = prompts.iter().map(String::as_str).collect();
+    let prompts: Vec<_> = prompts.iter().map(|prompt| [prompt.as_str(); 2]).collect();
     let two = files.read("text_encoder_2/config.json")?.is_some();
     let family = if two { &sdxl::FAMILY } else { &sd1::FAMILY };
     let mut encoder = TextEncoder::open(&family.text, files)?;

@@ -5,6 +5,7 @@ const SILU = 1u;
 const GELU = 2u;
 const QUICK_GELU = 3u;
 const RELU = 4u;
+const LEAKY_RELU = 5u;
 
 fn sigmoid(x: vec4<f32>) -> vec4<f32> {
     return 1.0 / (1.0 + exp(-x));
@@ -24,6 +25,7 @@ fn activate(x: vec4<f32>) -> vec4<f32> {
         case GELU: { return 0.5 * x * (1.0 + erf(x * 0.7071067811865476)); }
         case QUICK_GELU: { return x * sigmoid(1.702 * x); }
         case RELU: { return max(x, vec4(0.0)); }
+        case LEAKY_RELU: { return max(x, 0.2 * x); }
         default: { return x; }
     }
 }

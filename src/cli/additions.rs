@@ -14,6 +14,10 @@ pub struct AdditionOptions {
     /// A LoRA and its weight (1 by default); repeat for several
     #[arg(long = "lora", value_name = "FILE[:WEIGHT]")]
     loras: Vec<LoraFile>,
+    /// A folder in which <lora:NAME:WEIGHT> in the prompt finds NAME.safetensors; repeat for several
+    /// [default: CROQUIS_LORA_DIR]
+    #[arg(long, value_name = "DIR")]
+    lora_dir: Vec<PathBuf>,
     /// A textual inversion; its word is the file's name or the one in the file; repeat for several
     #[arg(long = "embedding", value_name = "FILE")]
     embeddings: Vec<PathBuf>,
@@ -26,10 +30,10 @@ pub struct AdditionOptions {
 }
 
 /// A LoRA file and its weight.
-#[derive(Clone)]
-struct LoraFile {
-    file: PathBuf,
-    weight: f32,
+#[derive(Clone, PartialEq)]
+pub struct LoraFile {
+    pub file: PathBuf,
+    pub weight: f32,
 }
 
 impl FromStr for LoraFile {
@@ -48,8 +52,8 @@ impl FromStr for LoraFile {
 }
 
 impl AdditionOptions {
-    /// Adds the files to the model and reports what they are.
-    pub fn apply(&self, model: &mut Model) -> Result<()> {
+    /// Adds the files to the model, and the LoRAs that a prompt names, and reports what they are.
+    pub fn apply(&self, model: &mut Model, named: &[LoraFile]) -> Result<()> {
         let option = |name: &'static str| move |error: Error| error.context(name);
         if let Some(path) = &self.vae {
             let vae = Autoencoder::open(path).map_err(option("--vae"))?;
@@ -66,7 +70,7 @@ impl AdditionOptions {
             say(format!("embedding {}: write {word:?} in the prompt", file.display()));
         }
         let open = |lora: &LoraFile| Ok((Lora::open(&lora.file)?, lora.weight));
-        let loras = self.loras.iter().map(open).collect::<Result<Vec<_>>>();
+        let loras = self.loras.iter().chain(named).map(open).collect::<Result<Vec<_>>>();
         loras.and_then(|loras| model.set_loras(&loras)).map_err(option("--lora"))?;
         Ok(())
     }
@@ -76,13 +80,21 @@ impl AdditionOptions {
         self.preview_vae.is_some()
     }
 
-    /// The LoRAs for the PNG's parameters, as `name: weight`.
-    pub fn noted_loras(&self) -> Vec<String> {
+    /// The LoRAs, and those that a prompt names, for the PNG's parameters, as `name: weight`.
+    pub fn noted_loras(&self, named: &[LoraFile]) -> Vec<String> {
         let noted = |lora: &LoraFile| {
             let name = lora.file.file_stem().unwrap_or_default().to_string_lossy();
             format!("{name}: {}", lora.weight)
         };
-        self.loras.iter().map(noted).collect()
+        self.loras.iter().chain(named).map(noted).collect()
+    }
+
+    /// The folders of LoRAs that a prompt names.
+    pub fn lora_folders(&self) -> Vec<PathBuf> {
+        match std::env::var_os("CROQUIS_LORA_DIR").filter(|folder| !folder.is_empty()) {
+            Some(folder) if self.lora_dir.is_empty() => vec![folder.into()],
+            _ => self.lora_dir.clone(),
+        }
     }
 }
 

@@ -15,13 +15,12 @@ pub struct ControlOptions {
     #[arg(long = "controlnet", value_name = "DIR|FILE", requires = "control_image")]
     controlnets: Vec<PathBuf>,
     /// The control picture of --controlnet, such as white edges on black; its size is the
-    /// result's
+    /// result's, unless --image, --width or --height say otherwise
     #[arg(
         long = "control-image",
         id = "control_image",
         value_name = "FILE",
-        requires = "controlnets",
-        conflicts_with_all = ["width", "height"]
+        requires = "controlnets"
     )]
     images: Vec<PathBuf>,
     /// Conditioning scale of --controlnet [default: 1]

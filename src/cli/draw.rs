@@ -1,16 +1,16 @@
 //! Drawing: generates a picture of a request, writes it and reports it.
 
-use super::additions::AdditionOptions;
-use super::options::short_name;
+use super::output::{OutputOptions, save_plain};
 use super::parameters::parameters;
 use super::progress::Meter;
+use super::refiner::Refiner;
 use super::terminal::{note, say};
 use croquis::Result;
-use croquis::diffusion::{Diffusion, Generated, Request};
+use croquis::diffusion::{Diffusion, Generated, Progress, Request};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A picture and the file that it was written to.
 pub struct Drawn {
@@ -18,23 +18,30 @@ pub struct Drawn {
     pub generated: Generated,
 }
 
+/// The models that draw.
+pub struct Models {
+    pub first: Diffusion,
+    /// The model that goes on where the first one stops.
+    pub refiner: Option<Refiner>,
+}
+
 /// Generates a picture; shows its progress and rewrites the preview, if there is one.
-pub fn generate(
-    diffusion: &mut Diffusion,
-    request: &Request,
-    preview: Option<&Path>,
-) -> Result<Generated> {
+fn generate(models: &mut Models, request: &Request, preview: Option<&Path>) -> Result<Generated> {
     let meter = Meter::waiting("loading weights and compiling kernels");
     let mut previewed = Ok(());
     let mut previews = 0;
-    let generated = diffusion.generate_with_blocking(request, |progress| {
+    let progress = |progress: &Progress| {
         meter.step(progress);
         if let (Some(picture), Some(file)) = (&progress.preview, preview) {
-            previewed = picture.save(file, &[]);
+            previewed = save_plain(picture, file);
             previews += 1;
         }
         if previewed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
+    };
+    let generated = match &mut models.refiner {
+        Some(refiner) => refiner.generate(&mut models.first, request, progress),
+        None => models.first.generate_with_blocking(request, progress),
+    };
     drop(meter);
     previewed.map_err(|error| error.context("--preview"))?;
     let generated = generated?;
@@ -47,21 +54,38 @@ pub fn generate(
     Ok(generated)
 }
 
-/// Writes a picture with its settings.
-pub fn write(
-    diffusion: &Diffusion,
-    request: &Request,
-    generated: &Generated,
-    file: &Path,
-    additions: &AdditionOptions,
-) -> Result<()> {
-    let model = short_name(diffusion.model());
-    let text = parameters(request, generated, &model, &additions.noted_loras());
-    generated.picture.save(file, &[("parameters", &text)])
+/// Generates pictures of a request by their seeds, writes them and tells what they are; `written` is called with the
+/// name of each file.
+pub fn series(
+    models: &mut Models,
+    mut request: Request,
+    files: impl Iterator<Item = (PathBuf, u64)>,
+    output: &OutputOptions,
+    loras: &[String],
+    mut written: impl FnMut(&Path) -> Result<()>,
+) -> Result<Vec<Drawn>> {
+    let mut drawn = Vec::new();
+    for (file, seed) in files {
+        request.seed = seed;
+        let started = Instant::now();
+        let generated = generate(models, &request, output.preview())?;
+        let settings = settings(models, &request, &generated, loras);
+        output.save(&generated.picture, &file, &settings)?;
+        tell(&generated, &file, started.elapsed());
+        written(&file)?;
+        drawn.push(Drawn { file, generated });
+    }
+    Ok(drawn)
+}
+
+/// The text of a picture's settings.
+fn settings(models: &Models, request: &Request, generated: &Generated, loras: &[String]) -> String {
+    let refiner = models.refiner.as_ref().map(Refiner::noted);
+    parameters(&models.first, request, generated, refiner, loras)
 }
 
 /// Tells the user a picture's notes, settings and times.
-pub fn tell(generated: &Generated, file: &Path, total: Duration) {
+fn tell(generated: &Generated, file: &Path, total: Duration) {
     generated.notes.iter().for_each(note);
     say(format!(
         "{}: seed {}, {} step{} of {} in {:.2} s, {:.2} s in all",
@@ -105,6 +129,7 @@ pub fn report(
             "prepare": sum(|generated| generated.timings.prepare),
             "denoise": sum(|generated| generated.timings.denoise),
             "decode": sum(|generated| generated.timings.decode),
+            "upscale": sum(|generated| generated.timings.upscale),
             "total": total.as_secs_f64(),
         },
         "peak_bytes": pictures.iter().map(|generated| generated.peak_bytes).max(),

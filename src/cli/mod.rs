@@ -4,27 +4,39 @@
 //! a failure, 2 for a wrong use.
 
 mod additions;
-mod caches;
+mod batch;
+mod completions;
 mod control;
 mod devices;
 mod doctor;
 mod draw;
+mod folders;
+mod hires;
 mod hub;
 mod inspect;
 mod ip_adapter;
 mod latents;
+mod lora_dir;
 mod options;
 mod output;
 mod parameters;
 mod plan;
 mod progress;
+mod refiner;
+mod resize;
+mod settings;
+mod signals;
 mod sources;
 mod synth;
+mod template;
 mod terminal;
 mod txt2img;
+mod upscale;
+mod wording;
 
 use clap::{Parser, Subcommand};
 use croquis::{ErrorKind, Result};
+use settings::CommandLine;
 use std::process::ExitCode;
 use terminal::TellOptions;
 
@@ -41,6 +53,10 @@ struct Cli {
 enum Command {
     /// Generate a picture from a prompt
     Txt2img(Box<txt2img::Arguments>),
+    /// Draw the requests of a file, one a line
+    Batch(Box<batch::Arguments>),
+    /// Enlarge a picture by an upscaling network
+    Upscale(upscale::Arguments),
     /// List the GPUs of this machine, best first
     Devices(devices::Arguments),
     /// Show what a model's files hold: family, components, types, memory
@@ -49,42 +65,60 @@ enum Command {
     Plan(plan::Arguments),
     /// Check every kernel and the embedded model on this machine
     Doctor(doctor::Arguments),
+    /// Show the settings in force and where each comes from
+    Config(settings::Arguments),
+    /// Print a script that completes the command's options in a shell
+    Completions(completions::Arguments),
     /// Write a model folder with random weights, for measurements at full size
     Synth(synth::Arguments),
 }
 
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
-    let Cli { tell, command } = Cli::parse();
-    tell.apply();
-    let result: Result<ExitCode> = match command {
-        Command::Txt2img(arguments) => txt2img::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Devices(arguments) => devices::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Inspect(arguments) => inspect::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Synth(arguments) => synth::run(&arguments).map(|()| ExitCode::SUCCESS),
-    };
+    signals::install();
+    let mut hint: fn(ErrorKind) -> Option<&'static str> = hint;
+    let result = settings::command_line::<Cli>().and_then(|line| {
+        line.command.tell.apply();
+        line.notes.iter().for_each(terminal::note);
+        if let Command::Upscale(_) = &line.command.command {
+            hint = upscale::hint;
+        }
+        run(line)
+    });
     result.unwrap_or_else(|error| {
         let message = error.to_string();
         terminal::complain(format!("error: {message}"));
-        // Some messages already say what to download again or what to install.
-        let told = ["again", "install"].iter().any(|word| message.contains(word));
-        if let Some(hint) = hint(error.kind()).filter(|_| !told) {
+        // Some messages already say what to download again, what to install or what would fit.
+        let told = ["again", "install", " fit"].iter().any(|word| message.contains(word));
+        let general = hint(error.kind()).filter(|_| !told);
+        if let Some(hint) = error.hint().or(general) {
             terminal::complain(format!("hint: {hint}"));
         }
         ExitCode::FAILURE
     })
 }
 
-/// The hint for an error whose message alone does not say how to fix it.
+fn run(line: CommandLine<Cli>) -> Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
+    match line.command.command {
+        Command::Txt2img(arguments) => txt2img::run(&arguments).map(done),
+        Command::Batch(arguments) => batch::run(&arguments, line.explicit, line.layers),
+        Command::Upscale(arguments) => upscale::run(&arguments).map(done),
+        Command::Devices(arguments) => devices::run(&arguments).map(done),
+        Command::Inspect(arguments) => inspect::run(&arguments).map(done),
+        Command::Plan(arguments) => plan::run(&arguments).map(done),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Config(arguments) => settings::run::<Cli>(&arguments).map(done),
+        Command::Completions(arguments) => completions::run::<Cli>(&arguments).map(done),
+        Command::Synth(arguments) => synth::run(&arguments).map(done),
+    }
+}
+
+/// The hint that is true of every error of a kind, for messages that do not say how to fix it.
 fn hint(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::Config => {
             "the model's own configuration files work unmodified; restore this one"
-        }
-        ErrorKind::Weights | ErrorKind::Shape => {
-            "weights and config.json must be of the same model; download both again"
         }
         ErrorKind::Device => "`croquis devices` lists the GPUs, `croquis doctor` checks one",
         ErrorKind::Memory => "a smaller --width and --height or --storage f16 or packed need less",

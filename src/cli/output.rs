@@ -1,18 +1,24 @@
-//! The output files: options, names, and a check that they can be written.
+//! The output: options, a check that files can be written, saving.
 
-use super::terminal::note;
+use super::template::{is_stdout, names};
+use super::{signals, terminal};
+use croquis::picture::{Format, Picture, check_path};
 use croquis::{Error, ErrorKind, Result};
-use std::fs::{self, OpenOptions};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// Options for the files that are written and what is printed.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputOptions {
-    /// The PNG file to write; an existing one is replaced
+    /// The file to write: PNG, JPEG or WebP by its extension; an existing one is replaced. {seed}
+    /// and {index} stand for the seed and the number of a picture; - is standard output, as PNG
     #[arg(short, long, value_name = "FILE", default_value = "picture.png")]
     output: PathBuf,
-    /// A PNG file for a preview, rewritten in every step
+    /// The quality of JPEG files, from 1 to 100 [default: 95]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    quality: Option<u8>,
+    /// A file for a preview, rewritten in every step
     #[arg(long, value_name = "FILE")]
     preview: Option<PathBuf>,
     /// Print one line of JSON: files, seeds, settings, timings, memory
@@ -21,15 +27,19 @@ pub struct OutputOptions {
 }
 
 impl OutputOptions {
-    /// The names for `count` pictures. All files, that of the preview too, can be written.
-    pub fn files(&self, count: u32) -> Result<Vec<PathBuf>> {
-        let files = names(&self.output, count);
-        files.iter().try_for_each(|file| check(file))?;
-        if self.output.extension().is_some_and(|end| !end.eq_ignore_ascii_case("png")) {
-            note("the file will be a PNG, whatever its name says");
+    /// The names of the pictures with these seeds. All files, that of the preview too, can be
+    /// written.
+    pub fn files(&self, seeds: &[u64]) -> Result<Vec<PathBuf>> {
+        if let Some(file) = self.preview() {
+            check(file).map_err(|error| error.context("--preview"))?;
         }
-        let preview = self.preview().map(check).unwrap_or(Ok(()));
-        preview.map_err(|error| error.context("--preview"))?;
+        if is_stdout(&self.output) {
+            self.check_stdout(seeds.len())?;
+            return Ok(vec![self.output.clone()]);
+        }
+        let files = names(&self.output, seeds)?;
+        let check = |file: &PathBuf| self.format(file).and_then(|_| check_path(file));
+        files.iter().try_for_each(check).map_err(|error| error.context("--output"))?;
         Ok(files)
     }
 
@@ -37,73 +47,60 @@ impl OutputOptions {
     pub fn preview(&self) -> Option<&Path> {
         self.preview.as_deref()
     }
-}
 
-/// The names for `count` pictures: with `-1`, `-2`, … before the extension if there are several.
-fn names(file: &Path, count: u32) -> Vec<PathBuf> {
-    if count == 1 {
-        return vec![file.into()];
-    }
-    let stem = file.file_stem().unwrap_or_default();
-    let numbered = |number: u32| {
-        let mut name = stem.to_os_string();
-        name.push(format!("-{number}"));
-        if let Some(extension) = file.extension() {
-            name.push(".");
-            name.push(extension);
+    /// Saves a picture with the text of its settings, or writes it to standard output.
+    pub fn save(&self, picture: &Picture, file: &Path, settings: &str) -> Result<()> {
+        let texts = [("parameters", settings)];
+        if is_stdout(file) {
+            return terminal::print_bytes(&picture.encode(Format::Png, &texts)?);
         }
-        file.with_file_name(name)
-    };
-    (1..=count).map(numbered).collect()
-}
+        save(picture, file, self.format(file)?, &texts)
+    }
 
-/// Checks that a file can be written, before minutes of work. An existing file stays as it is.
-fn check(file: &Path) -> Result<()> {
-    let shown = file.display();
-    let failed = |message: String| Err(Error::new(ErrorKind::Io, message));
-    if file.is_dir() || file.file_name().is_none() {
-        return failed(format!(
-            "--output: expected the name of a file, got the folder {shown}; add a name, such as {}",
-            file.join("picture.png").display()
-        ));
-    }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        let problem = if folder.exists() { "is not a folder" } else { "does not exist" };
-        return failed(format!(
-            "--output {shown}: the folder {} {problem}; create it or choose another one",
-            folder.display()
-        ));
-    }
-    // Pipes and devices are not opened, which could have effects. For a new file the folder is
-    // tested with a temporary name, so that no other process' file is removed.
-    let tried = match fs::metadata(file) {
-        Ok(there) if !there.is_file() => Ok(()),
-        Ok(_) => OpenOptions::new().append(true).open(file).map(drop),
-        Err(_) => {
-            let probe = file.with_file_name(format!(".croquis-{}", std::process::id()));
-            let created = OpenOptions::new().write(true).create_new(true).open(&probe);
-            created.and_then(|_| fs::remove_file(&probe))
+    fn format(&self, file: &Path) -> Result<Format> {
+        match (Format::of(file)?, self.quality) {
+            (Format::Jpeg { .. }, Some(quality)) => Ok(Format::Jpeg { quality }),
+            (format, None) => Ok(format),
+            (_, Some(_)) => {
+                let message =
+                    format!("{}: expected a name that ends in .jpg for --quality", file.display());
+                Err(Error::new(ErrorKind::Argument, message))
+            }
         }
-    };
-    tried.map_err(|error| {
-        let message =
-            format!("--output {shown} cannot be written; choose another file with --output");
-        Error::new(ErrorKind::Io, message).with_source(error)
-    })
-}
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn several_pictures_are_numbered() {
-        let named = |file: &str, count| -> Vec<String> {
-            names(Path::new(file), count).iter().map(|name| name.display().to_string()).collect()
+    /// Checks that one picture can go to standard output, and nothing else does.
+    fn check_stdout(&self, count: usize) -> Result<()> {
+        let problem = if count > 1 {
+            format!("expected one picture, got --count {count}")
+        } else if self.json {
+            "expected no --json, which is printed there too".into()
+        } else if self.quality.is_some() {
+            "expected no --quality, since it is a PNG".into()
+        } else if std::io::stdout().is_terminal() {
+            "standard output is a terminal; send it to a file or a program".into()
+        } else {
+            return Ok(());
         };
-        assert_eq!(named("a/b.c.png", 1), ["a/b.c.png"]);
-        assert_eq!(named("a/b.c.png", 2), ["a/b.c-1.png", "a/b.c-2.png"]);
-        assert_eq!(named("picture", 2), ["picture-1", "picture-2"]);
+        Err(Error::new(ErrorKind::Argument, format!("--output -: {problem}")))
     }
+}
+
+/// Checks a file's extension, and that it can be written.
+pub fn check(file: &Path) -> Result<()> {
+    Format::of(file)?;
+    check_path(file)
+}
+
+/// Saves a picture without settings.
+pub fn save_plain(picture: &Picture, file: &Path) -> Result<()> {
+    save(picture, file, Format::of(file)?, &[])
+}
+
+/// Saves a picture, which a signal does not interrupt.
+fn save(picture: &Picture, file: &Path, format: Format, texts: &[(&str, &str)]) -> Result<()> {
+    // Pipes and devices may take forever.
+    let regular = std::fs::metadata(file).map_or(true, |there| there.is_file());
+    let _completed = regular.then(signals::saving);
+    picture.save_as(file, format, texts)
 }

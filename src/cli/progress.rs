@@ -1,7 +1,7 @@
 //! Progress bars, shown on a terminal only, and not with `--quiet`.
 
 use super::terminal::is_quiet;
-use croquis::diffusion::Progress;
+use croquis::diffusion::{Progress, TileProgress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
 
@@ -53,6 +53,17 @@ impl Meter {
         }
         self.0.set_message(format!("{:.2} s a step", progress.time.as_secs_f64()));
         self.0.set_position(progress.step as u64);
+    }
+
+    /// Shows a finished tile of a picture.
+    pub fn tile(&self, progress: &TileProgress) {
+        let tiles = progress.tiles as u64;
+        if self.0.length() != Some(tiles) {
+            self.0.set_length(tiles);
+            self.0.set_style(counted());
+        }
+        self.0.set_message(format!("{:.2} s a tile", progress.time.as_secs_f64()));
+        self.0.set_position(progress.tile as u64);
     }
 
     /// Counts one more finished part.

@@ -82,8 +82,13 @@ pub fn complain(line: impl Display) {
 
 /// Prints a line of the result to standard output. A reader that closes the pipe is not an error.
 pub fn print(line: impl Display) -> Result<()> {
+    print_bytes(format!("{line}\n").as_bytes())
+}
+
+/// Prints bytes to standard output, as [`print`] does.
+pub fn print_bytes(bytes: &[u8]) -> Result<()> {
     let mut out = stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != IoErrorKind::BrokenPipe => {
             let message = "standard output cannot be written";
             Err(Error::new(ErrorKind::Io, message).with_source(error))

@@ -1,13 +1,14 @@
 //! [`Diffusion`]: a model on a device, and all its methods.
 
 use super::defaults::Defaults;
-use super::generate;
 use super::generated::{Generated, Progress};
 use super::layout::to_channels_first;
 use super::model::Model;
+use super::passes;
 use super::request::Request;
 use super::run::Run;
 use super::session::Session;
+use super::settings::COMMA_BACKTRACK;
 use crate::components::{
     Autoencoder, ControlNet, Direction, IpAdapter, TextOptions, TextualInversion, Tiling,
 };
@@ -26,7 +27,7 @@ use std::sync::Arc;
 ///
 /// Weights are uploaded and kernels compiled when they are first needed, and kept.
 pub struct Diffusion {
-    session: Session,
+    pub(super) session: Session,
 }
 
 impl Diffusion {
@@ -41,7 +42,7 @@ impl Diffusion {
     /// A model on a device.
     pub fn new(gpu: &Gpu, model: Model) -> Diffusion {
         let budget = Budget::of_device(gpu.memory());
-        Diffusion { session: Session { gpu: gpu.clone(), model, budget } }
+        Diffusion { session: Session { gpu: gpu.clone(), model, upscaler: None, budget } }
     }
 
     /// The embedded model on the best device: the shortest way to a picture.
@@ -98,7 +99,8 @@ impl Diffusion {
         self.session.model.add_embedding(embedding)
     }
 
-    /// Begins a picture: encodes the prompt and prepares the sampler.
+    /// Begins a picture: encodes the prompt and prepares the sampler. Of a request with
+    /// [`hires`](Request::hires) it is the first pass.
     ///
     /// # Errors
     /// `Argument` for an impossible request; `Memory`, `Weights` or `Device` if the model does not
@@ -128,7 +130,7 @@ impl Diffusion {
         request: &Request,
         mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Generated> {
-        generate::generate(&mut self.session, request, &mut progress).await
+        passes::generate(&mut self.session, request, &mut progress).await
     }
 
     /// [`generate`](Diffusion::generate), blocking this thread.
@@ -245,7 +247,8 @@ impl Diffusion {
     /// As [`start`](Diffusion::start).
     pub async fn encode_text(&mut self, prompt: &str) -> Result<Vec<f32>> {
         let Session { gpu, model, .. } = &mut self.session;
-        let texts = model.text.read(&[prompt], TextOptions::default())?;
+        let options = TextOptions { comma_backtrack: COMMA_BACKTRACK, ..TextOptions::default() };
+        let texts = model.text.read(&[[prompt; 2]], options)?;
         Ok(model.text.encode(gpu, &texts).await?.values)
     }
 

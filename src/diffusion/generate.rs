@@ -1,6 +1,8 @@
-//! Generation of whole pictures, with retries: in f32 where 16-bit storage overflows, and with fewer
-//! components in memory where the device refuses an allocation.
+//! Generation of whole pictures, with retries: in f32 where 16-bit storage overflows, with fewer
+//! components in memory where the device refuses an allocation, and on the device opened again where it
+//! was lost.
 
+use super::denoised::Denoised;
 use super::generated::{Generated, Progress};
 use super::request::Request;
 use super::run::Run;
@@ -11,13 +13,43 @@ use std::ops::ControlFlow;
 
 /// Generates a picture; `progress` is called after every step, and breaking stops the run.
 ///
-/// Where the result of 16-bit storage is not finite, the picture is made again with f32; the model
-/// then stays at f32, and the result says so.
+/// If a device that [`Gpu::open`](crate::Gpu::open) opened is lost, it is opened again once and the
+/// picture made from its first step on; the result says so.
 pub(super) async fn generate(
     session: &mut Session,
     request: &Request,
     progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<Generated> {
+    match with_range(session, request, progress).await {
+        Err(error) if session.gpu.was_lost() && session.gpu.can_reopen() => {
+            log::warn!("{error}; the device is opened again");
+            session.move_to(session.gpu.reopen().await?);
+            let mut generated = with_range(session, request, progress).await?;
+            generated.notes.push("the GPU device was lost, and opened again".into());
+            Ok(generated)
+        }
+        result => result,
+    }
+}
+
+/// Generates a picture on a device that works.
+///
+/// Where the result of 16-bit storage is not finite, the picture is made again with f32; the model
+/// then stays at f32, and the result says so.
+async fn with_range(
+    session: &mut Session,
+    request: &Request,
+    progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Generated> {
+    denoise(session, request, progress).await?.decode(session).await
+}
+
+/// [`generate`] without decoding the latents.
+pub(super) async fn denoise(
+    session: &mut Session,
+    request: &Request,
+    progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Denoised> {
     let storage = session.gpu.target().storage;
     let error = match within_memory(session, request, progress).await {
         Err(error) if error.kind() == ErrorKind::Numeric && storage != Storage::F32 => error,
@@ -27,9 +59,9 @@ pub(super) async fn generate(
     session.set_storage(Storage::F32)?;
     let overflowed = format!("storage {storage} overflowed");
     match within_memory(session, request, progress).await {
-        Ok(mut generated) => {
-            generated.notes.push(format!("{overflowed}; f32 was used instead"));
-            Ok(generated)
+        Ok(mut denoised) => {
+            denoised.notes.push(format!("{overflowed}; f32 was used instead"));
+            Ok(denoised)
         }
         Err(error) if error.kind() == ErrorKind::Memory => {
             session.set_storage(storage)?;
@@ -45,7 +77,7 @@ async fn within_memory(
     session: &mut Session,
     request: &Request,
     progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
-) -> Result<Generated> {
+) -> Result<Denoised> {
     loop {
         match attempt(session, request, progress).await {
             Err(error) if error.kind() == ErrorKind::Memory && session.make_room().await? => {}
@@ -58,7 +90,7 @@ async fn attempt(
     session: &mut Session,
     request: &Request,
     progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
-) -> Result<Generated> {
+) -> Result<Denoised> {
     let mut run = Run::start(session, request).await?;
     while let Some(mut done) = run.step().await? {
         if let Some(kind) = request.preview {
@@ -69,5 +101,5 @@ async fn attempt(
             return Err(Error::new(ErrorKind::Cancelled, message));
         }
     }
-    run.finish().await
+    Ok(run.end().await?.1)
 }

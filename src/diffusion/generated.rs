@@ -31,6 +31,19 @@ pub struct Timings {
     pub denoise: Duration,
     /// Decoding the latents.
     pub decode: Duration,
+    /// Enlarging the picture of the first of two passes.
+    pub upscale: Duration,
+}
+
+impl Timings {
+    /// Adds those of an earlier pass.
+    pub(super) fn add(&mut self, other: &Timings) {
+        self.text += other.text;
+        self.prepare += other.prepare;
+        self.denoise += other.denoise;
+        self.decode += other.decode;
+        self.upscale += other.upscale;
+    }
 }
 
 /// A finished picture.
@@ -38,6 +51,8 @@ pub struct Timings {
 pub struct Generated {
     /// The picture.
     pub picture: Picture,
+    /// Width and height of the first pass, where there was a second.
+    pub first_size: Option<[usize; 2]>,
     /// Its latents `[C, h, w]`, scaled for the UNet, as diffusers returns them.
     pub latents: Vec<f32>,
     /// The seed.

@@ -57,6 +57,18 @@ pub(super) async fn initial(
         noise.iter().map(|value| value * settings.schedule.initial_scale).collect()
     };
     let mut notes = Vec::new();
+    if request.denoising_start.is_some() {
+        // The latents are as noisy as they shall be.
+        let sample = match (given, &request.image) {
+            (Some(latents), _) => to_channels_last(latents, channels),
+            (None, image) => {
+                let pixels = image.as_ref().map(|image| image.picture.to_unit_range());
+                let pixels = pixels.unwrap_or_default();
+                encode(codec, gpu, &pixels, size, random, &mut notes).await?
+            }
+        };
+        return Ok(Initial { sample, masked: None, kept: None, notes });
+    }
     let Some(ImageToImage { picture, strength, mask }) = &request.image else {
         return Ok(Initial { sample: scaled(&noise(random)), masked: None, kept: None, notes });
     };

@@ -42,7 +42,7 @@ impl Job {
     /// or the target's limits do not allow it.
     pub(super) fn new(model: &Model, request: &Request, target: &Target) -> Result<Job> {
         let settings = Settings::new(model, request)?;
-        let texts = model.text.read(&settings.texts(request), settings.text)?;
+        let texts = model.text.read(&settings.texts(), settings.text)?;
         let shape = denoiser_shape(model, request, &settings, &texts);
         let plans = Plans::new(model, request.image.is_some(), &texts, shape, target)?;
         let memory = plans.memory();
@@ -69,6 +69,7 @@ pub(super) fn denoiser_shape(
         pixels_per_latent: model.codec.pixels_per_latent(),
         controls: request.controls.len(),
         image_prompt: request.image_prompt.is_some(),
+        rescales: settings.copies == 2 && settings.guidance_rescale != 0.0,
         keeps_picture: masked && !model.denoiser.facts().inpainting,
     }
 }

@@ -8,29 +8,39 @@
 //! it out. A second picture of the same shapes builds no graph, plan or bind group.
 
 mod defaults;
+mod denoised;
 mod facade;
 mod generate;
 mod generated;
+mod hires;
 mod initial;
 mod job;
 mod layout;
 mod loras;
 mod mask;
 mod model;
+mod passes;
 mod planning;
 mod preview;
+mod prompts;
+mod recovery;
+mod refine;
 mod request;
 mod run;
+mod second_pass;
 mod session;
 mod settings;
+mod upscaler;
 
 pub use crate::components::{
-    Autoencoder, Control, ControlNet, IpAdapter, PicturePrompt, TextualInversion, Tiling,
+    Autoencoder, Control, ControlNet, IpAdapter, PicturePrompt, TextualInversion, TileProgress,
+    Tiling, Upscaler,
 };
 pub use crate::memory::{Bytes, MemoryPlan, Stage};
 pub use defaults::Defaults;
 pub use facade::Diffusion;
 pub use generated::{Generated, Progress, Timings};
+pub use hires::Hires;
 pub use layout::{to_channels_first, to_channels_last};
 pub use mask::Mask;
 pub use model::Model;

@@ -3,8 +3,9 @@
 use super::job::{Job, Plans, denoiser_shape};
 use super::model::Model;
 use super::request::Request;
+use super::second_pass::Passes;
 use super::settings::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Plan;
 use crate::kernels::Target;
 use crate::memory::MemoryPlan;
@@ -24,13 +25,19 @@ impl Model {
         Ok(Settings::new(self, request)?.latent_shape(self))
     }
 
+    /// Width and height of this model's pictures are multiples of so many pixels.
+    pub fn size_multiple(&self) -> usize {
+        self.codec.pixels_per_latent() * self.denoiser.facts().patch
+    }
+
     /// Checks a request without planning it.
     ///
     /// # Errors
     /// `Argument` for an impossible request, its texts included.
     pub fn check(&self, request: &Request) -> Result<()> {
         let settings = Settings::new(self, request)?;
-        self.text.read(&settings.texts(request), settings.text).map(|_| ())
+        Passes::new(self, request)?;
+        self.text.read(&settings.texts(), settings.text).map(|_| ())
     }
 
     /// The plans of a request by name: `text_encoder` (and `text_encoder_2`), `image_encoder` for a
@@ -49,22 +56,31 @@ impl Model {
         Ok(Job::new(self, request, target)?.plans.named())
     }
 
-    /// The device memory that a request takes, stage by stage.
+    /// The device memory that a request takes, stage by stage; with [`hires`](Request::hires) that of the
+    /// second pass.
     ///
     /// # Errors
     /// As [`plans`](Model::plans).
     pub fn memory(&self, request: &Request, target: &Target) -> Result<MemoryPlan> {
-        Ok(Job::new(self, request, target)?.memory)
+        let passes = Passes::new(self, request)?;
+        let largest = passes.as_ref().map_or(request, |passes| &passes.second);
+        Ok(Job::new(self, largest, target)?.memory)
     }
 
-    /// Advice for a request that exceeds a budget: a storage type or size that would fit, found by
-    /// planning it.
+    /// Advice for a request that was refused since it exceeds a budget: a storage type or size that
+    /// would fit, found by planning it.
     ///
     /// # Errors
     /// As [`memory`](Model::memory), but for what does not fit.
-    pub(super) fn advice(&self, request: &Request, target: &Target, budget: u64) -> Result<String> {
+    pub(super) fn advice(
+        &self,
+        request: &Request,
+        target: &Target,
+        budget: u64,
+        refused: &Error,
+    ) -> Result<String> {
         let settings = Settings::new(self, request)?;
-        let texts = self.text.read(&settings.texts(request), settings.text)?;
+        let texts = self.text.read(&settings.texts(), settings.text)?;
         let shape = denoiser_shape(self, request, &settings, &texts);
         let memory = |shape: DenoiserShape, target: &Target| {
             let plans = Plans::new(self, request.image.is_some(), &texts, shape, target)?;
@@ -102,6 +118,10 @@ impl Model {
             Err(error) => error.to_string(),
             Ok(_) => String::new(),
         };
-        Ok(format!("it takes a smaller model, since not even {step}x{step} pixels fit: {needed}"))
+        let smallest = format!("no size fits, not even {step}x{step} pixels");
+        // The numbers of the refused request are told already.
+        let more =
+            if needed == refused.to_string() { String::new() } else { format!(": {needed}") };
+        Ok(smallest + &more)
     }
 }

@@ -1,14 +1,14 @@
 //! Runs: the sampling of one picture, step by step.
 
+use super::denoised::Denoised;
 use super::generated::{Generated, Progress, Timings};
 use super::initial::{Initial, KeptPicture, initial};
 use super::job::Job;
 use super::layout::{to_channels_first, to_channels_last};
-use super::mask::composed;
 use super::model::ModelPart;
 use super::request::{ImageToImage, Preview, Request};
 use super::session::Session;
-use crate::components::{Conditions, Control, Programs, scalars};
+use crate::components::{Conditions, Control, Programs, TextEmbeddings, scalars};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Recording;
 use crate::kernels::scheduler_step::{PREDICTED, SLOTS};
@@ -24,6 +24,8 @@ pub struct Run<'d> {
     job: Job,
     programs: Programs,
     seed: u64,
+    /// Embeddings of all texts, of which each step has some.
+    texts: TextEmbeddings,
     /// The first sample, `[C, h, w]`.
     initial: Vec<f32>,
     random: Generator,
@@ -52,7 +54,8 @@ impl<'d> Run<'d> {
             session.model.unload_all_but(Some(ModelPart::Text));
         }
         let texts = session.model.text.encode(&gpu, &job.texts).await?;
-        let mut notes = texts.notes;
+        let mut notes = job.settings.prompts.notes.clone();
+        notes.extend_from_slice(&texts.notes);
         let text_time = started.elapsed();
         let mut peak_bytes = session.model.bytes();
 
@@ -85,12 +88,13 @@ impl<'d> Run<'d> {
         let mut conditions = Conditions::default();
         let timesteps = job.settings.schedule.steps.iter().map(|step| step.timestep);
         conditions.set("timesteps", timesteps.collect());
-        conditions.set("context", texts.values);
+        conditions.set_texts(&texts, &job.settings.prompts.batches[0]);
+        conditions.set("prompt_weights", job.settings.prompts.weights.clone());
         for (name, values) in denoiser.values(&job.settings.values()) {
             conditions.set(name, values);
         }
-        for (name, values) in [("text_embeds", texts.pooled), ("masked", masked)] {
-            conditions.set(name, values.unwrap_or_default());
+        if let Some(masked) = masked {
+            conditions.set("masked", masked);
         }
         if let Some((embeds, scale)) = image_embeds {
             conditions.set("image_embeds", embeds);
@@ -124,6 +128,7 @@ impl<'d> Run<'d> {
             job,
             programs,
             seed: request.seed,
+            texts,
             initial,
             random,
             recording: None,
@@ -152,9 +157,16 @@ impl<'d> Run<'d> {
             return Err(Error::new(ErrorKind::Device, message));
         }
         let program = &self.programs.step;
+        let batches = &self.job.settings.prompts.batches;
+        if self.next > 0 && batches[self.next] != batches[self.next - 1] {
+            let mut conditions = Conditions::default();
+            conditions.set_texts(&self.texts, &batches[self.next]);
+            conditions.update(&self.programs, self.job.shape.copies)?;
+            self.programs.prepare.run();
+        }
         let scales = self.controls.iter().map(|c| c.scale_at(self.next, steps.len()));
         let scales = scales.collect::<Vec<_>>();
-        let guidance = self.job.settings.guidance_scale;
+        let guidance = [self.job.settings.guidance_scale, self.job.settings.guidance_rescale];
         let noising = steps.get(self.next + 1).map(|next| next.noising);
         let scalars = scalars(step, self.next, guidance, &scales, noising);
         program.write("step", &scalars)?;
@@ -252,8 +264,17 @@ impl<'d> Run<'d> {
     ///
     /// # Errors
     /// `Numeric` if the latents are not finite; `Memory` or `Device` from the GPU.
-    pub async fn finish(mut self) -> Result<Generated> {
-        let started = Instant::now();
+    pub async fn finish(self) -> Result<Generated> {
+        let (session, denoised) = self.end().await?;
+        denoised.decode(session).await
+    }
+
+    /// The latents that the run ended with: before the last step, those of the
+    /// [`preview`](Run::preview).
+    ///
+    /// # Errors
+    /// `Numeric` if they are not finite; `Device` from the GPU.
+    pub(super) async fn end(self) -> Result<(&'d mut Session, Denoised)> {
         let done = self.next == self.job.settings.schedule.steps.len();
         let latents = self.state_item(if done { 0 } else { PREDICTED }).await?;
         let storage = self.session.gpu.target().storage;
@@ -264,31 +285,23 @@ impl<'d> Run<'d> {
             );
             return Err(Error::new(ErrorKind::Numeric, message));
         }
-        let (size, channels) = (self.size(), self.channels());
-        let Run { session, programs, recording, job, .. } = self;
-        // Both hold buffers of the denoiser, which has to make way.
-        drop((programs, recording));
-        if self.in_turn {
-            session.model.unload_all_but(Some(ModelPart::Codec));
-        }
-        let decoded = session.decode(&to_channels_last(&latents, channels), size).await?;
-        self.notes.extend(decoded.note);
-        let mut picture = decoded.value;
-        if let Some(ImageToImage { picture: old, mask: Some(mask), .. }) = &self.image {
-            picture = composed(&picture, old, &mask.coverage())?;
-        }
-        self.timings.decode = started.elapsed();
-        Ok(Generated {
-            picture,
+        let settings = &self.job.settings;
+        let denoised = Denoised {
             latents,
+            channels: self.channels(),
+            size: self.size(),
+            in_turn: self.in_turn,
             seed: self.seed,
-            scheduler: job.settings.schedule.kind(),
-            steps: job.settings.steps,
-            guidance_scale: job.settings.guidance_scale,
+            scheduler: settings.schedule.kind(),
+            steps: settings.steps,
+            guidance_scale: settings.guidance_scale,
             storage,
             timings: self.timings,
-            peak_bytes: self.peak_bytes.max(session.model.bytes()),
+            peak_bytes: self.peak_bytes,
+            image: self.image,
             notes: self.notes,
-        })
+        };
+        // Programs and recording, which hold buffers of the denoiser, are dropped here.
+        Ok((self.session, denoised))
     }
 }

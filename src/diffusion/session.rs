@@ -5,7 +5,7 @@ use super::layout::to_channels_last;
 use super::model::{Model, ModelPart};
 use super::preview::colours;
 use super::request::Request;
-use crate::components::{Coded, Direction};
+use crate::components::{Coded, Direction, Upscaler};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Gpu;
 use crate::memory::{Budget, Bytes};
@@ -17,6 +17,8 @@ use crate::shape::Storage;
 pub(super) struct Session {
     pub gpu: Gpu,
     pub model: Model,
+    /// The upscaler of second passes.
+    pub upscaler: Option<Upscaler>,
     pub budget: Budget,
 }
 
@@ -28,18 +30,9 @@ impl Session {
     /// `Argument` for an impossible request; `Memory`, with numbers and what would fit, if a stage
     /// does not fit alone.
     pub(super) fn plan(&mut self, request: &Request) -> Result<(Job, bool)> {
+        let (job, turns) = self.fit(request)?;
         let budget = self.budget.bytes().unwrap_or(u64::MAX);
         let target = self.gpu.target().clone();
-        self.model.codec.stage_bytes = budget;
-        let job = Job::new(&self.model, request, &target);
-        let fit = job.and_then(|job| Ok((job.memory.fit(budget)?, job)));
-        let (turns, job) = match fit {
-            Err(error) if error.kind() == ErrorKind::Memory => {
-                let advice = self.model.advice(request, &target, budget)?;
-                return Err(Error::new(ErrorKind::Memory, format!("{error}; {advice}")));
-            }
-            fit => fit?,
-        };
         let model = &mut self.model;
         model.text.retain(&job.texts);
         model.denoiser.retain(job.shape);
@@ -54,6 +47,26 @@ impl Session {
         Ok((job, turns || self.budget.crowded))
     }
 
+    /// Reads and plans a request within the budget; also whether its components do not fit together.
+    ///
+    /// # Errors
+    /// As [`plan`](Session::plan).
+    pub(super) fn fit(&mut self, request: &Request) -> Result<(Job, bool)> {
+        let budget = self.budget.bytes().unwrap_or(u64::MAX);
+        let target = self.gpu.target().clone();
+        self.model.codec.stage_bytes = budget;
+        let job = Job::new(&self.model, request, &target);
+        let fit = job.and_then(|job| Ok((job.memory.fit(budget)?, job)));
+        let (turns, job) = match fit {
+            Err(error) if error.kind() == ErrorKind::Memory => {
+                let advice = self.model.advice(request, &target, budget, &error)?;
+                return Err(Error::new(ErrorKind::Memory, format!("{error}; {advice}")));
+            }
+            fit => fit?,
+        };
+        Ok((job, turns))
+    }
+
     /// Changes the storage type of weights and activations; everything on the GPU is dropped.
     ///
     /// # Errors
@@ -62,6 +75,16 @@ impl Session {
         self.gpu = self.gpu.with_storage(storage)?;
         self.model.unload_all_but(None);
         Ok(())
+    }
+
+    /// Moves the model to another device; everything on the old one is dropped.
+    pub(super) fn move_to(&mut self, gpu: Gpu) {
+        self.model.unload_all_but(None);
+        self.budget = Budget { limit: self.budget.limit, ..Budget::of_device(gpu.memory()) };
+        if let Some(upscaler) = &mut self.upscaler {
+            upscaler.move_to(&gpu);
+        }
+        self.gpu = gpu;
     }
 
     /// Checks latents `[C, h, w]` and returns them as `[h, w, C]`.

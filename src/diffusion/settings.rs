@@ -1,6 +1,7 @@
 //! A request with the model's defaults filled in, checked.
 
 use super::model::Model;
+use super::prompts::Prompts;
 use super::request::{Framing, Request};
 use crate::components::TextOptions;
 use crate::error::{Error, ErrorKind, Result};
@@ -8,32 +9,48 @@ use crate::models::network::RequestValues;
 use crate::picture::{MAX_SIDE, Picture};
 use crate::schedulers::Schedule;
 
+/// The guidance scale of CFG++ by default, which is not that of other samplers (arXiv 2406.08070).
+const CFG_PP_SCALE: f32 = 0.6;
+
+/// The tokens among which a full chunk looks for a comma: the default of AUTOMATIC1111's web UI.
+pub(super) const COMMA_BACKTRACK: usize = 20;
+
 /// A request with every choice made and checked.
 pub(super) struct Settings {
     pub height: usize,
     pub width: usize,
     pub steps: usize,
     pub guidance_scale: f32,
-    /// Network evaluations a step: 2 with guidance.
+    pub guidance_rescale: f32,
+    /// Items of the network's batch: 2 with guidance, 1 + n with n prompts that are composed.
     pub copies: usize,
+    pub prompts: Prompts,
     pub text: TextOptions,
     pub schedule: Schedule,
     pub framing: Framing,
+    pub negative_framing: Option<Framing>,
 }
 
 impl Settings {
-    /// The texts of a request that are encoded: with guidance the negative prompt first.
-    pub(super) fn texts<'r>(&self, request: &'r Request) -> Vec<&'r str> {
-        let texts = [request.negative_prompt.as_str(), request.prompt.as_str()];
-        texts[2 - self.copies..].to_vec()
+    /// The texts that are encoded, negative ones first.
+    pub(super) fn texts(&self) -> Vec<[&str; 2]> {
+        self.prompts.texts.iter().map(|pair| pair.each_ref().map(String::as_str)).collect()
     }
 
     /// The values from which networks make inputs of their own.
     pub(super) fn values(&self) -> RequestValues {
         let own = [self.height, self.width];
-        let Framing { original_size, crop, target_size } = self.framing;
-        let [original, target] = [original_size, target_size].map(|size| size.unwrap_or(own));
-        RequestValues { guidance_scale: self.guidance_scale, sizes: [original, crop, target] }
+        let sizes = |Framing { original_size, crop, target_size }: Framing| {
+            let [original, target] = [original_size, target_size].map(|size| size.unwrap_or(own));
+            [original, crop, target]
+        };
+        let mut all = vec![sizes(self.framing)];
+        if let Some(negative) = self.negative_framing.filter(|_| self.copies > 1) {
+            all.resize(self.copies, sizes(self.framing));
+            all[0] = sizes(negative);
+        }
+        let (guidance_scale, copies) = (self.guidance_scale, self.copies);
+        RequestValues { guidance_scale, sizes: all, copies }
     }
 
     /// Fills in the model's defaults and checks the request.
@@ -51,7 +68,11 @@ impl Settings {
                 request.height.unwrap_or(model.defaults.height),
             ),
         };
-        let multiple = model.codec.pixels_per_latent() * model.denoiser.facts().patch;
+        if picture.is_some() {
+            check_side("width", request.width, width)?;
+            check_side("height", request.height, height)?;
+        }
+        let multiple = model.size_multiple();
         for (axis, pixels) in [("width", width), ("height", height)] {
             if pixels == 0 || pixels % multiple != 0 || pixels > MAX_SIDE {
                 let near = pixels.clamp(multiple, MAX_SIDE) / multiple * multiple;
@@ -69,29 +90,74 @@ impl Settings {
             })?,
         };
         let steps = request.steps.unwrap_or(model.defaults.steps);
-        let guidance_scale = request.guidance_scale.unwrap_or(model.defaults.guidance_scale);
+        let usual = if kind.is_cfg_pp() { CFG_PP_SCALE } else { model.defaults.guidance_scale };
+        let guidance_scale = request.guidance_scale.unwrap_or(usual);
         if !guidance_scale.is_finite() || guidance_scale < 0.0 {
             let message = format!("guidance scale: expected a number from 0, got {guidance_scale}");
             return Err(Error::new(ErrorKind::Argument, message));
         }
-        let spaced = request.spacing.map(|spacing| model.scheduler.with_spacing(spacing));
-        let mut schedule =
-            spaced.as_ref().unwrap_or(&model.scheduler).schedule_from(kind, steps)?;
-        if let Some(image) = &request.image {
-            schedule = schedule.starting_at(image.strength)?;
+        let guidance_rescale = request.guidance_rescale;
+        if !(0.0..=1.0).contains(&guidance_rescale) {
+            let message =
+                format!("guidance rescale: expected a number from 0 to 1, got {guidance_rescale}");
+            return Err(Error::new(ErrorKind::Argument, message));
         }
-        // A network that reads the guidance scale was distilled from guided steps.
-        let guided = guidance_scale > 1.0 && !model.denoiser.facts().reads_guidance;
-        let copies = if guided { 2 } else { 1 };
+        let mut config = match request.spacing {
+            Some(spacing) => model.scheduler.with_spacing(spacing),
+            None => model.scheduler.clone(),
+        };
+        if let Some(eta) = request.eta {
+            if !kind.has_eta() {
+                let message = format!("{kind}: eta: only ddim and tcd have one, got {eta}");
+                return Err(Error::new(ErrorKind::Argument, message));
+            }
+            config.eta = Some(eta);
+        }
+        let mut schedule = config.schedule_from(kind, steps)?;
+        let evaluations = schedule.steps.len();
+        match (&request.image, request.denoising_start) {
+            (_, Some(start)) => schedule = schedule.starting_at_level(start)?,
+            (Some(image), None) => schedule = schedule.starting_at(image.strength)?,
+            (None, None) => {}
+        }
+        if let Some(end) = request.denoising_end {
+            schedule = schedule.ending_at_level(end)?;
+        }
+        // A network that reads the guidance scale was distilled from guided steps. CFG++ needs the
+        // unconditional output at every scale.
+        let guided =
+            (guidance_scale > 1.0 || kind.is_cfg_pp()) && !model.denoiser.facts().reads_guidance;
+        let prompts = Prompts::read(request, guided, evaluations)?;
+        if !prompts.weights.is_empty() && model.denoiser.facts().reads_guidance {
+            let message = "AND composes prompts by guidance, which this model was distilled to do without; \
+                           expected one prompt";
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        let copies = prompts.batches.first().map_or(1, Vec::len);
         if request.clip_skip == Some(0) {
             let message = "clip skip: expected 1 (the model's own last layer) or more, got 0";
             return Err(Error::new(ErrorKind::Argument, message));
         }
         let skip = request.clip_skip.unwrap_or(1) - 1;
-        let text = TextOptions { skip, plain: request.plain_prompts, negative: copies == 2 };
-        let framing = request.framing;
-        let settings =
-            Settings { height, width, steps, guidance_scale, copies, text, schedule, framing };
+        let text = TextOptions {
+            skip,
+            plain: request.plain_prompts,
+            comma_backtrack: request.comma_backtrack.unwrap_or(COMMA_BACKTRACK),
+            negatives: prompts.negatives,
+        };
+        let settings = Settings {
+            height,
+            width,
+            steps,
+            guidance_scale,
+            guidance_rescale,
+            copies,
+            prompts,
+            text,
+            schedule,
+            framing: request.framing,
+            negative_framing: request.negative_framing,
+        };
         if let Some(latents) = &request.latents {
             check_latents(latents, settings.latent_shape(model))?;
         }
@@ -102,6 +168,17 @@ impl Settings {
     pub(super) fn latent_shape(&self, model: &Model) -> [usize; 3] {
         let side = model.codec.pixels_per_latent();
         [model.denoiser.facts().channels, self.height / side, self.width / side]
+    }
+}
+
+/// Checks a side that a request asks for beside a picture.
+fn check_side(axis: &str, asked: Option<usize>, pixels: usize) -> Result<()> {
+    match asked.filter(|asked| *asked != pixels) {
+        Some(asked) => {
+            let message = format!("{axis}: expected that of the picture, {pixels}, got {asked}");
+            Err(Error::new(ErrorKind::Argument, message))
+        }
+        None => Ok(()),
     }
 }
 
@@ -121,6 +198,20 @@ fn check_latents(latents: &[f32], [channels, height, width]: [usize; 3]) -> Resu
 /// Checks that the pictures of a request fit each other and the model.
 fn check_pictures(model: &Model, request: &Request) -> Result<()> {
     let fail = |kind, message: &str| Err(Error::new(kind, message));
+    if request.denoising_start.is_some() {
+        match &request.image {
+            Some(image) if image.mask.is_some() => {
+                return fail(ErrorKind::Argument, "denoising start: expected no mask beside it");
+            }
+            None if request.latents.is_none() => {
+                return fail(
+                    ErrorKind::Argument,
+                    "denoising start: expected latents or a picture to start from",
+                );
+            }
+            _ => {}
+        }
+    }
     let mask =
         request.image.as_ref().and_then(|image| Some((&image.picture, image.mask.as_ref()?)));
     match mask {
@@ -176,4 +267,28 @@ fn check_controls(controlnets: usize, request: &Request) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::ModelFiles;
+
+    #[test]
+    fn a_size_beside_a_picture_is_the_pictures() -> Result<()> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/sd1-tiny");
+        let model = Model::open(&ModelFiles::folder(folder)?)?;
+        let picture = Picture::new(64, 32, vec![0; 64 * 32 * 3])?;
+        let request = Request::new("noise").image(picture, 0.5);
+        model.check(&request)?;
+        model.check(&request.clone().size(64, 32))?;
+        for (width, height, message) in [
+            (32, 32, "width: expected that of the picture, 64, got 32"),
+            (64, 64, "height: expected that of the picture, 32, got 64"),
+        ] {
+            let error = model.check(&request.clone().size(width, height)).unwrap_err();
+            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Argument, message));
+        }
+        Ok(())
+    }
 }

@@ -47,6 +47,10 @@ const FOREIGN: [(&str, &str); 29] = [
     ("clip_g", "an embedding (textual inversion)"),
 ];
 
+/// XL's refiner, which is read as a diffusers folder.
+const SINGLE_REFINER: &str =
+    "Stable Diffusion XL's refiner as a single file, in place of its diffusers folder";
+
 /// The folders of denoisers in diffusers' layout.
 pub fn denoiser_folders() -> BTreeSet<&'static str> {
     ALL.iter().map(|family| family.folder).collect()
@@ -76,7 +80,7 @@ pub fn recognise(
 /// The family and the task of a UNet of Stable Diffusion, under diffusers' names.
 ///
 /// # Errors
-/// `Unsupported` for related models, such as XL's refiner; `Weights` if the UNet has no
+/// `Unsupported` for related models, such as XL's refiner in a single file; `Weights` if the UNet has no
 /// cross-attention to a text.
 pub fn of_unet(unet: &Weights) -> Result<(&'static Family, Task)> {
     let missing = |what: &str| {
@@ -89,7 +93,7 @@ pub fn of_unet(unet: &Weights) -> Result<(&'static Family, Task)> {
     let channels = *channels.ok_or_else(|| missing("conv_in.weight"))?;
     match (evidence.has_added_embedding(), context) {
         (true, 1024) => return Err(unsupported("Stable unCLIP")),
-        (true, 1280) => return Err(unsupported("Stable Diffusion XL's refiner")),
+        (true, 1280) => return Err(unsupported(SINGLE_REFINER)),
         _ => {}
     }
     let family = recognise("unet", CLASS_NAME, unet)?;

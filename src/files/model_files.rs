@@ -50,7 +50,7 @@ impl ModelFiles {
         if path.is_dir() && path.join("config.json").is_file() {
             return Ok(Self::at(path.display().to_string(), Origin::Folder(path.into())));
         }
-        if !path.is_file() {
+        if path.is_dir() || !path.exists() {
             return Self::folder(path);
         }
         Self::single_file(path.display().to_string(), Source::map(path)?)
@@ -174,7 +174,7 @@ impl ModelFiles {
             Origin::Memory(files) => Ok(files.get(path).map(|source| source.as_ref().to_vec())),
             Origin::Parts { texts, .. } => Ok(texts.get(path).cloned()),
             #[cfg(not(target_arch = "wasm32"))]
-            Origin::Folder(folder) => match std::fs::read(folder.join(path)) {
+            Origin::Folder(folder) => match crate::disk::read_small(&folder.join(path)) {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
                 Err(error) => {

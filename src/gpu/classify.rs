@@ -1,5 +1,6 @@
 //! Device classes and targets from the information that wgpu has of adapters and devices.
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::{Capabilities, CooperativeMatrix, DeviceClass, MatrixType, Target};
 use crate::shape::Storage;
 use std::sync::Arc;
@@ -56,10 +57,36 @@ pub(super) fn target(class: DeviceClass, device: &Device, storage: Storage) -> T
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
         max_invocations: limits.max_compute_invocations_per_workgroup,
+        max_group_size: [
+            limits.max_compute_workgroup_size_x,
+            limits.max_compute_workgroup_size_y,
+            limits.max_compute_workgroup_size_z,
+        ],
         max_groups: limits.max_compute_workgroups_per_dimension,
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        max_bindings: limits.max_bindings_per_bind_group,
+        max_uniform_bytes: limits.max_uniform_buffer_binding_size,
         uniform_alignment_bytes: limits.min_uniform_buffer_offset_alignment,
         choices: Arc::default(),
     }
+}
+
+/// Checks the limits that every plan needs, whatever it computes: one bind group with a uniform buffer.
+///
+/// # Errors
+/// `Unsupported`, naming the limit.
+pub(super) fn check_limits(device: &Device) -> Result<()> {
+    let limits = device.limits();
+    for (name, least, got) in [
+        ("max_bind_groups", 1, limits.max_bind_groups),
+        ("max_uniform_buffers_per_shader_stage", 1, limits.max_uniform_buffers_per_shader_stage),
+    ] {
+        if got < least {
+            let message = format!("the device's limit {name}: expected {least} or more, got {got}");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+    }
+    Ok(())
 }
 
 /// The capabilities that a device was opened with. Cooperative matrices are left out: wgpu lists them

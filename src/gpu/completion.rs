@@ -1,6 +1,7 @@
 //! Waiting for callbacks of the GPU: as futures, and blocking where that is wanted.
 
-use crate::error::{Error, ErrorKind, Result};
+use super::guard::lost;
+use crate::error::Result;
 use futures_channel::oneshot;
 use std::future::Future;
 use std::pin::Pin;
@@ -25,7 +26,6 @@ impl<T> Future for Completion<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
-        let lost = || Error::new(ErrorKind::Device, "the connection to the GPU was lost");
         if let Poll::Ready(value) = Pin::new(&mut self.value).poll(context) {
             return Poll::Ready(value.map_err(|_| lost()));
         }

@@ -1,15 +1,16 @@
 //! Devices: opening one, its limits and its failures.
 
 use super::adapter::{AdapterSummary, instance, select, summarize};
-use super::classify::{cooperative_matrices, default_storage, device_class, target};
+use super::classify::{check_limits, cooperative_matrices, default_storage, device_class, target};
 use super::compile::Pipelines;
 use super::completion::completion;
+use super::guard::lost;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::{DeviceClass, Target};
 use crate::logging;
 use crate::shape::Storage;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{Features, Limits};
 
@@ -52,6 +53,8 @@ pub struct Gpu {
     pub(super) failure: Failure,
     summary: AdapterSummary,
     target: Target,
+    /// The options that it was opened with; `None` for a caller's device.
+    options: Option<Arc<DeviceOptions>>,
     /// Bytes beyond which allocations are refused, since real devices are too large to try that on.
     #[cfg(test)]
     pub(crate) capacity: Option<u64>,
@@ -62,12 +65,14 @@ pub struct Gpu {
 pub(super) struct Failure {
     /// The first error that no error scope caught.
     first: Arc<Mutex<Option<String>>>,
+    /// Whether the device reported that it was lost.
+    pub(super) lost: Arc<AtomicBool>,
     /// Whether an allocation was refused since this was last asked for.
     pub(super) out_of_memory: Arc<AtomicBool>,
 }
 
 impl Failure {
-    fn report(&self, message: String) {
+    pub(super) fn report(&self, message: String) {
         self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
     }
 
@@ -137,16 +142,13 @@ impl Gpu {
             LimitProfile::WebGpu => gpu.target.class = DeviceClass::Portable,
             LimitProfile::Adreno => gpu.target.class = DeviceClass::Adreno,
         }
+        gpu.options =
+            Some(Arc::new(DeviceOptions { device: wish.map(String::from), ..options.clone() }));
         let failure = gpu.failure.clone();
         gpu.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             failure.report(error.to_string())
         }));
-        let failure = gpu.failure.clone();
-        gpu.device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                failure.report(format!("device lost: {message}"));
-            }
-        });
+        gpu.report_loss();
         if let Some(folder) = &options.pipeline_cache {
             let cache = gpu.pipeline_cache(folder).await;
             gpu.pipelines = Arc::new(Pipelines::new(cache));
@@ -154,8 +156,42 @@ impl Gpu {
         Ok(gpu)
     }
 
+    /// Opens the device again, for when it was lost: a new connection with nothing on it, with the
+    /// options, storage type and kernel choices of this one.
+    ///
+    /// # Errors
+    /// `Unsupported` for a caller's device, which its caller has to open; else as [`Gpu::open`].
+    pub async fn reopen(&self) -> Result<Gpu> {
+        let Some(options) = &self.options else {
+            let message = "the device was opened by the application, which has to open another one";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        };
+        let storage = Some(self.target.storage);
+        let mut gpu = Gpu::open(&DeviceOptions { storage, ..(**options).clone() }).await?;
+        gpu.target.class = self.target.class;
+        gpu.target.weight_format = self.target.weight_format;
+        gpu.target.choices = self.target.choices.clone();
+        Ok(gpu)
+    }
+
+    /// Whether [`Gpu::reopen`] can open it again.
+    pub(crate) fn can_reopen(&self) -> bool {
+        self.options.is_some()
+    }
+
+    /// [`Gpu::reopen`], blocking.
+    ///
+    /// # Errors
+    /// As [`Gpu::reopen`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn reopen_blocking(&self) -> Result<Gpu> {
+        // The device that was lost need not be polled.
+        super::completion::block_on(None, self.reopen())
+    }
+
     /// Uses a device that the caller opened. For storage `f16` it must have been opened with
-    /// `SHADER_F16`; the caller's error handlers stay in place.
+    /// `SHADER_F16`; the caller's error handlers stay in place, and croquis reports its own errors to
+    /// nobody but its callers: a device that is lost or destroyed gives errors of kind `Device`.
     ///
     /// # Errors
     /// `Unsupported` if it lacks the storage type that was asked for.
@@ -179,7 +215,25 @@ impl Gpu {
         let options = DeviceOptions { storage, ..Default::default() };
         let mut gpu = Gpu::new(device, queue, summary, &options)?;
         gpu.summary.memory_bytes = gpu.memory();
+        // In browsers a device has any number of these callbacks.
+        #[cfg(target_arch = "wasm32")]
+        gpu.report_loss();
         Ok(gpu)
+    }
+
+    /// Keeps a loss of the device as its failure.
+    fn report_loss(&self) {
+        let failure = self.failure.clone();
+        self.device.set_device_lost_callback(move |_, message| {
+            failure.lost.store(true, Ordering::Relaxed);
+            failure.report(format!("device lost: {message}"));
+        });
+    }
+
+    /// Destroys the device, as drivers may do at any time.
+    #[cfg(test)]
+    pub(crate) fn destroy(&self) {
+        self.device.destroy();
     }
 
     fn new(
@@ -197,6 +251,7 @@ impl Gpu {
             );
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
+        check_limits(&device)?;
         let target = target(summary.class, &device, storage);
         Ok(Gpu {
             device,
@@ -205,6 +260,7 @@ impl Gpu {
             failure: Failure::default(),
             summary,
             target,
+            options: None,
             #[cfg(test)]
             capacity: None,
         })
@@ -232,6 +288,7 @@ impl Gpu {
         Ok(Gpu {
             pipelines: self.pipelines.clone(),
             failure: self.failure.clone(),
+            options: self.options.clone(),
             target,
             #[cfg(test)]
             capacity: self.capacity,
@@ -249,7 +306,12 @@ impl Gpu {
     /// Submits a command buffer; `what` is in it, for the log.
     pub(super) fn submit(&self, what: impl std::fmt::Display, commands: wgpu::CommandBuffer) {
         log::trace!(target: logging::SUBMIT, "submitted: {what}");
-        self.queue.submit([commands]);
+        self.watched(|| self.queue.submit([commands]));
+    }
+
+    /// Submits the writes to buffers that wait for a submission.
+    pub(super) fn flush(&self) {
+        self.watched(|| self.queue.submit([]));
     }
 
     /// Resolves when everything submitted so far is done.
@@ -263,6 +325,14 @@ impl Gpu {
             let _ = sender.send(());
         });
         done.await?;
+        self.check()
+    }
+
+    /// What the device reported so far, or that it is gone.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.is_lost() {
+            return Err(lost());
+        }
         self.failure.check()
     }
 

@@ -31,6 +31,6 @@ pub use recording::Recording;
 #[doc(hidden)]
 pub use timing::DispatchTime;
 #[doc(hidden)]
-pub use upload::{GpuWeights, staging_bytes};
+pub use upload::{GpuWeights, STAGING_BYTES, staging_bytes};
 /// The wgpu whose devices [`Gpu::from_device`] takes.
 pub use wgpu;

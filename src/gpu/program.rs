@@ -181,10 +181,10 @@ impl Program {
         match (port.tensor.dtype, self.plan.target.storage) {
             (DType::Real, Storage::F16 | Storage::Packed) => {
                 let halves: Vec<_> = padded.iter().map(|v| half::f16::from_f32(*v)).collect();
-                self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&halves));
+                self.gpu.write(buffer, bytemuck::cast_slice(&halves));
             }
             (DType::Real | DType::F32, _) => {
-                self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&padded));
+                self.gpu.write(buffer, bytemuck::cast_slice(&padded));
             }
             (DType::U32, _) => {
                 let message = format!("input {name} holds integers");

@@ -44,7 +44,7 @@ impl Program {
     pub fn poison(&self, name: &str) -> Result<()> {
         let (_, buffer) = self.output(name)?;
         // All bits set is a NaN of either width.
-        self.gpu().queue.write_buffer(buffer, 0, &vec![0xff; buffer.size() as usize]);
+        self.gpu().write(buffer, &vec![0xff; buffer.size() as usize]);
         Ok(())
     }
 
@@ -93,35 +93,49 @@ impl Program {
         if size == 0 {
             return Ok(Vec::new());
         }
-        let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("readback"),
-            size,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, size);
-        gpu.submit(format_args!("readback of {name}"), encoder.finish());
-        gpu.mapped(&staging, name).await
+        let copy = || {
+            let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("readback"),
+                size,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, size);
+            (staging, encoder.finish())
+        };
+        let what = format!("reading {name} from the GPU failed");
+        let (staging, commands) = gpu.guarded(&what, copy).await?;
+        gpu.submit(format_args!("readback of {name}"), commands);
+        gpu.mapped(&staging, &what).await
     }
 }
 
 impl Gpu {
-    /// The bytes of a buffer that the host may map, once everything submitted before is done;
-    /// `what` names them in messages.
+    /// The bytes of a buffer that the host may map, once everything submitted before is done. Errors
+    /// begin with `what`.
     pub(super) async fn mapped(&self, staging: &wgpu::Buffer, what: &str) -> Result<Vec<u8>> {
         let (sender, mapped) = completion(&self.device);
-        // Whoever waits may have given up.
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            let _ = sender.send(result);
-        });
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::new(ErrorKind::Device, format!("reading {what} from the GPU failed: {error}"))
+        let map = || {
+            // Whoever waits may have given up.
+            staging.map_async(wgpu::MapMode::Read, .., move |result| {
+                let _ = sender.send(result);
+            })
         };
-        mapped.await?.map_err(|error| failed(&error))?;
-        self.failure.check()?;
+        self.guarded(what, map).await?;
+        let mapped = mapped.await?;
+        self.check()?;
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::new(ErrorKind::Device, format!("{what}: {error}"))
+        };
+        mapped.map_err(|error| failed(&error))?;
         let view = staging.get_mapped_range(..).map_err(|error| failed(&error))?;
         Ok(view.to_vec())
+    }
+
+    /// Writes the first bytes of a buffer.
+    pub(super) fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) {
+        self.watched(|| self.queue.write_buffer(buffer, 0, bytes));
     }
 }
 

@@ -17,12 +17,13 @@ impl Program {
     /// Encodes one run. Inputs are read when the recording runs, not now: those of the next run may
     /// still be written after it is recorded.
     pub fn record(&self) -> Recording {
-        let pieces = self.submissions().into_iter().map(|range| {
+        let encoded = |range: Range<usize>| {
             let mut encoder = self.gpu().device.create_command_encoder(&Default::default());
             encode(&self.commands()[range.clone()], &mut encoder);
             (range, encoder.finish())
-        });
-        Recording { pieces: pieces.collect() }
+        };
+        let pieces = || self.submissions().into_iter().map(encoded).collect();
+        Recording { pieces: self.gpu().watched(pieces) }
     }
 
     /// Submits a recording of this program and returns without waiting.

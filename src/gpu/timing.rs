@@ -43,6 +43,15 @@ impl Program {
     /// Two timestamps for each dispatch among the commands.
     async fn time_piece(&self, commands: &[BoundCommand]) -> Result<Vec<u64>> {
         let gpu = self.gpu();
+        let what = "timing dispatches failed";
+        let (staging, encoded) = gpu.guarded(what, || self.encode_timed(commands)).await?;
+        gpu.submit("timed commands", encoded);
+        Ok(bytemuck::pod_collect_to_vec(&gpu.mapped(&staging, what).await?))
+    }
+
+    /// Encodes commands with two timestamps for each dispatch, which are copied into the buffer.
+    fn encode_timed(&self, commands: &[BoundCommand]) -> (wgpu::Buffer, wgpu::CommandBuffer) {
+        let gpu = self.gpu();
         // A piece of copies only has no timestamps, but a query set needs one.
         let count = commands.len() as u32 * 2;
         let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -86,7 +95,6 @@ impl Program {
             encoder.resolve_query_set(&queries, 0..index, &resolved, 0);
         }
         encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, size);
-        gpu.submit("timed commands", encoder.finish());
-        Ok(bytemuck::pod_collect_to_vec(&gpu.mapped(&staging, "timestamps").await?))
+        (staging, encoder.finish())
     }
 }

@@ -3,21 +3,34 @@
 use super::Gpu;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::WeightUse;
-use crate::weights::{WeightFormat, WeightLayout, Weights};
+use crate::weights::{Part, WeightFormat, WeightLayout, Weights};
 use std::collections::HashMap;
+use std::ops::Range;
 
-/// The staging memory that may fill before the upload waits for the GPU, in bytes; a larger tensor is
-/// uploaded alone.
-const STAGING_BYTES: u64 = 64 << 20;
+/// The staging memory that may fill before the upload waits for the GPU, in bytes. A larger tensor is
+/// uploaded in parts.
+pub const STAGING_BYTES: u64 = 8 << 20;
 
-/// The most staging memory at once while buffers of these sizes are uploaded in this order.
-pub fn staging_bytes(sizes: impl IntoIterator<Item = u64>) -> u64 {
-    let (mut waiting, mut most) = (0, 0);
-    for size in sizes {
-        waiting = if waiting + size > STAGING_BYTES { size } else { waiting + size };
-        most = waiting.max(most);
+/// The most staging memory at once while these weights are uploaded in this order.
+pub fn staging_bytes<'w>(weights: impl IntoIterator<Item = &'w WeightUse>) -> u64 {
+    let (mut waiting, mut most) = (Waiting(0), 0);
+    for part in weights.into_iter().flat_map(|weight| weight.parts(STAGING_BYTES)) {
+        waiting.add(part.bytes() as u64);
+        most = waiting.0.max(most);
     }
     most
+}
+
+/// The bytes of staging memory that the GPU has not copied yet.
+struct Waiting(u64);
+
+impl Waiting {
+    /// Counts a part; true if the GPU must copy all that waits before.
+    fn add(&mut self, bytes: u64) -> bool {
+        let full = self.0 > 0 && self.0 + bytes > STAGING_BYTES;
+        self.0 = if full { bytes } else { self.0 + bytes };
+        full
+    }
 }
 
 /// Weights in GPU memory, by name, layout and format.
@@ -36,8 +49,8 @@ fn key(weight: &WeightUse) -> Key {
 
 impl GpuWeights {
     /// Uploads the weights that are not in GPU memory yet, tensor by tensor. Each is converted from
-    /// its file directly into the staging memory that the GPU copies from, at most 64 MiB or one
-    /// larger tensor at once (see [`staging_bytes`]).
+    /// its file directly into the staging memory that the GPU copies from, at most
+    /// [`STAGING_BYTES`] at once.
     ///
     /// # Errors
     /// `Weights` if a weight is not of the planned shape, or a value is not finite or does not fit
@@ -48,39 +61,34 @@ impl GpuWeights {
         weights: &Weights,
         wanted: &[WeightUse],
     ) -> Result<()> {
-        let mut waiting = 0;
+        let mut waiting = Waiting(0);
         for weight in wanted {
             if self.buffers.contains_key(&key(weight)) {
                 continue;
             }
+            check_shape(weights, weight)?;
             let size = weight.bytes().next_multiple_of(16);
-            if waiting + size > STAGING_BYTES && waiting > 0 {
-                gpu.queue.submit([]);
-                gpu.finished().await?;
-                waiting = 0;
-            }
             let what = format!("{} cannot be uploaded", weight.name);
-            let upload = || -> Result<wgpu::Buffer> {
-                let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            let create = || {
+                gpu.device.create_buffer(&wgpu::BufferDescriptor {
                     label: Some(&weight.name),
                     size,
                     usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
                     mapped_at_creation: false,
-                });
-                // There is no view where the allocation failed, which `guarded` reports.
-                if let Some(size) = wgpu::BufferSize::new(size)
-                    && let Some(mut view) = gpu.queue.write_buffer_with(&buffer, 0, size)
-                {
-                    put(weights, weight, &mut view)?;
-                }
-                Ok(buffer)
+                })
             };
-            let buffer = gpu.guarded(&what, upload).await??;
+            let buffer = gpu.guarded(&what, create).await?;
+            for part in weight.parts(STAGING_BYTES) {
+                if waiting.add(part.bytes() as u64) {
+                    gpu.flush();
+                    gpu.finished().await?;
+                }
+                gpu.guarded(&what, || write(gpu, weights, weight, &part, &buffer)).await??;
+            }
             self.buffers.insert(key(weight), buffer);
             self.bytes += size;
-            waiting += size;
         }
-        gpu.queue.submit([]);
+        gpu.flush();
         gpu.finished().await
     }
 
@@ -95,38 +103,65 @@ impl GpuWeights {
     }
 }
 
-/// Writes a weight and zeros up to the end of its buffer.
-fn put(weights: &Weights, weight: &WeightUse, view: &mut wgpu::QueueWriteBufferView) -> Result<()> {
-    let (packed, size) = (weight.bytes() as usize, view.len());
-    if let Some(shape) = weights.shape(&weight.name)
-        && shape != weight.shape.dims()
-    {
-        let (name, planned) = (&weight.name, weight.shape);
-        let message = format!("{name}: expected a weight of shape {planned}, got {shape:?}");
-        return Err(Error::new(ErrorKind::Weights, message));
+fn check_shape(weights: &Weights, weight: &WeightUse) -> Result<()> {
+    match weights.shape(&weight.name) {
+        Some(shape) if shape != weight.shape.dims() => {
+            let (name, planned) = (&weight.name, weight.shape);
+            let message = format!("{name}: expected a weight of shape {planned}, got {shape:?}");
+            Err(Error::new(ErrorKind::Weights, message))
+        }
+        _ => Ok(()),
     }
-    let put = |start: usize, run: &[u8]| view.slice(start..start + run.len()).copy_from_slice(run);
-    weights.pack_into(&weight.name, weight.layout, weight.format, put)?;
-    view.slice(packed..size).fill(0);
-    Ok(())
+}
+
+/// Writes a part of a weight through staging memory. wgpu clears the bytes after the last part.
+fn write(
+    gpu: &Gpu,
+    weights: &Weights,
+    weight: &WeightUse,
+    part: &Part,
+    buffer: &wgpu::Buffer,
+) -> Result<()> {
+    let view = |range: Range<usize>| {
+        let size = wgpu::BufferSize::new(range.len() as u64)?;
+        gpu.queue.write_buffer_with(buffer, range.start as u64, size)
+    };
+    // There is no view where an allocation failed, which `guarded` reports.
+    let Some(mut views) = part.ranges().map(view).collect::<Option<Vec<_>>>() else {
+        return Ok(());
+    };
+    let put = |tap: usize, start: usize, run: &[u8]| {
+        views[tap].slice(start..start + run.len()).copy_from_slice(run);
+    };
+    weights.pack_part(&weight.name, weight.layout, weight.format, part, put)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape::Shape;
 
     #[test]
-    fn staging_memory_is_bounded_by_a_tensor_or_64_mib() {
-        let mib = |sizes: &[u64]| staging_bytes(sizes.iter().map(|size| size << 20)) >> 20;
-        let table: [(&[u64], u64); 5] = [
+    fn staging_memory_is_bounded_whatever_the_weights() {
+        let weights = |rows: &[usize]| -> Vec<WeightUse> {
+            let matrix = |(at, rows): (usize, &usize)| {
+                let name = format!("w{at}");
+                let shape = Shape::new(&[1 << 10, rows << 8]);
+                WeightUse::new(name, WeightLayout::Matrix, WeightFormat::F32, shape).unwrap()
+            };
+            rows.iter().enumerate().map(matrix).collect()
+        };
+        // Matrices of so many MiB.
+        let table: [(&[usize], u64); 6] = [
             (&[], 0),
-            (&[10, 20, 30], 60),
-            (&[10, 20, 40, 20], 60),
-            (&[60, 5, 59], 64),
-            (&[10, 200, 60], 200),
+            (&[1, 2, 3], 6),
+            (&[1, 2, 6, 2], 8),
+            (&[5, 5, 5], 5),
+            (&[100, 1], 8),
+            (&[200], 8),
         ];
         for (sizes, expected) in table {
-            assert_eq!(mib(sizes), expected, "{sizes:?}");
+            assert_eq!(staging_bytes(&weights(sizes)) >> 20, expected, "{sizes:?}");
         }
     }
 }

@@ -8,6 +8,10 @@ use crate::shape::TensorType;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The hint of errors about weights that do not make the model which they and the configuration tell.
+pub(super) const MISFIT: &str = "the weights must be complete, and of the same model as their \
+                                 configuration (config.json, where there is one)";
+
 /// A graph under construction. Models write formulas without checking each line: the first error
 /// is kept, everything after it is ignored, and [`Builder::finish`] returns it.
 #[derive(Default)]
@@ -61,7 +65,8 @@ impl Builder {
         match op.kernel().infer(&types) {
             Ok(tensor) => self.push(NodeSource::Op { op, operands }, tensor),
             Err(mismatch) => {
-                self.fail(Error::new(ErrorKind::Shape, format!("{}: {}", op.name(), mismatch.0)));
+                let message = format!("{}: {}", op.name(), mismatch.0);
+                self.fail(Error::new(ErrorKind::Shape, message).with_hint(MISFIT));
                 self.placeholder()
             }
         }
@@ -94,7 +99,7 @@ impl Builder {
                 names.join(", "),
                 if count > names.len() { ", …" } else { "" }
             );
-            return Err(Error::new(ErrorKind::Weights, message));
+            return Err(Error::new(ErrorKind::Weights, message).with_hint(MISFIT));
         }
         if taps {
             state.graph.outputs.append(&mut state.taps);

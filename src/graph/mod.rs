@@ -6,6 +6,7 @@
 mod builder;
 mod carry;
 mod command;
+mod limits;
 pub mod passes;
 mod plan;
 mod report;

@@ -1,6 +1,7 @@
 //! The plan of a graph: commands in order, buffers shared by lifetime, packed parameters.
 
 use super::command::{BufferId, Command, Dispatch, Operand};
+use super::limits;
 use super::slots::{Lifetime, assign};
 use super::{Graph, Node, NodeId, NodeSource, WeightKey, WeightUse, weight_format};
 use crate::error::{Error, ErrorKind, Result};
@@ -41,7 +42,8 @@ impl Plan {
     /// Plans a graph for a target.
     ///
     /// # Errors
-    /// `Memory` if a tensor is larger than one binding of the target may be; `Shape` if an output
+    /// `Memory` if a tensor is larger than one binding of the target may be or a dispatch has too many
+    /// workgroups; `Unsupported` if a kernel needs more than another limit allows; `Shape` if an output
     /// is not the result of an operation, a [`Carry`](super::Carry) does not fit, or a kernel reads a
     /// weight as a tensor or the reverse; `Weights` if a layout does not apply to a weight.
     pub fn new(graph: &Graph, target: &Target) -> Result<Plan> {
@@ -58,7 +60,11 @@ impl Plan {
         let lifetimes = plan.lifetimes(graph, &roots);
         let buffers = plan.buffers(graph, &roots, &lifetimes)?;
         for node in graph.nodes.iter().filter(|n| !matches!(n.source, NodeSource::Weight { .. })) {
-            plan.check_size(&node.path, node.tensor.shape, node.tensor.bytes(target.storage))?;
+            let path = match &node.source {
+                NodeSource::Input(name) => name,
+                _ => &node.path,
+            };
+            plan.check_size(path, node.tensor.shape, node.tensor.bytes(target.storage))?;
         }
         for (id, node) in graph.nodes.iter().enumerate() {
             let NodeSource::Op { op, operands } = &node.source else { continue };
@@ -67,6 +73,7 @@ impl Plan {
                 weight_format(name, layout, target)
             };
             let launch = op.launch(&graph.types(operands), node.tensor, target, format);
+            let launch = launch.within(target.max_groups);
             let mut bindings = vec![None; op.kernel().shader().operands.len()];
             for (position, operand) in operands.iter().enumerate() {
                 let Some(operand) = *operand else { continue };
@@ -84,6 +91,7 @@ impl Plan {
                 bindings[position] = Some(bound);
             }
             bindings.push(buffers[roots[id]].map(|buffer| plan.tensor(buffer, node.tensor)));
+            limits::check(&node.path, op.name(), &launch, &bindings, target)?;
             let params_offset = plan.params.len();
             plan.params.extend_from_slice(&launch.params);
             plan.params.resize(
@@ -104,6 +112,14 @@ impl Plan {
                 operands: bindings,
                 output: node.tensor,
             }));
+        }
+        let (bytes, limit) = (plan.params.len() as u64, target.max_binding_bytes);
+        if bytes > limit {
+            let message = format!(
+                "the parameters of all kernels need {bytes} bytes in one buffer, and the device's \
+                 limit max_buffer_size is {limit}"
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message));
         }
         let (dispatches, copies) = (plan.commands.len(), plan.copies(&graph.carries)?);
         plan.commands.extend(copies.into_iter().map(Command::Copy));
@@ -251,7 +267,8 @@ impl Plan {
         }
         let message = format!(
             "{path}: a tensor {shape} of {bytes} bytes is larger than the {limit} bytes that this \
-             device can bind at once; choose a smaller picture{}",
+             device can bind at once (max_storage_buffer_binding_size or max_buffer_size); choose a \
+             smaller picture{}",
             if self.target.storage.element_bytes() == 4 { " or storage f16 or packed" } else { "" }
         );
         Err(Error::new(ErrorKind::Memory, message))

@@ -1,5 +1,6 @@
 //! Layers of models: weights are found by their safetensors names, sizes come from their shapes.
 
+use super::builder::MISFIT;
 use super::{Builder, Tensor};
 use crate::error::{Error, ErrorKind};
 use crate::kernels::conv2d::Conv2d;
@@ -10,6 +11,7 @@ use crate::kernels::group_norm_merge::GroupNormMerge;
 use crate::kernels::group_norm_stats::GroupNormStats;
 use crate::kernels::layer_norm::LayerNorm;
 use crate::kernels::matmul::MatMul;
+use crate::kernels::prelu::Prelu;
 use crate::shape::{MAX_RANK, Shape, TensorType};
 use crate::weights::Weights;
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,6 +131,12 @@ impl<'g> Scope<'g> {
         self.builder.apply(Depthwise { stride, padding: [1; 4] }, &[Some(x), Some(weight), bias])
     }
 
+    /// The parametric ReLU, whose slope `[C]` is a weight.
+    pub fn prelu(&self, name: &str, x: Tensor<'g>) -> Tensor<'g> {
+        let slope = self.enter(name).weight("weight", &[Some(x.channels())]);
+        self.builder.apply(Prelu {}, &[Some(x), Some(slope)])
+    }
+
     /// Group normalisation over `groups` groups of channels.
     pub fn group_norm(&self, name: &str, x: Tensor<'g>, groups: usize, epsilon: f64) -> Tensor<'g> {
         let scope = self.enter(name);
@@ -179,7 +187,7 @@ impl<'g> Scope<'g> {
     /// any size.
     fn weight(&self, name: &str, expected: &[Option<usize>]) -> Tensor<'g> {
         let fail = |message: String| {
-            self.builder.fail(Error::new(ErrorKind::Weights, message));
+            self.builder.fail(Error::new(ErrorKind::Weights, message).with_hint(MISFIT));
             self.builder.placeholder()
         };
         let Some(file_shape) = self.weight_shape(name) else {

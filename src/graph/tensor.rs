@@ -1,5 +1,6 @@
 //! The tensor handle with which models write formulas.
 
+use super::builder::MISFIT;
 use super::{Builder, NodeId, NodeSource, Scope};
 use crate::error::{Error, ErrorKind};
 use crate::kernels::activation::{Activation, Function};
@@ -8,6 +9,7 @@ use crate::kernels::binary::{Arithmetic, Binary};
 use crate::kernels::concat::Concat;
 use crate::kernels::gate::Gate;
 use crate::kernels::row::Row;
+use crate::kernels::scaled_add::ScaledAdd;
 use crate::kernels::upsample::Upsample;
 use crate::shape::{Shape, TensorType};
 use std::ops::{Add, Mul};
@@ -72,6 +74,11 @@ impl<'g> Tensor<'g> {
         self.builder.apply(Upsample { trim }, &[Some(self)])
     }
 
+    /// This tensor plus a constant times another one of its shape.
+    pub fn plus_scaled(self, scale: f32, other: Tensor<'g>) -> Tensor<'g> {
+        self.builder.apply(ScaledAdd { scale }, &[Some(self), Some(other)])
+    }
+
     /// Attention of these queries to keys and values.
     pub fn attend(self, keys: Tensor<'g>, values: Tensor<'g>, shape: AttentionShape) -> Tensor<'g> {
         let AttentionShape { heads, causal, form } = shape;
@@ -94,7 +101,7 @@ impl<'g> Tensor<'g> {
         if !same_rows && !whole_quads {
             let message =
                 format!("view: expected as many rows and channels as {}, got {to}", from.shape);
-            self.builder.fail(Error::new(ErrorKind::Shape, message));
+            self.builder.fail(Error::new(ErrorKind::Shape, message).with_hint(MISFIT));
             return self.builder.placeholder();
         }
         self.builder.push(NodeSource::View(self.id), TensorType { shape: to, dtype: from.dtype })

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::shape::Shape;
-use crate::weights::{WeightFormat, WeightLayout, packed_len};
+use crate::weights::{Part, WeightFormat, WeightLayout, packed_len};
 
 /// A weight that a plan reads, in one layout and format. Two dispatches that read a weight in
 /// different layouts or formats are two uses.
@@ -42,6 +42,13 @@ impl WeightUse {
     /// Bytes in GPU memory, padding of the layout included.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The weight in parts of at most `most_bytes`.
+    pub fn parts(&self, most_bytes: u64) -> Vec<Part> {
+        // The shape was checked when this was made.
+        let most_bytes = usize::try_from(most_bytes).unwrap_or(usize::MAX);
+        Part::split(self.shape.dims(), self.layout, self.format, most_bytes).unwrap_or_default()
     }
 
     /// Name, layout and format; uses with equal keys share a buffer.

@@ -82,7 +82,7 @@ fn read_token() -> Option<String> {
     let file = set("HF_TOKEN_PATH").map(PathBuf::from);
     let file =
         file.or_else(|| Some(hugging_face_home(std::env::home_dir(), set)?.join("token")))?;
-    let text = std::fs::read_to_string(file).ok()?;
+    let text = String::from_utf8(crate::disk::read_small(&file).ok()?).ok()?;
     Some(text.trim().to_string()).filter(|token| !token.is_empty())
 }
 

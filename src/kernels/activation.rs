@@ -1,7 +1,7 @@
 //! Activation functions of every element: out = f(x).
 //!
 //! silu(x) = x·σ(x); gelu(x) = x/2·(1 + erf(x/√2)) (the exact form, arXiv 1606.08415);
-//! quick_gelu(x) = x·σ(1.702·x) (CLIP); relu(x) = max(x, 0).
+//! quick_gelu(x) = x·σ(1.702·x) (CLIP); relu(x) = max(x, 0); leaky_relu(x) = max(x, 0.2·x).
 
 use super::shader::{lib, params, shader};
 use super::{
@@ -23,6 +23,8 @@ pub enum Function {
     QuickGelu,
     /// max(x, 0).
     Relu,
+    /// max(x, 0.2·x).
+    LeakyRelu,
 }
 
 impl Function {
@@ -35,6 +37,7 @@ impl Function {
             Some(Function::Gelu) => 2,
             Some(Function::QuickGelu) => 3,
             Some(Function::Relu) => 4,
+            Some(Function::LeakyRelu) => 5,
         }
     }
 
@@ -45,6 +48,7 @@ impl Function {
             Function::Gelu => "gelu",
             Function::QuickGelu => "quick_gelu",
             Function::Relu => "relu",
+            Function::LeakyRelu => "leaky_relu",
         }
     }
 
@@ -58,6 +62,7 @@ impl Function {
             }
             Some(Function::QuickGelu) => x / (1.0 + (-1.702 * x).exp()),
             Some(Function::Relu) => x.max(0.0),
+            Some(Function::LeakyRelu) => x.max(0.2 * x),
         }
     }
 }
@@ -104,7 +109,7 @@ impl Kernel for Activation {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    [Function::Silu, Function::Gelu, Function::QuickGelu, Function::Relu]
+    [Function::Silu, Function::Gelu, Function::QuickGelu, Function::Relu, Function::LeakyRelu]
         .into_iter()
         .map(|function| {
             Case::new(Activation { function })

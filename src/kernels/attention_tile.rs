@@ -32,12 +32,10 @@ impl AttentionTile {
             [true, false].map(|staged| AttentionTile::new(head_quads, staged, lanes, target))
         });
         let others = both.filter(|tile| *tile != default && *tile != simplest);
-        let simplest = (simplest != default).then_some(simplest);
-        std::iter::once(default)
-            .chain(others)
-            .filter(|tile| tile.fits(target))
-            .chain(simplest)
-            .collect()
+        let last = (simplest != default).then_some(simplest);
+        // The simplest one is there whatever the target, so that what it lacks can be named.
+        let fits = |tile: &AttentionTile| *tile == simplest || tile.fits(target);
+        std::iter::once(default).chain(others).filter(fits).chain(last).collect()
     }
 
     /// The tile that the device class prefers: as few threads a query as its registers allow.

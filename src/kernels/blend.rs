@@ -2,7 +2,7 @@
 //! that reads no mask (Lugmayr et al., RePaint, arXiv 2201.09865, without its resampling). x is the
 //! sample, y the picture's latents, z noise, μ the mask, and s the scalars of the step:
 //!
-//! out = (1 − μ)·(s₁₉·y + s₂₀·z) + μ·x
+//! out = (1 − μ)·(s₂₀·y + s₂₁·z) + μ·x
 //!
 //! Where μ is 0 or 1 only that side counts, and the other may be anything, infinity and NaN included.
 
@@ -16,7 +16,7 @@ use crate::shape::TensorType;
 
 /// Operands, all F32: sample `[n·B, H, W, C]`, of which the first B items are read, such as the result
 /// of `scheduler_step`; image and noise `[B, H, W, C]`; mask `[1 or B, H, W, 1]`, 1 where the sample
-/// counts and 0 where the image does; step `[32]` (see [`slot::NEXT_SIGNAL`]). Result: F32
+/// counts and 0 where the image does; step `[40]` (see [`slot::NEXT_SIGNAL`]). Result: F32
 /// `[B, H, W, C]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Blend;

@@ -24,7 +24,7 @@ pub mod operand {
     pub const CHANNEL_ADD: usize = 3;
     /// Shaped as the output: added last.
     pub const RESIDUAL: usize = 4;
-    /// The scalars of a sampling step, F32 `[32]`, which select the row of CHANNEL_ADD.
+    /// The scalars of a sampling step, F32 `[40]`, which select the row of CHANNEL_ADD.
     pub const STEP: usize = 5;
 }
 

@@ -12,7 +12,7 @@ use super::preferences::Preferences;
 use super::shader::{params, shader};
 use super::{
     Case, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target, given,
-    required, spread,
+    required,
 };
 use crate::shape::{Shape, TensorType};
 
@@ -85,9 +85,9 @@ impl Kernel for GroupNormStats {
             pixels: pixels as u32,
             quads: quads as u32,
         };
-        let groups = spread(batch_tiles * quads.div_ceil(QUADS as usize));
+        let groups = batch_tiles * quads.div_ceil(QUADS as usize);
         let launch = |threads: u32| {
-            Launch::new(format!("threads-{threads}"), &params, groups)
+            Launch::spread(format!("threads-{threads}"), &params, groups)
                 .constant("GROUP_X", QUADS)
                 .constant("GROUP_Y", threads)
                 .flops(5 * x.shape.len() as u64)

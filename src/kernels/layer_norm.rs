@@ -9,7 +9,7 @@ use super::preferences::Preferences;
 use super::shader::{params, shader};
 use super::{
     Case, Fill, HostTensor, Kernel, Launch, Lcg, Mismatch, Operands, Shader, Target, given,
-    optional_shape, required, spread,
+    optional_shape, required,
 };
 use crate::shape::TensorType;
 use crate::weights::WeightLayout;
@@ -68,8 +68,8 @@ impl Kernel for LayerNorm {
             epsilon: self.epsilon,
         };
         let launch = |(threads, rows): (u32, u32)| {
-            let groups = spread(shape.rows().div_ceil(rows as usize));
-            Launch::new(format!("threads-{threads}"), &params, groups)
+            let groups = shape.rows().div_ceil(rows as usize);
+            Launch::spread(format!("threads-{threads}"), &params, groups)
                 .constant("LANES", threads)
                 .constant("ROWS", rows)
                 .weight(1, WeightLayout::Vector)

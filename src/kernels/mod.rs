@@ -9,6 +9,7 @@ pub mod activation;
 pub mod attention;
 pub mod binary;
 pub mod blend;
+pub mod compose;
 pub mod concat;
 pub mod conv2d;
 pub mod depthwise;
@@ -18,12 +19,17 @@ pub mod gemm;
 pub mod group_norm;
 pub mod group_norm_merge;
 pub mod group_norm_stats;
+pub mod guidance_rescale;
 pub mod layer_norm;
 pub mod matmul;
 pub mod model_input;
+pub mod pixel_shuffle;
+pub mod pixel_unshuffle;
 pub mod pixels;
+pub mod prelu;
 pub mod row;
 pub mod scale;
+pub mod scaled_add;
 pub mod scheduler_step;
 pub mod timestep_embedding;
 pub mod upsample;
@@ -42,7 +48,7 @@ mod window;
 pub use cases::{Case, CaseOperand, Fill, Lcg};
 pub use choices::{Choices, key};
 pub use host_tensor::HostTensor;
-pub use launch::{Constant, Launch, spread};
+pub use launch::{Constant, Launch};
 pub use shader::{Lib, ParamField, Shader};
 pub use target::{Capabilities, CooperativeMatrix, DeviceClass, MatrixType, Target};
 
@@ -125,6 +131,7 @@ operations! {
     Attention: attention,
     Binary: binary,
     Blend: blend,
+    Compose: compose,
     Concat: concat,
     Conv2d: conv2d,
     Depthwise: depthwise,
@@ -132,12 +139,17 @@ operations! {
     GroupNorm: group_norm,
     GroupNormMerge: group_norm_merge,
     GroupNormStats: group_norm_stats,
+    GuidanceRescale: guidance_rescale,
     LayerNorm: layer_norm,
     MatMul: matmul,
     ModelInput: model_input,
+    PixelShuffle: pixel_shuffle,
+    PixelUnshuffle: pixel_unshuffle,
     Pixels: pixels,
+    Prelu: prelu,
     Row: row,
     Scale: scale,
+    ScaledAdd: scaled_add,
     SchedulerStep: scheduler_step,
     TimestepEmbedding: timestep_embedding,
     Upsample: upsample,

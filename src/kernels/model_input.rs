@@ -12,7 +12,7 @@ use super::{
 };
 use crate::shape::TensorType;
 
-/// Operands: x F32 `[B, H, W, C]`, optionally step F32 `[32]` (see [`slot`]). Result:
+/// Operands: x F32 `[B, H, W, C]`, optionally step F32 `[40]` (see [`slot`]). Result:
 /// `[copies·B, H, W, C]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelInput {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::shape::{Shape, TensorType};
 
-/// Operands: x `[S, C]` or `[B, S, C]`, step F32 `[32]` (see [`slot`]), of which `slot::ROW` is less
+/// Operands: x `[S, C]` or `[B, S, C]`, step F32 `[40]` (see [`slot`]), of which `slot::ROW` is less
 /// than S. Result: `[1, C]` or `[B, C]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row;

@@ -2,30 +2,33 @@
 //! coefficients s that the host writes before each step. With x the sample, z noise and hₖ slot k of
 //! the history:
 //!
-//! m = u + g·(c − u) (two copies: unconditional u, conditional c), else the network's output
+//! m = r·(u + g·(c − u)) (two copies: unconditional u, conditional c; r is the operand `rescale`, or 1),
+//! else m = u, the network's output
 //!
 //! x₀ = s₄·x + s₅·m, clamped to ±clip
 //!
-//! x' = s₆·x + s₇·m + s₈·x₀ + s₉·z + Σₖ s₁₀₊ₖ·hₖ
+//! ε = s₃₂·x + s₃₃·m
 //!
-//! hₖ' = one of hₖ, x, m, x₀, chosen by s₁₄₊ₖ
+//! x' = s₆·x + s₇·m + s₈·x₀ + s₉·z + s₃₄·u + Σₖ s₁₀₊ₖ·hₖ
+//!
+//! hₖ' = one of hₖ, x, m, x₀, ε, chosen by s₁₅₊ₖ
 //!
 //! The positions have names in [`slot`].
 
 use super::shader::{params, shader};
 use super::{
     Case, Fill, HostTensor, Kernel, Launch, Mismatch, Operands, Shader, Target, given,
-    optional_shape, required_any, required_f32,
+    optional_shape, present, required_any, required_f32,
 };
 use crate::shape::{Shape, TensorType};
 
 /// Slots of the history.
-pub const SLOTS: usize = 4;
+pub const SLOTS: usize = 5;
 
 /// The item of the result that is the predicted image.
 pub const PREDICTED: usize = 1 + SLOTS;
 
-/// Positions in the operand `step`, F32 `[32]`: the numbers of one step of a sampler. Positions
+/// Positions in the operand `step`, F32 `[40]`: the numbers of one step of a sampler. Positions
 /// without a name are zero. `row`, `scale`, `model_input`, `blend` and the epilogue read some of them too.
 pub mod slot {
     /// The row of tables with one row per step; a whole number.
@@ -49,20 +52,29 @@ pub mod slot {
     pub const FROM_ORIGINAL: usize = 8;
     /// Coefficient of the noise in the next sample.
     pub const NOISE: usize = 9;
-    /// Four coefficients of the history's slots in the next sample.
+    /// Five coefficients of the history's slots in the next sample.
     pub const HISTORY: usize = 10;
-    /// Four numbers of [`keep`](super::keep): the tensor that each slot of the history receives.
-    pub const KEEP: usize = 14;
+    /// Five numbers of [`keep`](super::keep): the tensor that each slot of the history receives.
+    pub const KEEP: usize = 15;
     /// Factor of a kept picture's latents in the next step's sample; 1 after the last step.
-    pub const NEXT_SIGNAL: usize = 19;
+    pub const NEXT_SIGNAL: usize = 20;
     /// Factor of the noise of a kept picture in the next step's sample; 0 after the last step.
-    pub const NEXT_LEVEL: usize = 20;
+    pub const NEXT_LEVEL: usize = 21;
     /// The factors of the results of [`MAX_CONTROLS`] ControlNets.
     pub const CONTROL: usize = 24;
     /// The number of ControlNets that there are positions for.
     pub const MAX_CONTROLS: usize = 8;
+    /// Two coefficients of the predicted noise ε: of the sample and, at [`EPSILON_OUTPUT`], of the
+    /// output.
+    pub const EPSILON: usize = 32;
+    /// Coefficient of the (guided) output in the predicted noise ε.
+    pub const EPSILON_OUTPUT: usize = 33;
+    /// Coefficient of the unconditional output in the next sample.
+    pub const UNCONDITIONAL: usize = 34;
+    /// The share φ of the guided output that gets the conditional output's contrast.
+    pub const RESCALE: usize = 35;
     /// The number of positions.
-    pub const LEN: usize = 32;
+    pub const LEN: usize = 40;
 }
 
 /// The tensor that a slot of the history receives, as the number at [`slot::KEEP`].
@@ -75,11 +87,14 @@ pub mod keep {
     pub const OUTPUT: u32 = 2;
     /// The predicted image x₀, after clamping.
     pub const ORIGINAL: u32 = 3;
+    /// The predicted noise ε.
+    pub const EPSILON: u32 = 4;
 }
 
-/// Operands: sample F32 `[B, H, W, C]`, history F32 `[4·B, H, W, C]` (slot k is the items from
-/// k·B), output `[copies·B, H, W, C]`, noise F32 `[B, H, W, C]`, step F32 `[32]` (see [`slot`]).
-/// Result: F32 `[6·B, H, W, C]`: the next sample, the history, and the predicted image x₀ for
+/// Operands: sample F32 `[B, H, W, C]`, history F32 `[5·B, H, W, C]` (slot k is the items from
+/// k·B), output `[copies·B, H, W, C]`, noise F32 `[B, H, W, C]`, step F32 `[40]` (see [`slot`]),
+/// optionally rescale F32 `[B, 1]`, a factor of the guided output.
+/// Result: F32 `[7·B, H, W, C]`: the next sample, the history, and the predicted image x₀ for
 /// previews.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SchedulerStep {
@@ -91,14 +106,15 @@ pub struct SchedulerStep {
 params! {
     struct Params {
         quads: u32,
+        item_quads: u32,
     }
 }
 
 pub(super) static SHADER: Shader =
-    shader!("scheduler_step", Params, ["sample", "history", "output", "noise", "step"]);
+    shader!("scheduler_step", Params, ["sample", "history", "output", "noise", "step", "rescale"]);
 
 /// The `const` lines of the shader's header: the positions in `step`, and the numbers of [`keep`].
-const HEADER: [(&str, u32); 14] = [
+const HEADER: [(&str, u32); 18] = [
     ("SLOTS", SLOTS as u32),
     ("GUIDANCE", slot::GUIDANCE as u32),
     ("CLIP", slot::CLIP as u32),
@@ -110,9 +126,13 @@ const HEADER: [(&str, u32); 14] = [
     ("NOISE", slot::NOISE as u32),
     ("HISTORY", slot::HISTORY as u32),
     ("KEEP", slot::KEEP as u32),
+    ("EPSILON", slot::EPSILON as u32),
+    ("EPSILON_OUTPUT", slot::EPSILON_OUTPUT as u32),
+    ("UNCONDITIONAL", slot::UNCONDITIONAL as u32),
     ("KEEP_SAMPLE", keep::SAMPLE),
     ("KEEP_OUTPUT", keep::OUTPUT),
     ("KEEP_ORIGINAL", keep::ORIGINAL),
+    ("KEEP_EPSILON", keep::EPSILON),
 ];
 
 impl Kernel for SchedulerStep {
@@ -140,37 +160,45 @@ impl Kernel for SchedulerStep {
             required_any(operands, index, name)?;
             optional_shape(operands, index, name, expected)?;
         }
+        optional_shape(operands, 5, "rescale", TensorType::f32([batch, 1]))?;
         Ok(TensorType::f32(items(PREDICTED + 1)))
     }
 
     fn variants(&self, operands: Operands, _: TensorType, _: &Target) -> Vec<Launch> {
         let [sample] = given(operands);
         let quads = sample.shape.padded_len() / 4;
-        let launch = Launch::threads(&Params { quads: quads as u32 }, quads)
+        let item_quads = (quads / sample.shape.batch().max(1)) as u32;
+        let launch = Launch::threads(&Params { quads: quads as u32, item_quads }, quads)
             .constant("GUIDED", self.copies == 2)
-            .flops(24 * sample.shape.len() as u64);
+            .constant("RESCALED", present(operands, 5))
+            .flops(32 * sample.shape.len() as u64);
         let add = |launch: Launch, (name, value)| launch.constant(name, value);
         vec![HEADER.into_iter().fold(launch, add)]
     }
 
     fn reference(&self, operands: &[Option<&HostTensor>]) -> HostTensor {
         let [sample, history, output, noise, step] = given(operands);
+        let rescale = operands.get(5).copied().flatten();
         let (s, len) = (&step.data, sample.shape.len());
         let mut shape = [1; 4];
         shape.copy_from_slice(sample.shape.dims());
         shape[0] *= PREDICTED + 1;
         let mut out = HostTensor::zeros(shape);
         for (i, &x) in sample.data.iter().enumerate() {
-            let mut m = output.data[i];
+            let unconditional = output.data[i];
+            let mut m = unconditional;
             if self.copies == 2 {
-                m += s[slot::GUIDANCE] * (output.data[len + i] - m);
+                m += s[slot::GUIDANCE] * (output.data[len + i] - unconditional);
+                m *= rescale.map_or(1.0, |factors| factors.data[i / (len / factors.data.len())]);
             }
+            let epsilon = s[slot::EPSILON] * x + s[slot::EPSILON_OUTPUT] * m;
             let mut original = s[slot::ORIGINAL] * x + s[slot::ORIGINAL_OUTPUT] * m;
             if s[slot::CLIP] > 0.0 {
                 original = original.clamp(-s[slot::CLIP], s[slot::CLIP]);
             }
             let mut next = s[slot::SAMPLE] * x + s[slot::OUTPUT] * m;
             next += s[slot::FROM_ORIGINAL] * original + s[slot::NOISE] * noise.data[i];
+            next += s[slot::UNCONDITIONAL] * unconditional;
             for k in 0..SLOTS {
                 let kept = history.data[k * len + i];
                 next += s[slot::HISTORY + k] * kept;
@@ -178,6 +206,7 @@ impl Kernel for SchedulerStep {
                     keep::SAMPLE => x,
                     keep::OUTPUT => m,
                     keep::ORIGINAL => original,
+                    keep::EPSILON => epsilon,
                     _ => kept,
                 };
             }
@@ -189,24 +218,28 @@ impl Kernel for SchedulerStep {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    // (shape of the sample, copies, the 32 numbers of the step)
+    // (shape of the sample, copies, the numbers of the step, whether there are factors)
     [
-        ([1, 4, 4, 4], 1, Fill::Index(4)),
-        ([1, 8, 8, 4], 2, Fill::Index(4)),
-        ([3, 5, 3, 5], 2, Fill::Index(2)),
-        ([2, 3, 7, 3], 1, Fill::Index(3)),
-        ([2, 7, 5, 37], 2, Fill::Range(0.0, 3.5)),
-        ([3, 1, 9, 7], 1, Fill::Range(-1.0, 3.5)),
+        ([1, 4, 4, 4], 1, Fill::Index(4), false),
+        ([1, 8, 8, 4], 2, Fill::Index(5), false),
+        ([3, 5, 3, 5], 2, Fill::Index(2), true),
+        ([2, 3, 7, 3], 1, Fill::Index(3), false),
+        ([2, 7, 5, 37], 2, Fill::Range(0.0, 3.5), true),
+        ([3, 1, 9, 7], 1, Fill::Range(-1.0, 4.5), false),
     ]
     .into_iter()
-    .map(|([batch, height, width, channels], copies, step)| {
+    .map(|([batch, height, width, channels], copies, step, rescaled)| {
         let items = |count: usize| Shape::from([count * batch, height, width, channels]);
-        Case::new(SchedulerStep { copies })
+        let case = Case::new(SchedulerStep { copies })
             .operand(TensorType::f32(items(1)))
             .operand(TensorType::f32(items(SLOTS)))
             .operand(TensorType::real(items(copies)))
             .operand(TensorType::f32(items(1)))
-            .filled(TensorType::f32([slot::LEN]), step)
+            .filled(TensorType::f32([slot::LEN]), step);
+        match rescaled {
+            true => case.filled(TensorType::f32([batch, 1]), Fill::Range(0.5, 1.5)),
+            false => case.absent(),
+        }
     })
     .collect()
 }

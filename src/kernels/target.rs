@@ -101,8 +101,16 @@ pub struct Target {
     pub workgroup_memory_bytes: u32,
     /// Threads of one workgroup.
     pub max_invocations: u32,
+    /// Threads of one workgroup along x, y and z.
+    pub max_group_size: [u32; 3],
     /// Workgroups along one axis of a dispatch.
     pub max_groups: u32,
+    /// Storage buffers of one shader.
+    pub max_storage_buffers: u32,
+    /// Bindings of one bind group: a uniform buffer and the storage buffers.
+    pub max_bindings: u32,
+    /// The largest uniform buffer range of one binding, in bytes.
+    pub max_uniform_bytes: u64,
     /// The alignment of offsets into uniform buffers, in bytes.
     pub uniform_alignment_bytes: u32,
     /// Measured choices of variants; where there is none, the first variant is taken.
@@ -116,6 +124,7 @@ impl Target {
             class: DeviceClass::Adreno,
             workgroup_memory_bytes: 32 << 10,
             max_invocations: 1024,
+            max_group_size: [1024, 1024, 64],
             ..Target::webgpu(storage)
         }
     }
@@ -131,7 +140,11 @@ impl Target {
             max_binding_bytes: 128 << 20,
             workgroup_memory_bytes: 16 << 10,
             max_invocations: 256,
+            max_group_size: [256, 256, 64],
             max_groups: 65_535,
+            max_storage_buffers: 8,
+            max_bindings: 1000,
+            max_uniform_bytes: 64 << 10,
             uniform_alignment_bytes: 256,
             choices: Arc::default(),
         }

@@ -1,5 +1,6 @@
-//! Keys of LoRA files in the layouts of kohya's sd-scripts, peft, diffusers and ComfyUI.
+//! Keys of LoRA files in the layouts of kohya's sd-scripts, LyCORIS, peft, diffusers and ComfyUI.
 
+use super::role::{PROCESSOR, Role, other, split};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A parsed key: the component, the layer and the role of one tensor of a LoRA.
@@ -7,7 +8,7 @@ pub(super) struct Key {
     /// The component's name in diffusers.
     pub component: &'static str,
     pub module: Module,
-    pub role: TensorRole,
+    pub role: Role,
 }
 
 /// The layer (PyTorch module) that a key names.
@@ -19,14 +20,6 @@ pub(super) enum Module {
     Flat(String),
 }
 
-/// The role of a tensor in a layer's LoRA ΔW = alpha/rank · up · down.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum TensorRole {
-    Up,
-    Down,
-    Alpha,
-}
-
 /// kohya's prefixes; SDXL's text encoders are numbered.
 const FLAT: [(&str, &str); 4] = [
     ("lora_unet_", "unet"),
@@ -34,6 +27,12 @@ const FLAT: [(&str, &str); 4] = [
     ("lora_te1_", "text_encoder"),
     ("lora_te2_", "text_encoder_2"),
 ];
+
+/// The prefix of LyCORIS' own networks, which wrap one component and do not name it.
+const LYCORIS: &str = "lycoris_";
+
+/// The beginnings of layer names in a text encoder, with underscores for dots.
+const TEXT: [&str; 2] = ["text_model_", "encoder_layers_"];
 
 /// Prefixes of diffusers, and of ComfyUI for the UNet.
 const PATHS: [(&str, &str); 4] = [
@@ -46,62 +45,33 @@ const PATHS: [(&str, &str); 4] = [
 /// The prefix that peft's wrapper adds to module paths.
 const WRAPPER: &str = "base_model.model.";
 
-/// The suffixes that tell a tensor's role: kohya's, peft's, and the three that diffusers used
-/// before peft.
-const ENDS: [(&str, TensorRole); 12] = [
-    (".lora_up.weight", TensorRole::Up),
-    (".lora_down.weight", TensorRole::Down),
-    (".lora_B.weight", TensorRole::Up),
-    (".lora_A.weight", TensorRole::Down),
-    (".lora.up.weight", TensorRole::Up),
-    (".lora.down.weight", TensorRole::Down),
-    (".lora_linear_layer.up.weight", TensorRole::Up),
-    (".lora_linear_layer.down.weight", TensorRole::Down),
-    (PROCESSOR_UP, TensorRole::Up),
-    (PROCESSOR_DOWN, TensorRole::Down),
-    (PROCESSOR_ALPHA, TensorRole::Alpha),
-    (".alpha", TensorRole::Alpha),
-];
-
-/// The suffixes of a LoRA on an attention processor (`….processor.to_q_lora.up`).
-const PROCESSOR_UP: &str = "_lora.up.weight";
-const PROCESSOR_DOWN: &str = "_lora.down.weight";
-const PROCESSOR_ALPHA: &str = "_lora.alpha";
-
-/// Marks of keys that belong to other methods than LoRA, and the name of the method.
-const OTHERS: [(&str, &str); 11] = [
-    (".hada_", "LoHa"),
-    (".lokr_", "LoKr"),
-    (".dora_scale", "DoRA"),
-    (".lora_magnitude_vector", "DoRA"),
-    (".lora_mid.", "a CP decomposition (lora_mid)"),
-    (".oft_", "OFT"),
-    (".on_input", "(IA)³"),
-    (".diff", "full weight differences (diff)"),
-    (".w_norm", "differences of norms"),
-    (".b_norm", "differences of norms"),
-    ("bundle_emb.", "bundled textual inversions"),
-];
-
 /// Parses a key.
 ///
 /// # Errors
-/// `Unsupported` if it belongs to another method (LoHa, LoKr, DoRA, …), `Weights` if the key is not
-/// known at all.
+/// `Unsupported` if it belongs to another method (OFT, GLoRA, …), `Weights` if the key is not known
+/// at all.
 pub(super) fn parse(key: &str) -> Result<Key> {
-    let end = ENDS.iter().find_map(|&(end, role)| Some((key.strip_suffix(end)?, end, role)));
-    let Some((rest, end, role)) = end else {
-        let message = match OTHERS.iter().find(|(mark, _)| key.contains(mark)) {
-            Some((_, kind)) => {
-                let message = format!("{key}: expected a plain LoRA, got {kind}");
-                return Err(Error::new(ErrorKind::Unsupported, message));
-            }
-            None => {
-                format!("{key}: expected a key of a LoRA, such as … .lora_down.weight or .alpha")
-            }
+    let flat = key.starts_with(LYCORIS) || FLAT.iter().any(|(prefix, _)| key.starts_with(prefix));
+    let Some((rest, end, role)) = split(key, flat) else {
+        let (kind, message) = match other(key) {
+            Some(method) => (
+                ErrorKind::Unsupported,
+                format!(
+                    "{key}: expected a LoRA, LoHa, LoKr, DoRA or full difference, got {method}"
+                ),
+            ),
+            None => (
+                ErrorKind::Weights,
+                format!("{key}: expected a key of a LoRA, such as … .lora_down.weight or .alpha"),
+            ),
         };
-        return Err(Error::new(ErrorKind::Weights, message));
+        return Err(Error::new(kind, message));
     };
+    if let Some(module) = rest.strip_prefix(LYCORIS) {
+        let text = TEXT.iter().any(|start| module.starts_with(start));
+        let component = if text { "text_encoder" } else { "unet" };
+        return Ok(Key { component, module: Module::Flat(module.into()), role });
+    }
     for (prefix, component) in FLAT {
         if let Some(module) = rest.strip_prefix(prefix) {
             return Ok(Key { component, module: Module::Flat(module.into()), role });
@@ -111,10 +81,11 @@ pub(super) fn parse(key: &str) -> Result<Key> {
     let named = PATHS.iter().find_map(|&(prefix, name)| Some((name, rest.strip_prefix(prefix)?)));
     // A file for a single component may omit the component's name.
     let (component, path) = named.unwrap_or_else(|| {
-        (if rest.starts_with("text_model.") { "text_encoder" } else { "unet" }, rest)
+        let text = ["text_model.", "encoder.layers."].iter().any(|start| rest.starts_with(start));
+        (if text { "text_encoder" } else { "unet" }, rest)
     });
     let path = path.strip_prefix(WRAPPER).unwrap_or(path);
-    let path = if [PROCESSOR_UP, PROCESSOR_DOWN, PROCESSOR_ALPHA].contains(&end) {
+    let path = if PROCESSOR.contains(&end) {
         attention_path(path)
     } else {
         // The alpha of a layer is named beside its matrices or one level above them.

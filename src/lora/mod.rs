@@ -2,9 +2,10 @@
 //! [`Weights::set_patches`].
 //!
 //! The keys of a file depend on the program that wrote it. [`Lora`] reads the layouts of kohya's
-//! sd-scripts, of peft, and of diffusers before it used peft, for linear layers and convolutions of
-//! any kernel size. Methods other than the plain product of two matrices (LoHa, LoKr, DoRA, CP) are
-//! refused.
+//! sd-scripts, of LyCORIS, of peft, and of diffusers before it used peft, for linear layers and
+//! convolutions of any kernel size. Besides the product of two matrices it reads Tucker
+//! decompositions, LoHa, LoKr and (IA)³ (Yeh et al., LyCORIS, 2023), DoRA (Liu et al. 2024) and full
+//! differences of weights and biases; other methods are refused.
 //!
 //! ```no_run
 //! use croquis::internal::lora::Lora;
@@ -19,20 +20,25 @@
 //! # }
 //! ```
 
+mod change;
 mod key;
+mod layer;
 mod names;
+mod role;
 mod scale;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::weights::{LowRank, Source, Weights};
-use key::{Key, Module, TensorRole};
+use crate::weights::{Patch, Source, Weights};
+use key::{Key, Module};
+use layer::{Change, Layer};
 use names::LayerAliases;
+use role::Role;
 use scale::Scales;
 
-/// Patches to add to the weights, by weight name; see [`Weights::set_patches`].
-pub type Patches = BTreeMap<String, Vec<LowRank>>;
+/// Patches of weights, by weight name; see [`Weights::set_patches`].
+pub type Patches = BTreeMap<String, Vec<Patch>>;
 
 /// A LoRA file. Its values are not read before [`Lora::patches`].
 #[derive(Clone)]
@@ -43,24 +49,13 @@ pub struct Lora {
     scales: Scales,
 }
 
-/// The LoRA of one layer: the names of its tensors in the file, and its rank.
-#[derive(Clone)]
-struct Layer {
-    component: &'static str,
-    module: Module,
-    up: String,
-    down: String,
-    alpha: Option<String>,
-    rank: usize,
-}
-
 impl Lora {
     /// Opens a LoRA in memory; `name` stands for the file in messages.
     ///
     /// # Errors
-    /// `Format` if the file is damaged; `Weights` naming the key if a tensor belongs to no LoRA, or
-    /// if one matrix of a pair is missing or of another rank; `Unsupported` naming the method if it
-    /// is LoHa, LoKr, DoRA, CP or another relative.
+    /// `Format` if the file is damaged or has no tensors; `Weights` naming the key if a tensor belongs
+    /// to no LoRA, or if one matrix of a pair is missing or of another rank; `Unsupported` naming the
+    /// method if it is OFT, GLoRA or another relative.
     pub fn from_bytes(name: impl Into<String>, source: impl Into<Source>) -> Result<Self> {
         let name = name.into();
         let weights = Weights::from_bytes(name.clone(), source)?;
@@ -101,8 +96,7 @@ impl Lora {
     }
 
     fn new(name: String, weights: Weights) -> Result<Self> {
-        let mut found: BTreeMap<(&'static str, Module), BTreeMap<TensorRole, String>> =
-            BTreeMap::new();
+        let mut found: BTreeMap<(&'static str, Module), BTreeMap<Role, String>> = BTreeMap::new();
         for key in weights.names() {
             let Key { component, module, role } =
                 key::parse(key).map_err(|error| error.context(&name))?;
@@ -116,21 +110,12 @@ impl Lora {
         }
         if found.is_empty() {
             let message = format!("{name}: expected a LoRA, got a file without tensors");
-            return Err(Error::new(ErrorKind::Weights, message));
+            return Err(Error::new(ErrorKind::Format, message));
         }
-        let mut layers = Vec::new();
-        for ((component, module), mut parts) in found {
-            let (up, down) = (parts.remove(&TensorRole::Up), parts.remove(&TensorRole::Down));
-            let alpha = parts.remove(&TensorRole::Alpha);
-            let (Some(up), Some(down)) = (&up, &down) else {
-                let got = up.or(down).or(alpha).unwrap_or_default();
-                let message = format!("{name}: expected an up and a down matrix, got only {got}");
-                return Err(Error::new(ErrorKind::Weights, message));
-            };
-            let rank = rank(&weights, up, down).map_err(|error| error.context(&name))?;
-            let (up, down) = (up.clone(), down.clone());
-            layers.push(Layer { component, module, up, down, alpha, rank });
-        }
+        let layers = found.into_iter().map(|((component, module), parts)| {
+            Layer::new(component, module, parts, &weights).map_err(|error| error.context(&name))
+        });
+        let layers = layers.collect::<Result<Vec<Layer>>>()?;
         let scales = Scales::from_metadata(&name, weights.metadata())?;
         Ok(Lora { name, weights, layers, scales })
     }
@@ -170,16 +155,27 @@ impl Lora {
         let known = LayerAliases::new(names, ldm);
         let mut patches = Patches::new();
         let mut unknown = Vec::new();
+        let context =
+            |error: Error, layer: &Layer| error.context(format!("{}: {}", self.name, layer.key));
         for layer in layers() {
             let found = known.find(&layer.module).map_err(|error| error.context(&self.name))?;
             let Some(name) = found else {
-                unknown.push(layer.down.as_str());
+                unknown.push(layer.key.as_str());
                 continue;
             };
-            let patch = self
-                .patch(layer, weight)
-                .map_err(|error| error.context(format!("{}: {}", self.name, layer.down)))?;
-            patches.entry(name.to_string()).or_default().push(patch);
+            let scale = self.scale(layer).map_err(|error| context(error, layer))?;
+            let patch = change::patch(&self.weights, layer, scale, weight)
+                .map_err(|error| context(error, layer))?;
+            patches.entry(name.to_string()).or_default().extend(patch);
+            let Some(bias) = &layer.bias else { continue };
+            let name = name.strip_suffix("weight").unwrap_or(name).to_string() + "bias";
+            if !names.contains(&name.as_str()) {
+                let message = format!("{}: {bias}: expected a layer with a bias", self.name);
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
+            let patch = change::bias_patch(&self.weights, bias, weight)
+                .map_err(|error| context(error, layer))?;
+            patches.entry(name).or_default().push(patch);
         }
         if unknown.is_empty() {
             return Ok(patches);
@@ -202,41 +198,28 @@ impl Lora {
         Err(Error::new(ErrorKind::Weights, message))
     }
 
-    fn patch(&self, layer: &Layer, weight: f32) -> Result<LowRank> {
-        let scale = match &layer.alpha {
-            Some(alpha) => self.weights.scalar(alpha)? / layer.rank as f64,
-            None => self.scales.of(layer.component, &layer.module, layer.rank)?,
+    /// The scale of a layer: alpha over rank. As LyCORIS and sd-scripts read it, an alpha of 0 is
+    /// the rank, and that of a LoKr without decomposed factors has no effect.
+    fn scale(&self, layer: &Layer) -> Result<f64> {
+        if matches!(layer.change, None | Some(Change::Full(_) | Change::Factors { .. })) {
+            return Ok(1.0);
+        }
+        let Some(alpha) = &layer.alpha else {
+            return self.scales.of(layer.component, &layer.module, layer.rank());
         };
-        let up = self.weights.read_f32(&layer.up)?;
-        let down = self.weights.read_f32(&layer.down)?;
-        LowRank::new(up, down, layer.rank, (scale * f64::from(weight)) as f32)
+        let alpha = self.weights.scalar(alpha)?;
+        Ok(match layer.rank() {
+            Some(rank) if alpha != 0.0 => alpha / rank as f64,
+            _ => 1.0,
+        })
     }
 }
 
-/// Joins the patches of several LoRAs for the same component; their changes add up.
+/// Joins the patches of several LoRAs for the same component; they are applied in this order.
 pub fn sum(patches: impl IntoIterator<Item = Patches>) -> Patches {
     let mut sum = Patches::new();
     for (name, more) in patches.into_iter().flatten() {
         sum.entry(name).or_default().extend(more);
     }
     sum
-}
-
-/// The rank r of a pair: up `[O, r]` or `[O, r, 1, 1]` and down `[r, I]` or `[r, I, kh, kw]`.
-fn rank(weights: &Weights, up: &str, down: &str) -> Result<usize> {
-    let shape = |name: &str| weights.shape(name).unwrap_or_default();
-    if let ([_, rank, rest @ ..], [same, _, ..]) = (shape(up), shape(down))
-        && rank == same
-        && *rank > 0
-        && rest.iter().all(|&dim| dim == 1)
-    {
-        return Ok(*rank);
-    }
-    let message = format!(
-        "{up}: expected [O, r] or [O, r, 1, 1] beside {down} of [r, I] or [r, I, kh, kw], got {:?} \
-         and {:?}",
-        shape(up),
-        shape(down)
-    );
-    Err(Error::new(ErrorKind::Weights, message))
 }

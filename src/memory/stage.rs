@@ -55,12 +55,12 @@ impl Stage {
                 .weights
                 .iter()
                 .filter(|weight| uploaded.insert((component, weight.key())))
-                .map(|weight| weight.bytes().next_multiple_of(16))
                 .collect();
             let own = |port: &&Port| !computed.contains(&port.name);
             let written = plan.inputs.iter().filter(own).map(|port| bytes(port.tensor)).sum();
             let read = plan.outputs.iter().map(|port| bytes(port.tensor)).max().unwrap_or(0);
-            stage.weights += new.iter().sum::<u64>();
+            stage.weights +=
+                new.iter().map(|weight| weight.bytes().next_multiple_of(16)).sum::<u64>();
             stage.activations += buffer_bytes(plan, |port| computed.contains(&port.name));
             stage.staging = stage.staging.max(staging_bytes(new)).max(written).max(read);
             computed.extend(plan.outputs.iter().map(|port| &port.name));
@@ -77,8 +77,8 @@ impl Stage {
             return Ok(());
         }
         let message = format!(
-            "the {} needs {} ({} of weights, {} of activations, {} of staging memory), and the \
-             memory budget is {}",
+            "the {} needs {} ({} of weights, {} of activations, {} to transfer them), and the memory \
+             budget is {}",
             self.name,
             Bytes(self.bytes()),
             Bytes(self.weights),
@@ -154,7 +154,7 @@ mod tests {
         let error = plan().fit(plan().in_turn() - 1).expect_err("too small");
         assert_eq!(error.kind(), ErrorKind::Memory);
         let message = error.to_string();
-        let parts = ["denoiser needs 2.02 GiB", "1.66 GiB of weights", "72.0 MiB of staging"];
+        let parts = ["denoiser needs 2.02 GiB", "1.66 GiB of weights", "72.0 MiB to transfer them"];
         for part in parts.iter().chain(&["budget is 2.02 GiB"]) {
             assert!(message.contains(part), "{part}: {message}");
         }

@@ -7,8 +7,10 @@ mod blocks;
 pub mod clip;
 pub mod clip_network;
 pub mod clip_vision;
+pub mod compact;
 mod config;
 pub mod controlnet;
+pub mod esrgan;
 pub mod image_prompt;
 pub mod mobile;
 pub mod network;
@@ -17,5 +19,6 @@ pub mod presets;
 pub mod tiny_autoencoder;
 pub mod unet;
 pub mod unet_network;
+pub mod upscaler;
 
 pub use config::{ClassName, parse_config};

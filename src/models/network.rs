@@ -16,7 +16,8 @@ pub struct DenoiserShape {
     pub height: usize,
     /// Width of the latents.
     pub width: usize,
-    /// Evaluations of the network in a step, in one batch: 2 with classifier-free guidance.
+    /// Evaluations of the network in a step, in one batch: 2 with classifier-free guidance, 1 + n with n
+    /// prompts that are composed. The unconditional one is the first.
     pub copies: usize,
     /// Steps of the sampler, each with its timestep.
     pub steps: usize,
@@ -30,6 +31,8 @@ pub struct DenoiserShape {
     pub controls: usize,
     /// Whether a picture prompts beside the text.
     pub image_prompt: bool,
+    /// Whether the guided output is rescaled by the conditional output's contrast.
+    pub rescales: bool,
     /// Whether the part of a picture outside a mask is kept by noising it anew in every step.
     pub keeps_picture: bool,
 }
@@ -51,14 +54,16 @@ pub struct NetworkFacts {
 }
 
 /// Values of a request from which a network makes inputs of its own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RequestValues {
     /// The guidance scale.
     pub guidance_scale: f32,
     /// Sizes in pixels as SDXL's micro-conditioning has them (Podell et al., arXiv 2307.01952, section
     /// 2.2): height and width of the original, top and left of the crop, height and width of the
-    /// target.
-    pub sizes: [[usize; 2]; 3],
+    /// target. One for all evaluations of the batch, or one for each.
+    pub sizes: Vec<[[usize; 2]; 3]>,
+    /// Network evaluations a step: with guidance the first is for the negative prompt.
+    pub copies: usize,
 }
 
 /// The tensors that a denoising network is given, and the means to declare further inputs.
@@ -69,7 +74,7 @@ pub struct DenoiserInputs<'g> {
     pub shape: DenoiserShape,
     /// The noisy latents, scaled for the network: `[copies, h, w, C]`.
     pub sample: Tensor<'g>,
-    /// The scalars of the current step, F32 `[32]`; see
+    /// The scalars of the current step, F32 `[40]`; see
     /// [`slot`](crate::kernels::scheduler_step::slot).
     pub step: Tensor<'g>,
 }

@@ -16,12 +16,25 @@ use crate::graph::{Scope, Tensor, WeightIndex};
 /// height and width of the target.
 const TIME_IDS: usize = 6;
 
+/// The number of those of its refiner, which reads an aesthetic score in place of the target.
+const SCORED_TIME_IDS: usize = 5;
+
+/// Sizes as the numbers that the network reads.
+fn flat(sizes: &[[[usize; 2]; 3]]) -> impl Iterator<Item = f32> + '_ {
+    sizes.as_flattened().as_flattened().iter().map(|size| *size as f32)
+}
+
+/// The aesthetic scores of the negative prompt and of the prompt, as in diffusers.
+const SCORES: [f32; 2] = [2.5, 6.0];
+
 /// A UNet, and the ControlNets that steer it.
 pub struct UnetNetwork {
     outline: Outline,
     facts: NetworkFacts,
     /// Width of the embedding of the guidance scale, where the UNet reads one.
     guidance_width: Option<usize>,
+    /// The number of time ids for each evaluation, where the UNet reads them.
+    time_ids: usize,
     controls: Vec<Outline>,
     image_prompt: Option<ImagePrompt>,
 }
@@ -40,13 +53,9 @@ impl UnetNetwork {
             reads_guidance: config.time_cond_proj_dim.is_some(),
         };
         let guidance_width = config.time_cond_proj_dim;
-        Ok(UnetNetwork {
-            outline: config.outline()?,
-            facts,
-            guidance_width,
-            controls: Vec::new(),
-            image_prompt: None,
-        })
+        let time_ids = if config.reads_score() { SCORED_TIME_IDS } else { TIME_IDS };
+        let (outline, controls, image_prompt) = (config.outline()?, Vec::new(), None);
+        Ok(UnetNetwork { outline, facts, guidance_width, time_ids, controls, image_prompt })
     }
 
     /// A `MobileDiffusionUNet`.
@@ -61,14 +70,9 @@ impl UnetNetwork {
             inpainting: false,
             reads_guidance: false,
         };
-        let outline = config.outline()?;
-        Ok(UnetNetwork {
-            outline,
-            facts,
-            guidance_width: None,
-            controls: Vec::new(),
-            image_prompt: None,
-        })
+        let (outline, controls, image_prompt) = (config.outline()?, Vec::new(), None);
+        let (guidance_width, time_ids) = (None, TIME_IDS);
+        Ok(UnetNetwork { outline, facts, guidance_width, time_ids, controls, image_prompt })
     }
 
     /// The hyperparameters of the UNet.
@@ -82,7 +86,7 @@ impl UnetNetwork {
         let pooled = m.weight_shape("add_embedding.linear_1.weight");
         let added = self.pooled_from(pooled.as_deref()).map(|pooled| AddedConditioning {
             text_embeds: inputs.real("text_embeds", [shape.copies, pooled]),
-            time_ids: inputs.f32("time_ids", [shape.copies * TIME_IDS]),
+            time_ids: inputs.f32("time_ids", [shape.copies * self.time_ids]),
         });
         // With them, each evaluation of the batch has a time embedding of its own.
         let rows = if added.is_some() { shape.copies * shape.steps } else { shape.steps };
@@ -130,10 +134,19 @@ impl Network for UnetNetwork {
     }
 
     fn values(&self, request: &RequestValues) -> Vec<(&'static str, Vec<f32>)> {
-        let mut values = vec![(
-            "time_ids",
-            request.sizes.as_flattened().iter().map(|size| *size as f32).collect(),
-        )];
+        let ids = match self.time_ids {
+            TIME_IDS => flat(&request.sizes).collect(),
+            _ => {
+                let negative = |copy| request.copies > 1 && copy == 0;
+                let ids = |copy: usize| {
+                    let sizes = &request.sizes[copy.min(request.sizes.len() - 1)..];
+                    let score = SCORES[usize::from(!negative(copy))];
+                    flat(sizes).take(SCORED_TIME_IDS - 1).chain([score])
+                };
+                (0..request.copies).flat_map(ids).collect()
+            }
+        };
+        let mut values = vec![("time_ids", ids)];
         if let Some(width) = self.guidance_width {
             values.push(("guidance", guidance_embedding(request.guidance_scale, width)));
         }
@@ -206,7 +219,7 @@ impl UnetNetwork {
 
     /// The width of the pooled text among the inputs of the added embedding.
     fn pooled_from(&self, added: Option<&[usize]>) -> Option<usize> {
-        added?.get(1)?.checked_sub(TIME_IDS * self.outline.size_embedding?)
+        added?.get(1)?.checked_sub(self.time_ids * self.outline.size_embedding?)
     }
 }
 

@@ -1,6 +1,6 @@
-//! Picture files: opened, and replaced as a whole.
+//! Picture files are read into memory as a whole.
 
-use super::{Decoded, Format, Picture, decode};
+use super::{Decoded, Picture, decode};
 use crate::error::{Error, ErrorKind, Result};
 use std::fs::File;
 use std::io::{ErrorKind as IoErrorKind, Read};
@@ -19,32 +19,6 @@ impl Picture {
     /// `NotFound`, `Io`, `Format` or `Unsupported`, naming the path.
     pub fn open(path: impl AsRef<Path>) -> Result<Picture> {
         Ok(Decoded::open(path)?.picture)
-    }
-
-    /// Writes a PNG file; see [`write_png`](Picture::write_png). An existing file is replaced only
-    /// once the new contents are written.
-    ///
-    /// # Errors
-    /// `Io` naming the path.
-    pub fn save(&self, path: impl AsRef<Path>, texts: &[(&str, &str)]) -> Result<()> {
-        let path = path.as_ref();
-        let bytes = self.encode(Format::of(path)?, texts)?;
-        // Links and devices are written to, never replaced by a file.
-        let special = path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file());
-        let written = if special {
-            std::fs::write(path, bytes)
-        } else {
-            let part = path.with_added_extension("part");
-            let renamed = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
-            if renamed.is_err() {
-                let _ = std::fs::remove_file(&part);
-            }
-            renamed
-        };
-        written.map_err(|error| {
-            let message = format!("{} cannot be written", path.display());
-            Error::new(ErrorKind::Io, message).with_source(error)
-        })
     }
 }
 

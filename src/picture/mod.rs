@@ -8,11 +8,17 @@ mod exif;
 #[cfg(not(target_arch = "wasm32"))]
 mod file;
 mod orientation;
+mod resize;
+#[cfg(not(target_arch = "wasm32"))]
+mod save;
 mod settings;
 mod webp;
 
 pub use decode::{Decoded, MAX_SIDE};
 pub use encode::Format;
+pub use resize::Filter;
+#[cfg(not(target_arch = "wasm32"))]
+pub use save::check_path;
 pub use settings::settings_text;
 
 use crate::error::{Error, ErrorKind, Result};

@@ -1,24 +1,24 @@
-//! DPM-Solver++ of first and second order, multistep: Lu et al., *DPM-Solver++: fast solver for
-//! guided sampling of diffusion probabilistic models*, arXiv:2211.01095, algorithm 2.
+//! DPM-Solver++ of first to third order, multistep: Lu et al., *DPM-Solver++: fast solver for guided
+//! sampling of diffusion probabilistic models*, arXiv:2211.01095, algorithm 2.
 //!
-//! From level s to level t, with α = 1/√(σ̄² + 1), σ = σ̄·α for the noise-to-signal ratio σ̄,
-//! λ = ln α − ln σ, h = λₜ − λₛ, and r = h'/h for the h' of the step before:
+//! The derivatives of a step ([`Factors`]) are differences of the image m₀ that is predicted now and
+//! those of the steps before, with rₖ the length in λ of the step from mₖ₊₁ to mₖ, in units of this
+//! step's:
 //!
 //! ```text
-//! order 1   x' = σₜ/σₛ·x − αₜ·(e⁻ʰ − 1)·x₀
-//! order 2   x' = order 1 + c/r·(x₀ − x₀ of the step before)
-//!           c = −½·αₜ·(e⁻ʰ − 1)             midpoint
-//!           c = αₜ·((e⁻ʰ − 1)/h + 1)        Heun (appendix B)
+//! order 2   D₁ = d₀                               dₖ = (mₖ − mₖ₊₁)/rₖ
+//! order 3   D₁ = d₀ + r₀/(r₀ + r₁)·(d₀ − d₁)      D₂ = (d₀ − d₁)/(r₀ + r₁)
 //! ```
-//!
-//! The stochastic variant (the paper's SDE-DPM-Solver++) solves the diffusion SDE: the sample's
-//! factor is σₜ/σₛ·e⁻ʰ, 2h replaces h elsewhere, and σₜ·√(1 − e⁻²ʰ)·z is added.
 
+use super::exponential::Factors;
 use super::kind::SchedulerKind;
-use super::multistep::levels;
-use super::settings::{SamplerSettings, SolverType};
-use super::step::{HISTORY, Keep, Next, Step};
+use super::multistep::{Level, levels};
+use super::settings::SamplerSettings;
+use super::step::{HISTORY, Keep, Step};
 use crate::error::Result;
+
+/// The history slots: the predicted images of two steps in turn.
+const SLOTS: usize = 2;
 
 pub(super) fn steps(
     settings: &SamplerSettings,
@@ -27,42 +27,56 @@ pub(super) fn steps(
     start: usize,
 ) -> Result<Vec<Step>> {
     let (timesteps, levels) = levels(settings, kind, steps)?;
-    let stochastic = kind == SchedulerKind::DpmSolver2MSde;
+    let at = |i: usize| levels[i].evaluation(settings, timesteps[i]);
+    Ok(multistep(settings, &levels, start, at))
+}
+
+/// The steps between levels from number `start` on; `at` gives the evaluation at a level, whose
+/// coefficients of the next sample are set here.
+pub(super) fn multistep(
+    settings: &SamplerSettings,
+    levels: &[Level],
+    start: usize,
+    at: impl Fn(usize) -> Step,
+) -> Vec<Step> {
+    let count = levels.len() - 1;
+    let few = settings.lower_order_final && count < 15;
+    let order = |i: usize| {
+        // The last step is of first order for stability: always if it ends at σ = 0.
+        let last = settings.euler_at_final || few || settings.final_sigma_zero;
+        let limit = match count - i {
+            1 if last => 1,
+            2 if few => 2,
+            _ => settings.solver_order,
+        };
+        limit.min(settings.solver_order).min(i - start + 1)
+    };
     let step = |i: usize| {
         let (now, next) = (levels[i], levels[i + 1]);
         let h = next.lambda - now.lambda;
-        let (length, damping) = if stochastic { (2.0 * h, (-h).exp()) } else { (h, 1.0) };
-        let decay = (-length).exp() - 1.0;
-        let mut coefficients = Next {
-            sample: next.sigma / now.sigma * damping,
-            original: -next.alpha * decay,
-            noise: if stochastic { next.sigma * (-decay).sqrt() } else { 0.0 },
-            ..Next::default()
-        };
-        // The last step is of first order for stability: always if it ends at σ = 0.
-        let last = i + 1 == timesteps.len()
-            && (settings.euler_at_final
-                || settings.lower_order_final && timesteps.len() < 15
-                || settings.final_sigma_zero);
-        if settings.solver_order > 1 && i > start && !last {
-            let r = (now.lambda - levels[i - 1].lambda) / h;
-            let correction = match settings.solver_type {
-                SolverType::Bh1 | SolverType::Other => -0.5 * next.alpha * decay,
-                SolverType::Heun => next.alpha * (decay / length + 1.0),
-            };
-            coefficients.original += correction / r;
-            coefficients.history[0] = -correction / r;
+        let factors = Factors::between(settings, now, next);
+        let mut coefficients = factors.first_order();
+        let slot = |age: usize| (i - age) % SLOTS;
+        let ratio = |age: usize| (levels[i - age].lambda - levels[i - age - 1].lambda) / h;
+        match order(i) {
+            1 => {}
+            2 => {
+                let newest = factors.second_order / ratio(0);
+                coefficients.original += newest;
+                coefficients.history[slot(1)] = -newest;
+            }
+            _ => {
+                let [r0, r1] = [ratio(0), ratio(1)];
+                let bend = factors.first * (r0 / (r0 + r1)) + factors.second / (r0 + r1);
+                let (newest, older) = ((factors.first + bend) / r0, -bend / r1);
+                coefficients.original += newest;
+                coefficients.history[slot(1)] = older - newest;
+                coefficients.history[slot(2)] = -older;
+            }
         }
         let mut keep = [Keep::Nothing; HISTORY];
-        keep[0] = Keep::Original;
-        Step {
-            original: settings.prediction.original(now.alpha, now.sigma),
-            next: coefficients,
-            keep,
-            draws_noise: stochastic,
-            noising: [now.alpha, now.sigma],
-            ..Step::at(timesteps[i] as f32)
-        }
+        keep[slot(0)] = Keep::Original;
+        Step { next: coefficients, keep, draws_noise: settings.stochastic, ..at(i) }
     };
-    Ok((start..timesteps.len()).map(step).collect())
+    (start..count).map(step).collect()
 }

@@ -21,6 +21,7 @@
 
 use super::betas;
 use super::euler::{at_level, levels};
+use super::euler_ancestral::ancestral;
 use super::settings::SamplerSettings;
 use super::sigmas::timestep_of;
 use super::step::{HISTORY, Keep, Next, Step};
@@ -39,7 +40,8 @@ pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> V
             continue;
         }
         let middle = (sigma * sigma_next).sqrt();
-        let [up, down] = ancestral(sigma, middle);
+        let [down, up] = ancestral(sigma, middle);
+        let down = down / sigma;
         let mut keep = [Keep::Nothing; HISTORY];
         keep[SAMPLE] = Keep::Sample;
         keep[ORIGINAL] = Keep::Original;
@@ -51,7 +53,8 @@ pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> V
             ..at_level(settings, timestep, sigma)
         });
 
-        let [up_next, down_next] = ancestral(sigma, sigma_next);
+        let [down_next, up_next] = ancestral(sigma, sigma_next);
+        let down_next = down_next / sigma;
         let share = |from: f32, to: f32| ((from - to) / (sigma - sigma_next)).sqrt();
         // up(s)·w = xₛ − down(s)/σ·x − (1 − down(s)/σ)·x₀(x)
         let recovered = up_next * share(sigma, middle) / up;
@@ -67,11 +70,4 @@ pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> V
         planned.push(Step { next, draws_noise: true, ..at_level(settings, timestep, middle) });
     }
     planned
-}
-
-/// The standard deviation up(τ) of the noise added from σ to τ, and down(τ)/σ.
-fn ancestral(from: f32, to: f32) -> [f32; 2] {
-    let (variance, variance_to) = (from * from, to * to);
-    let up = (variance_to * (variance - variance_to) / variance).sqrt();
-    [up, (variance_to - up * up).sqrt() / from]
 }

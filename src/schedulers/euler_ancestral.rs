@@ -12,9 +12,8 @@ use super::step::{Next, Step};
 
 pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> Vec<Step> {
     let step = |(timestep, sigma, sigma_next): (f32, f32, f32)| {
-        let (variance, variance_next) = (sigma * sigma, sigma_next * sigma_next);
-        let up = (variance_next * (variance - variance_next) / variance).sqrt();
-        let ratio = (variance_next - up * up).sqrt() / sigma;
+        let [down, up] = ancestral(sigma, sigma_next);
+        let ratio = down / sigma;
         Step {
             next: Next { sample: ratio, original: 1.0 - ratio, noise: up, ..Next::default() },
             draws_noise: true,
@@ -22,4 +21,11 @@ pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> V
         }
     };
     levels(settings, steps).into_iter().skip(start).map(step).collect()
+}
+
+/// σ_down and σ_up of a step from one noise level to another.
+pub(super) fn ancestral(from: f32, to: f32) -> [f32; 2] {
+    let (variance, variance_to) = (from * from, to * to);
+    let up = (variance_to * (variance - variance_to) / variance).sqrt();
+    [(variance_to - up * up).sqrt(), up]
 }

@@ -11,27 +11,40 @@
 //!
 //! The results agree with diffusers 0.42, given the same network outputs and noise: relative to the
 //! largest value of a step, within 2·10⁻⁶, and within 5·10⁻⁶ for Euler and Heun from σ in the
-//! thousands (10⁻⁴ for the step down from σ = 4096, `rescale_betas_zero_snr`). The exceptions:
+//! thousands (10⁻⁴ for the step down from σ = 4096, `rescale_betas_zero_snr`, and 2·10⁻⁵ for EDM's Euler
+//! in a step or two from σ = 80). The exceptions:
 //!
-//! - UFOGen has no scheduler in diffusers; it follows the paper's equations.
+//! - UFOGen and the samplers with CFG++ have no scheduler in diffusers; they follow the papers' equations.
+//! - LMS from a picture (image-to-image) begins with first order; diffusers begins with the weights of a
+//!   higher order, whose other outputs it does not have.
+//! - PNDM without the key `skip_prk_steps` is PLMS, without Runge–Kutta steps.
+//! - EDM's exponential spacing of a single step is at the highest noise level, in diffusers at the lowest.
 //! - DPM++ SDE draws its noise step by step from the run's generator, with the distribution of a
 //!   Brownian path; diffusers draws it from a tree of seeds. The same seed gives another picture.
 //! - TCD's γ defaults to 0.3, as in diffusers' step function; diffusers' pipelines pass 0.
 //! - UniPC with `bh1` ends in the predicted image at σ = 0, where diffusers ends in NaN.
 
+mod beta_distribution;
 mod betas;
 mod config;
 mod ddim;
 mod ddpm;
+mod deis;
 mod dpm_solver;
 mod dpm_solver_sde;
+mod dpm_solver_single;
+mod edm;
 mod euler;
 mod euler_ancestral;
+mod exponential;
 mod heun;
+mod kdpm2;
 mod keys;
 mod kind;
 mod lcm;
+mod lms;
 mod multistep;
+mod names;
 mod parse;
 mod pndm;
 mod prediction;

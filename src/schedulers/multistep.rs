@@ -1,9 +1,10 @@
-//! The noise levels of the multistep solvers, DPM-Solver++ and UniPC.
+//! The noise levels of the solvers over λ: DPM-Solver++, UniPC and DEIS.
 
 use super::betas;
 use super::kind::SchedulerKind;
 use super::settings::{BetaSchedule, SamplerSettings, SigmaSpacing, TimestepSpacing};
 use super::sigmas::{interpolate, spaced_sigmas, timestep_of};
+use super::step::Step;
 use super::timesteps::{indices, spaced};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -21,6 +22,16 @@ impl Level {
         let sigma = ratio * alpha;
         Level { alpha, sigma, lambda: alpha.ln() - sigma.ln() }
     }
+
+    /// The step at this level; the caller sets `next`.
+    pub(super) fn evaluation(self, settings: &SamplerSettings, timestep: usize) -> Step {
+        Step {
+            original: settings.prediction.original(self.alpha, self.sigma),
+            epsilon: settings.prediction.epsilon(self.alpha, self.sigma),
+            noising: [self.alpha, self.sigma],
+            ..Step::at(timestep as f32)
+        }
+    }
 }
 
 /// The timesteps and the noise levels at their ends (one level more than timesteps).
@@ -35,16 +46,18 @@ pub(super) fn levels(
         Some(spacing) => {
             let highest = table.last().map_or(f64::NAN, |&sigma| f64::from(sigma));
             let [min, max] = settings.sigma_range;
-            let ratios =
-                spaced_sigmas(spacing, max.unwrap_or(highest), min.unwrap_or(lowest), steps);
+            let ends = [max.unwrap_or(highest), min.unwrap_or(lowest)];
+            let ratios = spaced_sigmas(spacing, settings.rho, ends, steps);
+            // As in diffusers: Karras' and Lu's timesteps are rounded, except with squared-cosine betas
+            // in the multistep DPM-Solver++.
             let cosine = settings.beta_schedule == BetaSchedule::SquaredCosine;
-            // As in diffusers: Karras' timesteps are rounded, except with squared-cosine betas in
-            // DPM-Solver++.
-            let rounded =
-                spacing == SigmaSpacing::Karras && !(cosine && kind != SchedulerKind::UniPc);
+            let multistep = kind.class_name() == SchedulerKind::DpmSolver2M.class_name();
+            let rounded = matches!(spacing, SigmaSpacing::Karras | SigmaSpacing::Lu)
+                && !(cosine && multistep);
             let whole = |t: f64| if rounded { t } else { t.floor() };
             let found: Vec<f64> = ratios.iter().map(|&r| whole(timestep_of(r, &table))).collect();
-            let last = ratios.last().copied().filter(|_| kind == SchedulerKind::UniPc);
+            let keeps_last = matches!(kind, SchedulerKind::UniPc | SchedulerKind::Deis);
+            let last = ratios.last().copied().filter(|_| keeps_last);
             (indices(settings, &found)?, ratios, last.unwrap_or(lowest))
         }
         None => {

@@ -26,7 +26,7 @@ pub(super) enum TimestepSpacing {
 }
 
 /// The rule for noise levels σ that are not those of timesteps (`use_karras_sigmas`,
-/// `use_exponential_sigmas`).
+/// `use_exponential_sigmas`, `use_beta_sigmas`, `use_lu_lambdas`, or `sigma_schedule`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum SigmaSpacing {
     /// (σmax^(1/ρ) + i/(n−1)·(σmin^(1/ρ) − σmax^(1/ρ)))^ρ with ρ = 7 (arXiv:2206.00364,
@@ -34,6 +34,10 @@ pub(super) enum SigmaSpacing {
     Karras,
     /// ln σ is linear.
     Exponential,
+    /// Quantiles of the beta distribution with both parameters 0.6 (arXiv:2407.12173).
+    Beta,
+    /// ln σ is linear, and timesteps are whole (arXiv:2206.00927, with ρ = 1).
+    Lu,
 }
 
 /// The variant of a multistep solver (`solver_type`). A variant that belongs to another solver
@@ -79,15 +83,25 @@ pub(super) struct SamplerSettings {
     pub(super) variance: Variance,
     /// Spacing of σ in place of the timesteps' noise levels.
     pub(super) sigma_spacing: Option<SigmaSpacing>,
+    /// ρ of Karras' spacing.
+    pub(super) rho: f64,
+    /// Whether timesteps of such noise levels are rounded.
+    pub(super) whole_timesteps: bool,
     /// `sigma_min` and `sigma_max`.
     pub(super) sigma_range: [Option<f64>; 2],
     /// Whether `final_sigmas_type` is `zero`, not `sigma_min`.
     pub(super) final_sigma_zero: bool,
+    /// σ of the data, in EDM's preconditioning.
+    pub(super) sigma_data: f64,
     pub(super) solver_order: usize,
+    /// Whether DPM-Solver++ adds noise in every step (`algorithm_type` `sde-dpmsolver++`).
+    pub(super) stochastic: bool,
     pub(super) solver_type: SolverType,
     pub(super) lower_order_final: bool,
     pub(super) euler_at_final: bool,
     pub(super) lambda_min_clipped: f64,
+    /// Whether PNDM begins with Runge–Kutta steps (`skip_prk_steps` is false).
+    pub(super) runge_kutta: bool,
     pub(super) original_inference_steps: usize,
     pub(super) timestep_scaling: f32,
     /// η of DDIM or γ of TCD; an option of the run, not a key of the file.

@@ -1,25 +1,36 @@
 //! Noise levels σ that lie between those of the training timesteps, in f64 as NumPy computes them.
 
+use super::beta_distribution::beta_quantile;
 use super::settings::SigmaSpacing;
 use super::timesteps::linspace;
 
-/// `count` noise levels spaced by `spacing` from `sigma_max` to `sigma_min`, both included.
+/// `count` noise levels spaced by `spacing` from the first of `ends` to the second, both included;
+/// `rho` is the exponent of Karras' spacing.
 pub(super) fn spaced_sigmas(
     spacing: SigmaSpacing,
-    sigma_max: f64,
-    sigma_min: f64,
+    rho: f64,
+    [sigma_max, sigma_min]: [f64; 2],
     count: usize,
 ) -> Vec<f64> {
-    const RHO: f64 = 7.0;
     match spacing {
         SigmaSpacing::Karras => {
-            let (max, min) = (sigma_max.powf(1.0 / RHO), sigma_min.powf(1.0 / RHO));
+            let (max, min) = (sigma_max.powf(1.0 / rho), sigma_min.powf(1.0 / rho));
             let ramp = linspace(0.0, 1.0, count);
-            ramp.iter().map(|ramp| (max + ramp * (min - max)).powf(RHO)).collect()
+            ramp.iter().map(|ramp| (max + ramp * (min - max)).powf(rho)).collect()
         }
         SigmaSpacing::Exponential => {
             let logs = linspace(sigma_max.ln(), sigma_min.ln(), count);
             logs.iter().map(|log| log.exp()).collect()
+        }
+        SigmaSpacing::Lu => {
+            let log = |sigma: f64| f64::from((sigma as f32).ln());
+            let logs = linspace(log(sigma_max), log(sigma_min), count);
+            logs.iter().map(|log| log.exp()).collect()
+        }
+        SigmaSpacing::Beta => {
+            let ramp = linspace(0.0, 1.0, count);
+            let fraction = |ramp: &f64| beta_quantile(1.0 - ramp);
+            ramp.iter().map(|r| sigma_min + fraction(r) * (sigma_max - sigma_min)).collect()
         }
     }
 }

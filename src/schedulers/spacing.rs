@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::names::plain;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The spacing of a run's steps over the timesteps or noise levels. A sampler supports some of
@@ -22,13 +23,22 @@ pub enum Spacing {
     Karras,
     /// Noise levels with a constant ratio.
     Exponential,
+    /// Noise levels at quantiles of a beta distribution (arXiv:2407.12173): dense at both ends.
+    Beta,
+    /// Noise levels equally spaced in λ = −ln σ (arXiv:2206.00927), at whole timesteps; multistep
+    /// DPM-Solver++ has it.
+    Lu,
 }
 
 use Spacing::*;
 
 impl Spacing {
     /// Every spacing.
-    pub const ALL: [Spacing; 5] = [Leading, Linspace, Trailing, Karras, Exponential];
+    pub const ALL: [Spacing; 7] = [Leading, Linspace, Trailing, Karras, Exponential, Beta, Lu];
+
+    /// Every spacing but [`Lu`].
+    pub(super) const WITHOUT_LU: [Spacing; 6] =
+        [Leading, Linspace, Trailing, Karras, Exponential, Beta];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -38,6 +48,8 @@ impl Spacing {
             Trailing => "sgm-uniform",
             Karras => "karras",
             Exponential => "exponential",
+            Beta => "beta",
+            Lu => "lu",
         }
     }
 }
@@ -51,10 +63,12 @@ impl fmt::Display for Spacing {
 impl FromStr for Spacing {
     type Err = Error;
 
-    /// Parses a command-line name, or `trailing`; the error, of kind `Argument`, lists the names.
+    /// Parses a command-line name, `trailing`, or AUTOMATIC1111's name, in capitals or not; the
+    /// error, of kind `Argument`, lists the command-line names.
     fn from_str(name: &str) -> Result<Self> {
+        let wanted = plain(name);
         let known = |spacing: &Spacing| {
-            name == spacing.name() || *spacing == Trailing && name == "trailing"
+            wanted == plain(spacing.name()) || *spacing == Trailing && wanted == "trailing"
         };
         Spacing::ALL.into_iter().find(known).ok_or_else(|| {
             let names = Spacing::ALL.map(Spacing::name).join(", ");

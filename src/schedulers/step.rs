@@ -2,17 +2,19 @@
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Number of history slots, tensors kept from earlier steps: four, for the fourth-order PLMS.
-pub const HISTORY: usize = 4;
+/// Number of history slots, tensors kept from earlier steps: five, for the Runge–Kutta steps of PNDM.
+pub const HISTORY: usize = 5;
 
 /// One step of a sampler: the network's timestep, and the coefficients that give the next sample
-/// from the sample `x`, the (guided) network output `m` and fresh noise `z` ~ N(0, 1).
+/// from the sample `x`, the (guided) network output `m`, the unconditional output `u` (`m` where there
+/// is no guidance) and fresh noise `z` ~ N(0, 1).
 ///
 /// A step is applied in this order:
 /// 1. the network gets `input_scale·x` and `timestep`, and returns `m`;
-/// 2. the predicted image is `x₀ = original[0]·x + original[1]·m`, clamped to ±`clip`;
-/// 3. the next sample is `x' = next.sample·x + next.output·m + next.original·x₀ + next.noise·z`
-///    plus `next.history[k]·slotₖ` for every slot k;
+/// 2. the predicted image is `x₀ = original[0]·x + original[1]·m`, clamped to ±`clip`, and the
+///    predicted noise `ε = epsilon[0]·x + epsilon[1]·m`;
+/// 3. the next sample is `x' = next.sample·x + next.output·m + next.original·x₀ + next.noise·z +
+///    next.unconditional·u` plus `next.history[k]·slotₖ` for every slot k;
 /// 4. slot k of the history receives the value that `keep[k]` names, of *this* step (the `x` of
 ///    item 1, not `x'`).
 ///
@@ -26,6 +28,8 @@ pub struct Step {
     /// Coefficients of sample and output in the predicted image x₀ (diffusers'
     /// `pred_original_sample`); they depend on `prediction_type`.
     pub original: [f32; 2],
+    /// Coefficients of sample and output in the predicted noise ε.
+    pub epsilon: [f32; 2],
     /// Limit ±`clip` of the predicted image (`clip_sample_range`).
     pub clip: Option<f32>,
     /// The coefficients of the next sample.
@@ -51,6 +55,8 @@ pub struct Next {
     pub original: f32,
     /// Coefficient of fresh noise z ~ N(0, 1).
     pub noise: f32,
+    /// Coefficient of the unconditional output u.
+    pub unconditional: f32,
     /// Coefficients of the history slots.
     pub history: [f32; HISTORY],
 }
@@ -67,6 +73,8 @@ pub enum Keep {
     Output,
     /// The predicted image x₀, after clamping.
     Original,
+    /// The predicted noise ε.
+    Epsilon,
 }
 
 /// The history on the CPU: tensors of earlier steps. Empty before the first step.
@@ -74,6 +82,14 @@ pub enum Keep {
 pub struct History([Vec<f32>; HISTORY]);
 
 impl Step {
+    /// This step with CFG++ (Chung et al., arXiv:2406.08070, algorithm 2): the noise that goes into the
+    /// next sample is predicted by the unconditional output. The coefficient of the output in the next
+    /// sample must be that noise's.
+    pub(super) fn with_cfg_pp(self) -> Step {
+        let next = Next { output: 0.0, unconditional: self.next.output, ..self.next };
+        Step { next, ..self }
+    }
+
     /// A step at `timestep` that leaves the sample unchanged and predicts x₀ = x; the base of
     /// struct updates.
     pub(super) fn at(timestep: f32) -> Self {
@@ -81,6 +97,7 @@ impl Step {
             timestep,
             input_scale: 1.0,
             original: [1.0, 0.0],
+            epsilon: [0.0, 1.0],
             clip: None,
             next: Next { sample: 1.0, ..Next::default() },
             keep: [Keep::Nothing; HISTORY],
@@ -97,16 +114,18 @@ impl Step {
 
     /// Replaces the sample `x` by the next one; the reference of the GPU kernel.
     ///
-    /// `output` and `noise` have one value per value of `x`; `noise` may be `None` where its
-    /// coefficient is zero. Otherwise the error is of kind `Shape`.
+    /// `output`, `unconditional` and `noise` have one value per value of `x`; `noise` may be `None`
+    /// where its coefficient is zero. Otherwise the error is of kind `Shape`.
     pub fn apply(
         &self,
         x: &mut [f32],
         output: &[f32],
+        unconditional: &[f32],
         noise: Option<&[f32]>,
         history: &mut History,
     ) -> Result<()> {
         check_len("output", x.len(), output.len())?;
+        check_len("unconditional", x.len(), unconditional.len())?;
         if self.next.noise != 0.0 || noise.is_some() {
             check_len("noise", x.len(), noise.map_or(0, <[f32]>::len))?;
         }
@@ -119,7 +138,7 @@ impl Step {
         for (i, (x, &m)) in x.iter_mut().zip(output).enumerate() {
             let original = self.original(*x, m);
             let mut sum = self.next.sample * *x + self.next.output * m;
-            sum += self.next.original * original;
+            sum += self.next.original * original + self.next.unconditional * unconditional[i];
             if let (Some(noise), true) = (noise, self.next.noise != 0.0) {
                 sum += self.next.noise * noise[i];
             }
@@ -131,13 +150,14 @@ impl Step {
             *x = sum;
         }
         for (slot, keep) in history.0.iter_mut().zip(self.keep) {
-            match keep {
-                Keep::Nothing => {}
-                Keep::Sample => *slot = now.clone(),
-                Keep::Output => *slot = output.to_vec(),
-                Keep::Original => {
-                    *slot = now.iter().zip(output).map(|(&x, &m)| self.original(x, m)).collect();
-                }
+            let value = |(&x, &m): (&f32, &f32)| match keep {
+                Keep::Nothing | Keep::Sample => x,
+                Keep::Output => m,
+                Keep::Original => self.original(x, m),
+                Keep::Epsilon => self.epsilon[0] * x + self.epsilon[1] * m,
+            };
+            if keep != Keep::Nothing {
+                *slot = now.iter().zip(output).map(value).collect();
             }
         }
         Ok(())
@@ -145,10 +165,11 @@ impl Step {
 
     /// Whether every coefficient is a finite number.
     pub(super) fn is_finite(&self) -> bool {
-        let Next { sample, output, original, noise, history } = self.next;
-        [self.timestep, self.input_scale, sample, output, original, noise]
+        let Next { sample, output, original, noise, unconditional, history } = self.next;
+        [self.timestep, self.input_scale, sample, output, original, noise, unconditional]
             .iter()
             .chain(&self.original)
+            .chain(&self.epsilon)
             .chain(&history)
             .chain(&self.noising)
             .all(|value| value.is_finite())

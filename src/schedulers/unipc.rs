@@ -22,6 +22,9 @@ use crate::error::Result;
 /// The highest order of a predictor.
 const MAX_ORDER: usize = 3;
 
+/// The history slots: the predicted images of as many steps in turn.
+const SLOTS: usize = MAX_ORDER + 1;
+
 /// The factors of the predicted images in a step from s to t.
 #[derive(Clone, Copy, Default)]
 struct ImageFactors {
@@ -40,7 +43,7 @@ pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> R
     };
     let step = |i: usize| {
         let (now, next) = (levels[i], levels[i + 1]);
-        let slot = |age: usize| (i - age) % HISTORY;
+        let slot = |age: usize| (i - age) % SLOTS;
         let ratio = next.sigma / now.sigma;
         let predictor = weights(settings, &levels, i, order(i), false);
         let mut coefficients =
@@ -60,13 +63,7 @@ pub(super) fn steps(settings: &SamplerSettings, steps: usize, start: usize) -> R
         }
         let mut keep = [Keep::Nothing; HISTORY];
         keep[slot(0)] = Keep::Original;
-        Step {
-            original: settings.prediction.original(now.alpha, now.sigma),
-            next: coefficients,
-            keep,
-            noising: [now.alpha, now.sigma],
-            ..Step::at(timesteps[i] as f32)
-        }
+        Step { next: coefficients, keep, ..now.evaluation(settings, timesteps[i]) }
     };
     Ok((start..count).map(step).collect())
 }

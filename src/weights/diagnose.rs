@@ -6,10 +6,8 @@ use safetensors::Dtype;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::header::MAX_HEADER_BYTES;
 use super::pickle::is_pickle;
-
-/// The most bytes that a header may have; the limit of the format's own library.
-const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// An entry of the header, with nothing checked.
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::dtype::DataType;
-use super::low_rank::LowRank;
+use super::patch::Patch;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The location, type and shape of a tensor.
@@ -17,7 +17,7 @@ pub(super) struct Entry {
     pub range: Range<usize>,
     /// Whether the file has the transpose of the matrix.
     pub transposed: bool,
-    pub patches: Vec<LowRank>,
+    pub patches: Vec<Patch>,
 }
 
 /// The part of a file's tensor that a renamed tensor shows.

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::dtype::DataType;
-use super::gguf_value::{Reader, Value};
-use super::header::{Found, Header};
+use super::gguf_value::{MAX_HEADER_BYTES, Reader, Value};
+use super::header::{Found, Header, MAX_TENSORS};
 
 /// The first bytes of every file.
 pub(super) const MAGIC: &[u8] = b"GGUF";
@@ -21,10 +21,14 @@ const MAX_DIMS: u32 = 4;
 /// The alignment of the tensors unless the metadata tell another.
 const ALIGNMENT: u64 = 32;
 
+/// The most metadata. ComfyUI-GGUF's files have a few hundred.
+const MAX_PAIRS: u64 = 1 << 16;
+
 /// Reads the header and checks every tensor against the file's length. What is allocated is
 /// bounded by the bytes that were read. The error is the problem in words.
 pub(super) fn parse(bytes: &[u8]) -> Result<Header, String> {
-    let mut reader = Reader::new(bytes, MAGIC.len());
+    let header = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
+    let mut reader = Reader::new(header, MAGIC.len());
     let version = reader.u32("the version")?;
     if (1..=3).contains(&version.swap_bytes()) {
         return Err("expected a little-endian GGUF file, got a big-endian one".into());
@@ -34,6 +38,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header, String> {
     }
     let tensors = reader.u64("the number of tensors")?;
     let pairs = reader.u64("the number of metadata")?;
+    for (what, most, got) in
+        [("tensors", MAX_TENSORS as u64, tensors), ("metadata", MAX_PAIRS, pairs)]
+    {
+        if got > most {
+            return Err(format!("expected at most {most} {what}, got {got}"));
+        }
+    }
 
     let mut metadata = BTreeMap::new();
     let mut shapes = BTreeMap::new();

@@ -6,6 +6,9 @@ const MAX_DEPTH: usize = 4;
 /// The largest number of integers of an array that is kept; longer arrays are skipped.
 const MAX_KEPT: u64 = 16;
 
+/// The most bytes of a header. Those of language models with their vocabulary have ten million.
+pub(super) const MAX_HEADER_BYTES: usize = 64 << 20;
+
 /// A value of the metadata.
 pub(super) enum Value {
     /// A string, a float or a truth value as text.
@@ -36,6 +39,9 @@ impl<'a> Reader<'a> {
         let rest = &self.bytes[self.position..];
         let taken = usize::try_from(len).ok().and_then(|len| rest.get(..len));
         let taken = taken.ok_or_else(|| {
+            if self.bytes.len() == MAX_HEADER_BYTES {
+                return format!("expected a header of at most {MAX_HEADER_BYTES} bytes");
+            }
             format!(
                 "truncated: expected {what} of {len} bytes at {}, got {}; download it again",
                 self.position,

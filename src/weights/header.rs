@@ -5,6 +5,13 @@ use std::ops::Range;
 
 use super::dtype::DataType;
 
+/// The most tensors of a file. Models of thousands of layers have some ten thousand.
+pub(super) const MAX_TENSORS: usize = 1 << 16;
+
+/// The most bytes of a safetensors header. Those of models have less than a megabyte, those of LoRAs
+/// with all captions of their training some.
+pub(super) const MAX_HEADER_BYTES: u64 = 16 << 20;
+
 /// The header of a file: its tensors and metadata.
 #[derive(Default)]
 pub(super) struct Header {

@@ -60,24 +60,10 @@ impl LowRank {
         self.scale
     }
 
-    /// Checks that the product has the shape of a weight.
-    pub(super) fn check(&self, file_shape: &[usize]) -> Result<()> {
-        let [rows, columns] = self.shape();
-        if let Some((&first, rest)) = file_shape.split_first()
-            && first == rows
-            && rest.iter().try_fold(1usize, |all, &dim| all.checked_mul(dim)) == Some(columns)
-        {
-            return Ok(());
-        }
-        let message = format!(
-            "expected a patch for a weight of shape {file_shape:?}, got one of [{rows}, {columns}]"
-        );
-        Err(Error::new(ErrorKind::Weights, message))
-    }
-
-    /// Adds the elements of the product from `start` on, in row-major order. Each is summed over the
-    /// rank in f32, in the same order whatever the run.
-    pub(super) fn add_to(&self, start: usize, out: &mut [f32]) {
+    /// Adds `scale` times the elements of the product from `start` on, in row-major order. Each is
+    /// summed over the rank in f32, in the same order whatever the run.
+    pub(super) fn add_to(&self, start: usize, scale: f32, out: &mut [f32]) {
+        let scale = self.scale * scale;
         let [_, columns] = self.shape();
         let mut sums = [0.0; 256];
         let (mut at, mut rest) = (start, out);
@@ -92,7 +78,7 @@ impl LowRank {
                 let down = &down[column..][..len];
                 sums.iter_mut().zip(down).for_each(|(sum, down)| *sum += up * down);
             }
-            now.iter_mut().zip(sums).for_each(|(out, sum)| *out += self.scale * *sum);
+            now.iter_mut().zip(sums).for_each(|(out, sum)| *out += scale * *sum);
             (at, rest) = (at + len, later);
         }
     }

@@ -16,6 +16,7 @@
 //! ```
 
 mod block;
+mod delta;
 mod diagnose;
 mod dtype;
 mod entry;
@@ -28,7 +29,10 @@ mod kquants;
 mod layout;
 mod low_rank;
 mod names;
+mod numbers;
 mod pack;
+mod part;
+mod patch;
 pub(crate) mod pickle;
 mod quants;
 mod safetensors;
@@ -39,18 +43,22 @@ use ::safetensors::tensor::TensorView;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use delta::{Delta, FileTensor};
 pub use dtype::{DataType, OtherType};
 pub use entry::View;
 pub use format::WeightFormat;
 pub use layout::{WeightLayout, packed_len};
 pub use low_rank::LowRank;
-pub use pack::{pack, pack_into};
+pub use pack::{pack, pack_part};
+pub use part::Part;
+pub use patch::{Axis, Patch, Scaling};
 pub use source::Source;
 pub use values::Values;
 
 use self::entry::Entry;
 use self::file::File;
 use self::header::Found;
+use self::numbers::Numbers;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The tensors of one component, in one file or several. Cloning it copies names, not tensors.
@@ -129,13 +137,13 @@ impl Weights {
         &self.metadata
     }
 
-    /// Sets the low-rank products that are added to each tensor when it is read. Earlier ones are
-    /// removed; with an empty map the weights are the file's again.
+    /// Sets the patches that are applied to each tensor when it is read, one after another. Earlier
+    /// ones are removed; with an empty map the weights are the file's again.
     ///
     /// # Errors
-    /// `Weights` if there is no tensor of such a name, or a product is not of its shape; then
-    /// nothing changes.
-    pub fn set_patches(&mut self, patches: BTreeMap<String, Vec<LowRank>>) -> Result<()> {
+    /// `Weights` if there is no tensor of such a name, or a patch is not of its shape; then nothing
+    /// changes.
+    pub fn set_patches(&mut self, patches: BTreeMap<String, Vec<Patch>>) -> Result<()> {
         for (name, patches) in &patches {
             let entry = self.entry(name)?;
             let path = || format!("{}: {name}", self.files[entry.file].name());
@@ -160,20 +168,44 @@ impl Weights {
     /// `Weights` if there is no such tensor, or its type cannot be read, such as integers.
     pub fn values(&self, name: &str) -> Result<Values<'_>> {
         let entry = self.entry(name)?;
+        Ok(Values::patched(self.numbers(name)?, &entry.shape, &entry.patches))
+    }
+
+    /// The numbers of a tensor as they are in the file.
+    fn numbers(&self, name: &str) -> Result<Numbers<'_>> {
+        let entry = self.entry(name)?;
         let file = &self.files[entry.file];
         let bytes = &file.bytes()[entry.range.clone()];
-        let Some(mut values) = Values::new(entry.dtype, bytes) else {
+        Numbers::new(entry.dtype, bytes, entry.file_matrix()).ok_or_else(|| {
             let (file, got) = (file.name(), entry.dtype);
             let message = format!(
                 "{file}: {name}: expected f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1 or q2_k to \
                  q6_k, got {got}"
             );
-            return Err(Error::new(ErrorKind::Weights, message));
-        };
-        if let Some(shape) = entry.file_matrix() {
-            values = values.transposed(shape);
+            Error::new(ErrorKind::Weights, message)
+        })
+    }
+
+    /// A tensor that stays in its file, as a change of another weight. Its patches are not applied.
+    ///
+    /// # Errors
+    /// As [`Weights::values`]; `Weights` if a value is not finite.
+    pub fn file_tensor(&self, name: &str) -> Result<FileTensor> {
+        let entry = self.entry(name)?;
+        let numbers = self.numbers(name)?;
+        let mut run = [0.0; 1024];
+        for start in (0..numbers.len()).step_by(run.len()) {
+            let run = &mut run[..(numbers.len() - start).min(1024)];
+            numbers.read(start, run);
+            if let Some(value) = run.iter().find(|value| !value.is_finite()) {
+                let file = self.files[entry.file].name();
+                let message = format!("{file}: {name}: expected finite values, got {value}");
+                return Err(Error::new(ErrorKind::Weights, message));
+            }
         }
-        Ok(values.patched(&entry.patches))
+        let file = self.files[entry.file].clone();
+        let (range, transposed) = (entry.range.clone(), entry.file_matrix());
+        Ok(FileTensor::new(file, entry.dtype, range, transposed, &entry.shape))
     }
 
     /// A tensor as f32, in PyTorch's order. Values that are not finite are passed on.
@@ -226,22 +258,23 @@ impl Weights {
         pack(&path, self.values(name)?, &entry.shape, layout, format)
     }
 
-    /// [`Weights::pack`] into write-only memory, such as a GPU's: `put` is called with the position
-    /// and the bytes of consecutive runs and gets every byte once. No copy of the tensor is made;
-    /// patches are added a few thousand numbers at a time.
+    /// A part of [`Weights::pack`] into write-only memory, such as a GPU's: `put` is called with a
+    /// tap, the position in the part's range of that tap and the bytes of a run, and gets every byte
+    /// once. No copy of the tensor is made; patches are added a few thousand numbers at a time.
     ///
     /// # Errors
-    /// As [`Weights::pack`].
-    pub fn pack_into(
+    /// As [`Weights::pack`], for the values of this part.
+    pub fn pack_part(
         &self,
         name: &str,
         layout: WeightLayout,
         format: WeightFormat,
-        put: impl FnMut(usize, &[u8]),
+        part: &Part,
+        put: impl FnMut(usize, usize, &[u8]),
     ) -> Result<()> {
         let entry = self.entry(name)?;
         let path = format!("{}: {name}", self.files[entry.file].name());
-        pack_into(&path, self.values(name)?, &entry.shape, layout, format, put)
+        pack_part(&path, self.values(name)?, &entry.shape, layout, format, part, put)
     }
 
     fn entry(&self, name: &str) -> Result<&Entry> {

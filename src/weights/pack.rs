@@ -9,6 +9,7 @@ use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
 use super::format::WeightFormat;
 use super::layout::{Axes, WeightLayout};
+use super::part::Part;
 use super::values::Values;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -25,36 +26,41 @@ pub fn pack(
     layout: WeightLayout,
     format: WeightFormat,
 ) -> Result<Vec<u8>> {
-    let axes = checked(path, values, file_shape, layout)?;
+    let axes = checked(path, &values, file_shape, layout)?;
     let mut out = vec![0; format.bytes(axes.len)];
-    let put = |start: usize, run: &[u8]| out[start..][..run.len()].copy_from_slice(run);
-    convert(path, values, file_shape, &axes, format, put)?;
+    let whole = Part::whole(&axes, format);
+    let starts: Vec<_> = whole.ranges().map(|range| range.start).collect();
+    let put = |tap: usize, at: usize, run: &[u8]| {
+        out[starts[tap] + at..][..run.len()].copy_from_slice(run);
+    };
+    convert(path, values, file_shape, &axes, format, &whole, put)?;
     Ok(out)
 }
 
-/// [`pack`] into write-only memory: `put` is called with the position and the bytes of consecutive
-/// runs and gets every byte once, padding included. No other memory is used that grows with the
-/// weight.
+/// A part of what [`pack`] makes, into write-only memory: `put` is called with a tap, the position
+/// in the part's range of that tap and the bytes of a run. It gets every byte once, padding included.
+/// No other memory is used that grows with the weight.
 ///
 /// # Errors
-/// As [`pack`]; the bytes put before an error are to be thrown away.
-pub fn pack_into(
+/// As [`pack`], for the values of this part; the bytes put before an error are to be thrown away.
+pub fn pack_part(
     path: &str,
     values: Values<'_>,
     file_shape: &[usize],
     layout: WeightLayout,
     format: WeightFormat,
-    mut put: impl FnMut(usize, &[u8]),
+    part: &Part,
+    mut put: impl FnMut(usize, usize, &[u8]),
 ) -> Result<()> {
-    let axes = checked(path, values, file_shape, layout)?;
-    put_padding(&axes, format, &mut put);
-    convert(path, values, file_shape, &axes, format, put)
+    let axes = checked(path, &values, file_shape, layout)?;
+    put_padding(&axes, format, part, &mut put);
+    convert(path, values, file_shape, &axes, format, part, put)
 }
 
 /// The sizes of a weight, after a check that there are as many values as its shape says.
 fn checked(
     path: &str,
-    values: Values<'_>,
+    values: &Values<'_>,
     file_shape: &[usize],
     layout: WeightLayout,
 ) -> Result<Axes> {
@@ -69,42 +75,50 @@ fn checked(
     Ok(axes)
 }
 
-/// Puts the converted values, without the padding.
+/// Puts the converted values of a part, without the padding.
 fn convert(
     path: &str,
     values: Values<'_>,
     file_shape: &[usize],
     axes: &Axes,
     format: WeightFormat,
-    put: impl FnMut(usize, &[u8]),
+    part: &Part,
+    put: impl FnMut(usize, usize, &[u8]),
 ) -> Result<()> {
     let packed = match format {
         WeightFormat::F16 | WeightFormat::Packed => {
             let narrow = |wide: &[f32], halves: &mut [u16]| {
                 halves.reinterpret_cast_mut::<f16>().convert_from_f32_slice(wide);
             };
-            transpose(values, axes, f16::MAX.to_f32(), narrow, put)
+            transpose(values, axes, part, f16::MAX.to_f32(), narrow, put)
         }
         WeightFormat::F32 => {
             let narrow = |wide: &[f32], out: &mut [f32]| out.copy_from_slice(wide);
-            transpose(values, axes, f32::MAX, narrow, put)
+            transpose(values, axes, part, f32::MAX, narrow, put)
         }
     };
     packed.map_err(|(index, value)| bad_value(path, file_shape, index, value))
 }
 
 /// Puts zeros where a row is longer than the outputs, and where there are more rows than inputs.
-fn put_padding(axes: &Axes, format: WeightFormat, put: &mut impl FnMut(usize, &[u8])) {
+fn put_padding(
+    axes: &Axes,
+    format: WeightFormat,
+    part: &Part,
+    put: &mut impl FnMut(usize, usize, &[u8]),
+) {
     const ZEROS: [u8; 1024] = [0; 1024];
-    let &Axes { outputs, inputs, taps, rows, row_len, .. } = axes;
+    let &Axes { outputs, inputs, taps, row_len, .. } = axes;
     let element_bytes = format.bytes(1);
-    for row in 0..taps * rows {
-        let first = if row % rows < inputs { outputs } else { 0 };
-        let (mut start, end) = (row * row_len + first, (row + 1) * row_len);
-        while start < end {
-            let len = (end - start).min(ZEROS.len() / element_bytes);
-            put(start * element_bytes, &ZEROS[..len * element_bytes]);
-            start += len;
+    for tap in 0..taps {
+        for (row, input) in part.inputs.clone().enumerate() {
+            let first = if input < inputs { outputs } else { 0 };
+            let (mut start, end) = (row * row_len + first, (row + 1) * row_len);
+            while start < end {
+                let len = (end - start).min(ZEROS.len() / element_bytes);
+                put(tap, start * element_bytes, &ZEROS[..len * element_bytes]);
+                start += len;
+            }
         }
     }
 }
@@ -112,24 +126,26 @@ fn put_padding(axes: &Axes, format: WeightFormat, put: &mut impl FnMut(usize, &[
 /// Rows and columns of a tile: 16 KiB of f32 and what they become stay in the first-level cache.
 const TILE: usize = 64;
 
-/// The transposition `out[k][i][o] = values[o][i][k]`, a tile at a time. `narrow` converts the
-/// numbers of a tile; `put` gets runs of `out` and the byte where each begins. The error is the index
-/// and value of a number that is not finite or beyond ±`limit`.
+/// The transposition `out[k][i][o] = values[o][i][k]` of a part, a tile at a time. `narrow` converts
+/// the numbers of a tile; `put` gets runs of `out`: k, the byte of the part where the run begins, and
+/// its bytes. The error is the index and value of a number that is not finite or beyond ±`limit`.
 fn transpose<T: Pod>(
     values: Values<'_>,
     axes: &Axes,
+    part: &Part,
     limit: f32,
     narrow: fn(&[f32], &mut [T]),
-    mut put: impl FnMut(usize, &[u8]),
+    mut put: impl FnMut(usize, usize, &[u8]),
 ) -> Result<(), (usize, f32)> {
-    let &Axes { outputs, inputs, taps, rows, row_len, .. } = axes;
+    let &Axes { outputs, inputs, taps, row_len, .. } = axes;
     let columns = inputs * taps;
+    let (first, end) = (part.inputs.start * taps, part.inputs.end.min(inputs) * taps);
     let mut wide = [0.0; TILE * TILE];
     let mut tile = [T::zeroed(); TILE * TILE];
     for o in (0..outputs).step_by(TILE) {
         let height = TILE.min(outputs - o);
-        for column in (0..columns).step_by(TILE) {
-            let width = TILE.min(columns - column);
+        for column in (first..end).step_by(TILE) {
+            let width = TILE.min(end - column);
             let wide = &mut wide[..height * width];
             if width == columns {
                 values.read(o * columns, wide);
@@ -151,8 +167,8 @@ fn transpose<T: Pod>(
                     *to = *from;
                 }
                 let (i, k) = ((column + c) / taps, (column + c) % taps);
-                let start = ((k * rows + i) * row_len + o) * size_of::<T>();
-                put(start, bytemuck::cast_slice(&run[..height]));
+                let start = ((i - part.inputs.start) * row_len + o) * size_of::<T>();
+                put(k, start, bytemuck::cast_slice(&run[..height]));
             }
         }
     }

@@ -27,7 +27,7 @@ pub(crate) fn conversion(name: &str) -> String {
     format!(
         "    import torch, safetensors.torch\n    \
          state = torch.load({name:?}, map_location=\"cpu\", weights_only=True)\n    \
-         state = state.get(\"state_dict\", state)\n    \
+         state = next((state[k] for k in (\"params_ema\", \"params\", \"state_dict\") if k in state), state)\n    \
          tensors = {{k: v.contiguous().clone() for k, v in state.items() if torch.is_tensor(v)}}\n    \
          safetensors.torch.save_file(tensors, {:?})",
         format!("{folder}{stem}.safetensors")

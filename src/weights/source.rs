@@ -66,10 +66,7 @@ impl Source {
             }
             Error::new(ErrorKind::Io, format!("{shown}: cannot read the file")).with_source(error)
         };
-        let file = std::fs::File::open(path).map_err(failed)?;
-        if file.metadata().map_err(failed)?.is_dir() {
-            return Err(failed(std::io::ErrorKind::IsADirectory.into()));
-        }
+        let file = crate::disk::open(path).map_err(failed)?;
         // SAFETY: the mapping is private and read-only, and lives as long as every slice of it,
         // which borrow from the `Arc`. That nobody changes the file meanwhile is the documented
         // condition; checkpoints are written once. No value of the bytes is invalid as `u8`.

@@ -25,7 +25,7 @@ fn sizes_steps_and_scales() {
 
 #[test]
 fn wrong_uses_have_status_2() {
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: [(&[&str], &[&str]); 22] = [
         (&[], &["PROMPT"]),
         (&["x", "--mask", "a.png"], &["--image"]),
         (&["x", "--control-image", "a.png"], &["--controlnet"]),
@@ -42,7 +42,12 @@ fn wrong_uses_have_status_2() {
         (&["x", "--count", "0"], &["'0'", "--count"]),
         (&["x", "--output", ""], &["a value is required", "--output"]),
         (&["x", "--strength", "0.5"], &["--image"]),
-        (&["x", "--image", "a.png", "--width", "64"], &["--image", "--width"]),
+        (&["x", "--seed", "-2"], &["'-2'", "--seed", "-1 for a random one"]),
+        (&["x", "--quality", "0"], &["'0'", "--quality"]),
+        (&["x", "--resize", "squeeze"], &["'squeeze'", "crop", "fit", "stretch", "none"]),
+        (&["x", "--hires-strength", "0.5"], &["--hires"]),
+        (&["x", "--upscaler", "a.safetensors"], &["--hires"]),
+        (&["x", "--hires", "2", "--image", "a.png"], &["--hires", "--image"]),
     ];
     for (arguments, words) in cases {
         let run = croquis(&[&["txt2img"], arguments].concat());
@@ -52,7 +57,10 @@ fn wrong_uses_have_status_2() {
 
 #[test]
 fn what_does_not_fit_the_model_is_refused_before_any_work() {
-    let cases: [(&[&str], &[&str]); 8] = [
+    let cases: [(&[&str], &[&str]); 11] = [
+        (&["--eta", "0.5", "--scheduler", "euler"], &["euler: eta", "ddim and tcd", "got 0.5"]),
+        (&["--eta", "1.5", "--scheduler", "ddim"], &["eta", "from 0 to 1", "got 1.5"]),
+        (&["--guidance-rescale", "2"], &["guidance rescale", "from 0 to 1", "got 2"]),
         (&["--clip-skip", "0"], &["clip skip: expected 1", "got 0"]),
         (&["--clip-skip", "99"], &["clip skip"]),
         (&["--spacing", "karras", "--scheduler", "lcm"], &["lcm", "karras"]),
@@ -183,5 +191,5 @@ fn pictures_to_start_from_that_do_not_fit() {
     let picture = croquis::picture::Picture::new(33, 64, vec![0; 3 * 33 * 64]).expect("a picture");
     picture.save(&odd, &[]).expect("a file");
     let odd = super::text(&odd);
-    refuses(&["--image", odd], &["width: expected a multiple of", "got 33"]);
+    refuses(&["--image", odd, "--resize", "none"], &["width: expected a multiple of", "got 33"]);
 }

@@ -2,11 +2,19 @@
 #![cfg(all(feature = "cli", feature = "embedded"))]
 
 mod arguments;
+mod batch;
 mod broken_models;
 mod commands;
+mod completions;
+mod config;
 mod controlnets;
+mod formats;
+mod from;
+mod hints;
 mod inspect;
 mod pictures;
+mod prompts;
+mod saving;
 mod synth;
 mod terminal;
 
@@ -53,8 +61,8 @@ fn croquis<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Outcome {
 fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_croquis"));
     command.current_dir(env!("CARGO_TARGET_TMPDIR"));
-    // Not among the files of the user.
-    command.env("CROQUIS_PIPELINE_CACHE", "pipelines");
+    // Nothing of the user's: no settings, and no files among theirs.
+    command.env("CROQUIS_CONFIG", "").env("CROQUIS_PIPELINE_CACHE", "pipelines");
     command
 }
 

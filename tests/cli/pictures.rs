@@ -32,6 +32,28 @@ fn a_seed_is_a_picture() {
     assert!(first != other, "another seed gave the same picture");
 }
 
+/// CFG++ has a guidance scale of its own by default, and the unconditional output counts at 1 too: the
+/// picture depends on the negative prompt.
+#[test]
+fn guidance_of_cfg_pp() {
+    let draw = |name: &str, more: &[&str]| {
+        let file = fresh(name);
+        let fixed =
+            ["txt2img", "a red apple", "--scheduler", "Euler CFG++", "--seed", "1", "--json"];
+        (croquis(&[&fixed[..], more, &["--steps", "2", "-o", text(&file)]].concat()), file)
+    };
+    let (run, first) = draw("cfg-1.png", &["--negative-prompt", "green"]);
+    assert_eq!(run.success().json()["guidance_scale"], 0.6f32);
+    let chosen = ["--guidance-scale", "1", "--negative-prompt", "green"];
+    let (run, second) = draw("cfg-2.png", &chosen);
+    assert_eq!(run.success().json()["guidance_scale"], 1.0);
+    let (run, third) = draw("cfg-3.png", &[&chosen[..3], &["blue"]].concat());
+    run.success();
+    let [first, second, third] =
+        [first, second, third].map(|file| fs::read(file).expect("a picture"));
+    assert!(first != second && second != third);
+}
+
 #[test]
 fn the_png_carries_the_settings_and_the_json_line_all_of_it() {
     let file = fresh("settings.png");

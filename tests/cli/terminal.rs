@@ -13,7 +13,7 @@ fn help_groups_options_under_headings_and_has_examples() {
         above.filter(|line| line.ends_with(':') && !line.starts_with(' ')).last()
     };
     for (option, expected) in [
-        ("<PROMPT>", "Arguments:"),
+        ("[PROMPT]", "Arguments:"),
         ("-n, --negative-prompt", "Prompt:"),
         ("-W, --width", "Picture:"),
         ("--steps", "Sampling:"),
@@ -48,7 +48,7 @@ fn short_names_are_those_of_their_options() {
 
 #[test]
 fn quiet_prints_the_file_name_and_errors_only() {
-    let file = fresh("quiet.jpg-like");
+    let file = fresh("quiet.png");
     let arguments = ["txt2img", "a red apple", "--steps", "1", "-q", "-o", text(&file)];
     let run = croquis(&arguments).success();
     let ours = |err: &str| {

@@ -23,6 +23,8 @@ What it makes, each a folder in the diffusers layout with random f16 weights:
     sdxl-tiny         StableDiffusionXLPipeline: 3 levels with 0, 1 and 2 transformer layers, two text encoders with tokenizers that pad
                       differently, pooled embedding and sizes beside the timestep. Runs of SDXL-Turbo too. Weights of the autoencoder
                       as in sd1-tiny.
+    refiner-tiny      StableDiffusionXLImg2ImgPipeline as XL's refiner, only `unet/` and `scheduler/`; its other components are those of
+                      sdxl-tiny
     sd1-inpaint-tiny  StableDiffusionInpaintPipeline with 9 input channels (latents, mask, masked picture)
     lcm-tiny          LatentConsistencyModelPipeline: the guidance scale is an input of the UNet (`time_cond_proj_dim`)
     controlnet-tiny   StableDiffusionControlNetPipeline: `controlnet/` for the UNet of sd1-tiny
@@ -55,6 +57,8 @@ reference is f32 arithmetic on the f16-rounded weights. Keys:
                                   (drawn by the scheduler in step i)
     img2img.<name>.*              the same; the first draw is `posterior_noise`; `init_latents` is the scaled sample of the posterior
     img2img.input                 its input picture, [1, 3, H, W] in [-1, 1]
+    base.<name>.*, refined.<name>.*   sdxl-tiny up to `denoising_end`, and refiner-tiny from there on
+    started.<name>.*              refiner-tiny from a picture's latents without noise (`denoising_start`)
     inpaint.<name>_<strength>.*   the same; `start` are the latents before the first step, `mask_latents` and `masked_image_latents` what the
                                   pipeline makes of its inputs (drawing `masked_posterior_noise`, last), `image_latents` the encoded
                                   picture (drawing `posterior_noise`, first), where it needs one
@@ -71,11 +75,12 @@ Images are decoder outputs before any clamp, about [-1, 1].
 import argparse, os, shutil, sys, tempfile
 
 sys.dont_write_bytecode = True
-from fixtures import HERE, distilled, ip_adapter, mobile, sd, sdxl, single, variants
+from fixtures import HERE, distilled, ip_adapter, mobile, refiner, sd, sdxl, single, variants
 from safetensors.torch import load_file
 
 # in this order: the later ones borrow components of sd1-tiny
 MAKERS = {"sd1-tiny": sd.make_sd1, "sd2-tiny": sd.make_sd2, "mobile-tiny": mobile.make_mobile, "sdxl-tiny": sdxl.make_sdxl,
+          "refiner-tiny": refiner.make_refiner,
           "sd1-inpaint-tiny": variants.make_inpaint, "lcm-tiny": variants.make_lcm, "controlnet-tiny": variants.make_controlnet,
           "ip-adapter-tiny": ip_adapter.make_ip_adapter, "bksdm-tiny": distilled.make_bksdm, "ssd1b-tiny": distilled.make_ssd1b, "single": single.make_single}
 

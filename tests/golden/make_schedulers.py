@@ -5,9 +5,10 @@
 It needs torch, diffusers and torchsde; made with 2.15, 0.42 and 0.2.6.
 
 Instead of a network, m = 0.3 * input + 0.0001 * timestep + (i - 7.5) / 10 for the i-th of 16
-values. Four of the 16 are written, after every step.
+values. Four of the 16 are written, after every step. make_solvers.py has further samplers.
 """
 
+import inspect
 import json
 import math
 import pathlib
@@ -142,6 +143,9 @@ CONFIGS = {
              "use_karras_sigmas": False},
     "defaults": {"_class_name": "DDPMScheduler"},
 }
+# Samplers whose every second evaluation is in the middle of a step: diffusers' add_noise would take the
+# level of the step's end there.
+WITH_MIDDLES = {"dpm++sde"}
 # Samplers with a short list of cases: the long one would repeat what the first samplers test.
 LATER = ("heun", "dpm++2m-sde", "dpm++sde", "unipc", "tcd")
 SPACINGS = ("leading", "linspace", "trailing", "karras", "exponential")
@@ -149,8 +153,10 @@ SPACINGS = ("leading", "linspace", "trailing", "karras", "exponential")
 
 def spaced(spacing):
     """The configuration keys of a spacing."""
-    if spacing in ("karras", "exponential"):
+    if spacing in ("karras", "exponential", "beta"):
         return {f"use_{spacing}_sigmas": True}
+    if spacing == "lu":
+        return {"use_lu_lambdas": True}
     return {"timestep_spacing": spacing}
 
 
@@ -283,8 +289,10 @@ def numbers(tensor):
 
 def scheduler_of(kind, config, steps):
     config = {**config, **({"use_karras_sigmas": True} if kind.endswith("karras") else {})}
-    if kind == "dpm++2m-sde":
+    if kind.startswith("dpm++") and kind.endswith("m-sde"):
         config["algorithm_type"] = "sde-dpmsolver++"
+    if kind.startswith("dpm++3"):
+        config["solver_order"] = 3
     scheduler = KINDS[kind].from_config(config)
     scheduler.set_timesteps(steps)
     return scheduler
@@ -294,8 +302,8 @@ def noising(kind, config, steps, first):
     """The results of add_noise for an image of ones and for noise of ones, at every step."""
     rows = []
     for i in range(first, len(scheduler_of(kind, config, steps).timesteps)):
-        if kind == "dpm++sde" and i % 2 == 1:
-            rows.append(None)  # the middle of a step: diffusers would take the level of its end
+        if kind in WITH_MIDDLES and i % 2 == 1:
+            rows.append(None)
             continue
         scheduler = scheduler_of(kind, config, steps)
         if hasattr(scheduler, "set_begin_index"):
@@ -320,19 +328,30 @@ def run(kind, config_name, change, steps, strength, eta):
     else:
         x = scheduler.add_noise(IMAGE, noise, scheduler.timesteps[first : first + 1])
     timesteps = scheduler.timesteps[first:]
-    extra = {} if kind in ("pndm", "heun", "dpm++sde", "unipc") else {"generator": generator}
-    if kind in ("ddim", "tcd") and eta is not None:
+    known = inspect.signature(scheduler.step).parameters
+    extra = {"generator": generator} if "generator" in known else {}
+    if kind in ("ddim", "ddim-cfg++", "tcd") and eta is not None:
         extra["eta"] = eta
     if kind == "dpm++sde":
         scheduler.noise_sampler = BrownianPath(generator)
     samples, original = [], None
     for t in timesteps:
         m = 0.3 * scheduler.scale_model_input(x, t) + (t.float() * 1e-4 + RAMP)
+        uncond = m
+        if kind.endswith("cfg++"):
+            # Guidance with the scale 0.6 by a conditional output of 0.5 * input - 0.2.
+            m = uncond + 0.6 * (0.5 * scheduler.scale_model_input(x, t) - 0.2 - uncond)
+            extra["uncond"] = uncond
+        if kind == "lms":
+            # diffusers counts the steps before the first one too, and then drops their terms.
+            extra["order"] = min(len(samples) + 1, 4)
         result = scheduler.step(m, t, x, **extra)
         if original is None:
             if isinstance(result, tuple):
                 original = result[1]
-            elif kind.startswith("dpm++2m") or kind == "unipc":
+            elif getattr(scheduler.config, "algorithm_type", "") == "deis":
+                original = torch.zeros(0)  # its outputs are noises
+            elif hasattr(scheduler, "model_outputs"):
                 original = scheduler.model_outputs[-1]
             elif kind not in ("lcm", "tcd", "pndm"):
                 original = result.pred_original_sample

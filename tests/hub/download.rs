@@ -164,7 +164,10 @@ fn the_command_downloads_and_plans() {
     let run = |offline: &str| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_croquis"));
         command.args(["plan", "--model", "org/tiny", "--limits", "webgpu"]);
-        command.env("HF_ENDPOINT", &server.endpoint).env("HF_HUB_CACHE", &options.cache);
+        command
+            .env("CROQUIS_CONFIG", "")
+            .env("HF_ENDPOINT", &server.endpoint)
+            .env("HF_HUB_CACHE", &options.cache);
         command.env("HF_HUB_OFFLINE", offline).env_remove("HF_TOKEN").output().expect("a run")
     };
     let refused = run("1");

@@ -29,6 +29,8 @@ pub fn request(run: &Value) -> Request {
         prompt: run["prompt"].as_str().unwrap().into(),
         negative_prompt: run["negative_prompt"].as_str().unwrap_or_default().into(),
         guidance_scale: run["guidance_scale"].as_f64().map(|scale| scale as f32),
+        guidance_rescale: run["guidance_rescale"].as_f64().unwrap_or(0.0) as f32,
+        eta: run["eta"].as_f64().map(|eta| eta as f32),
         seed: run["seed"].as_u64().unwrap(),
         steps: number("num_inference_steps"),
         width: number("width"),
@@ -181,6 +183,12 @@ pub fn with_scheduler(model: &'static str) -> impl Fn(&Value) -> ModelFiles {
         files.push(("scheduler/scheduler_config.json".into(), scheduler.into()));
         ModelFiles::memory(model, files)
     }
+}
+
+/// Guidance rescale and η, on the model of `sd1-tiny`.
+#[test]
+fn guidance_rescale_and_eta() {
+    check_runs("guidance", "txt2img", with_scheduler("sd1-tiny"));
 }
 
 #[test]

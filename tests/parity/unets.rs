@@ -47,6 +47,7 @@ impl UnetCase<'_> {
             pixels_per_latent,
             controls,
             image_prompt: false,
+            rescales: false,
             keeps_picture,
         };
         let builder = m.builder();
@@ -144,7 +145,7 @@ impl<'a> UnetCase<'a> {
     }
 }
 
-fn open_weights(folder: &str) -> Weights {
+pub fn open_weights(folder: &str) -> Weights {
     Weights::open(path(&format!("{folder}/unet/diffusion_pytorch_model.safetensors"))).unwrap()
 }
 
@@ -154,7 +155,7 @@ fn config<C: DeserializeOwned>(folder: &str) -> C {
 }
 
 /// The UNet of a diffusers folder.
-fn network(folder: &str) -> UnetNetwork {
+pub fn network(folder: &str) -> UnetNetwork {
     UnetNetwork::new(&config(folder)).unwrap()
 }
 
@@ -164,7 +165,7 @@ fn mobile_network(folder: &str) -> UnetNetwork {
 }
 
 /// A number of a case in `golden.json`.
-fn timestep(folder: &str, case: &str) -> f32 {
+pub fn timestep(folder: &str, case: &str) -> f32 {
     json(&format!("{folder}/golden.json"))[case]["timestep"].as_f64().unwrap() as f32
 }
 

@@ -1,5 +1,6 @@
 //! Reading and packing of weights: every layout against its definition, and every kind of bad file.
 
+mod bounds;
 #[path = "../common/files.rs"]
 mod container;
 mod files;

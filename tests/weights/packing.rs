@@ -2,7 +2,7 @@
 
 use croquis::error::ErrorKind;
 use croquis::internal::weights::{
-    DataType, Values, WeightFormat, WeightLayout, Weights, pack, packed_len,
+    DataType, Part, Values, WeightFormat, WeightLayout, Weights, pack, packed_len,
 };
 use half::f16;
 
@@ -74,15 +74,34 @@ fn every_layout_is_its_definition() {
                     _ => want.flat_map(|v| f16::from_f32(v).to_le_bytes()).collect(),
                 };
                 assert_eq!(want.len(), format.bytes(from.len()));
-                // Written run by run, every byte is written exactly once.
-                let (mut put, mut times) = (vec![0xaa; got.len()], vec![0; got.len()]);
-                let run = |start: usize, run: &[u8]| {
-                    put[start..][..run.len()].copy_from_slice(run);
-                    times[start..][..run.len()].iter_mut().for_each(|count| *count += 1);
-                };
-                weights.pack_into("w", layout, format, run).unwrap();
-                if got != want || put != want || times.iter().any(|count| *count != 1) {
+                if got != want {
                     wrong.push(format!("{layout:?} {shape:?} {dtype} {format}"));
+                }
+                // Written run by run, in parts of any size, every byte is written exactly once.
+                for most in [usize::MAX, want.len() - 1, want.len() / 3, 1] {
+                    let (mut put, mut times) = (vec![0xaa; got.len()], vec![0; got.len()]);
+                    let parts = Part::split(&shape, layout, format, most).unwrap();
+                    for part in &parts {
+                        let ranges: Vec<_> = part.ranges().collect();
+                        let run = |tap: usize, at: usize, run: &[u8]| {
+                            let start = ranges[tap].start + at;
+                            assert!(start + run.len() <= ranges[tap].end, "beyond the part");
+                            put[start..][..run.len()].copy_from_slice(run);
+                            times[start..][..run.len()].iter_mut().for_each(|count| *count += 1);
+                        };
+                        weights.pack_part("w", layout, format, part, run).unwrap();
+                    }
+                    let largest = parts.iter().map(Part::bytes).max().unwrap();
+                    let rows = match layout {
+                        WeightLayout::Matrix | WeightLayout::Conv => shape[1].next_multiple_of(4),
+                        _ => 1,
+                    };
+                    let smallest = want.len() / rows;
+                    let wrong_parts = put != want || times.iter().any(|count| *count != 1);
+                    if wrong_parts || largest > most.max(smallest) {
+                        wrong
+                            .push(format!("{layout:?} {shape:?} {dtype} {format}, at most {most}"));
+                    }
                 }
             }
         }

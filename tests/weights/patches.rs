@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use croquis::error::ErrorKind;
-use croquis::internal::weights::{LowRank, View, WeightFormat, WeightLayout, Weights};
+use croquis::internal::weights::{LowRank, Patch, View, WeightFormat, WeightLayout, Weights};
 
 use crate::fuzz::Random;
 use crate::{encode, tensors};
@@ -56,7 +56,7 @@ fn products_are_added() {
             })
             .collect();
         let patches = parts.iter().map(|(up, down, rank, scale)| {
-            LowRank::new(up.clone(), down.clone(), *rank, *scale).unwrap()
+            LowRank::new(up.clone(), down.clone(), *rank, *scale).unwrap().into()
         });
         let patches = BTreeMap::from([("w".to_string(), patches.collect())]);
         weights.set_patches(patches).unwrap();
@@ -90,7 +90,7 @@ fn patches_follow_views_and_names() {
     let mut turned = weights.map_names(|_, _| vec![("w".into(), View::Transposed)]).unwrap();
     let patch = LowRank::new([0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0], 1, 2.0).unwrap();
     assert_eq!((patch.shape(), patch.rank(), patch.scale()), ([3, 5], 1, 2.0));
-    turned.set_patches(BTreeMap::from([("w".into(), vec![patch])])).unwrap();
+    turned.set_patches(BTreeMap::from([("w".into(), vec![patch.into()])])).unwrap();
     let renamed = turned.clone().prefixed("a.").without_prefix("a.").unwrap().prefixed("b.");
     let got = renamed.read_f32("b.w").unwrap();
     assert_eq!((got[9], got[8]), (weight[4 * 3 + 1] + 2.0, weight[3 * 3 + 1]));
@@ -114,7 +114,9 @@ fn bad_patches_are_refused() {
     }
     let file = tensors(&[("w", "F32", &[2, 3], vec![0; 24]), ("s", "F32", &[], vec![0; 4])]);
     let mut weights = Weights::from_bytes("m", file).unwrap();
-    let patch = |rows, columns| LowRank::new(vec![1.0; rows], vec![1.0; columns], 1, 1.0).unwrap();
+    let patch = |rows, columns| {
+        Patch::from(LowRank::new(vec![1.0; rows], vec![1.0; columns], 1, 1.0).unwrap())
+    };
     weights.set_patches(BTreeMap::from([("w".into(), vec![patch(2, 3)])])).unwrap();
     for (name, bad, message) in [
         (

@@ -1,6 +1,6 @@
 //! Options for the device, its storage type and its memory.
 
-use crate::cli::caches;
+use crate::cli::folders;
 use crate::cli::terminal::say;
 use clap::{Args, ValueEnum};
 use croquis::gpu::{DeviceOptions, Gpu};
@@ -53,7 +53,7 @@ impl GpuOptions {
     pub fn open(&self) -> Result<Gpu> {
         let storage = self.storage.storage();
         let device = self.device.clone();
-        let pipeline_cache = caches::pipelines();
+        let pipeline_cache = folders::pipelines();
         let options = DeviceOptions { device, storage, pipeline_cache, ..Default::default() };
         let gpu = Gpu::open_blocking(&options)?;
         say(format!("device {}, storage {}", gpu.summary(), gpu.target().storage));

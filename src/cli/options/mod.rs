@@ -1,13 +1,16 @@
 //! Options shared by several commands, one group per theme. Each group has a heading of its own in the help.
 
 mod device;
+mod framing;
 mod model;
 mod picture;
 mod prompt;
+mod samplers;
 mod sampling;
 
 pub use device::GpuOptions;
-pub use model::{ModelOptions, short_name};
+pub use framing::FramingOptions;
+pub use model::{ModelOptions, parse_tiling, short_name};
 pub use picture::PictureOptions;
 pub use prompt::PromptOptions;
 pub use sampling::{NoiseOptions, SamplingOptions};

@@ -40,7 +40,8 @@ pub enum Variant {
     Full,
 }
 
-fn parse_tiling(text: &str) -> Result<Tiling, String> {
+/// Parses `auto`, `never` or a number of pixels.
+pub fn parse_tiling(text: &str) -> Result<Tiling, String> {
     match (text, text.parse()) {
         ("auto", _) => Ok(Tiling::Auto),
         ("never", _) => Ok(Tiling::Never),
@@ -65,6 +66,13 @@ impl ModelOptions {
         }
         let mut model = Model::open(&files)?;
         model.set_tiling(self.tiles).map_err(|error| error.context("--tiles"))?;
+        Ok(model)
+    }
+
+    /// Opens another model beside this one, with the same choices.
+    pub fn open_other(&self, model: &Path, storage: StorageChoice) -> Result<Model> {
+        let mut model = Model::open(&self.files(model, storage)?)?;
+        model.set_tiling(self.tiles)?;
         Ok(model)
     }
 

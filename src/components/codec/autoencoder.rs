@@ -95,7 +95,11 @@ impl Autoencoder {
         }
         let file = path.join("config.json");
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(&file).map_err(|error| {
+        let text = crate::disk::read_small(&file).and_then(|bytes| {
+            String::from_utf8(bytes)
+                .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+        });
+        let text = text.map_err(|error| {
             let kind = match error.kind() {
                 std::io::ErrorKind::NotFound => ErrorKind::NotFound,
                 _ => ErrorKind::Io,

@@ -2,7 +2,7 @@
 
 use super::network::Direction;
 use super::state::Codec;
-use super::tiles::{Mosaic, Tiles};
+use crate::components::tiles::{Mosaic, Tiles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::{Gpu, Program};
 use crate::picture::{Picture, unit_to_byte};

@@ -3,7 +3,7 @@
 
 use super::network::Direction;
 use super::state::{Codec, FittingKey};
-use super::tiles::{Tiles, Tiling};
+use crate::components::tiles::{Seam, Tiles, Tiling};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Plan;
 use crate::kernels::Target;
@@ -76,7 +76,32 @@ impl Codec {
         direction: Direction,
         size: [usize; 2],
     ) -> Result<Tiles> {
-        let key = FittingKey {
+        if let Some(tiles) = self.known_tiles(target, direction, size) {
+            return Ok(tiles);
+        }
+        let tiles = self.choose_tiles(target, direction, size)?;
+        let mut choices = self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
+        if choices.len() == CHOICES {
+            choices.remove(0);
+        }
+        choices.push((self.fitting_key(target, direction, size), tiles.clone()));
+        Ok(tiles)
+    }
+
+    /// The tiles of a picture of this size that were chosen before under the same bounds.
+    pub(super) fn known_tiles(
+        &self,
+        target: &Target,
+        direction: Direction,
+        size: [usize; 2],
+    ) -> Option<Tiles> {
+        let key = self.fitting_key(target, direction, size);
+        let choices = self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
+        choices.iter().find(|(known, _)| *known == key).map(|(_, tiles)| tiles.clone())
+    }
+
+    fn fitting_key(&self, target: &Target, direction: Direction, size: [usize; 2]) -> FittingKey {
+        FittingKey {
             target: target.clone(),
             direction,
             size,
@@ -84,19 +109,7 @@ impl Codec {
             longest: self.longest,
             budget_bytes: self.budget_bytes,
             stage_bytes: self.stage_bytes,
-        };
-        let choices = || self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = choices().iter().find(|(known, _)| *known == key).map(|(_, t)| t.clone());
-        if let Some(tiles) = known {
-            return Ok(tiles);
         }
-        let tiles = self.choose_tiles(target, direction, size)?;
-        let mut choices = choices();
-        if choices.len() == CHOICES {
-            choices.remove(0);
-        }
-        choices.push((key, tiles.clone()));
-        Ok(tiles)
     }
 
     /// One tile where the picture fits and tiles are not asked for, else the largest that fit.
@@ -107,7 +120,7 @@ impl Codec {
         size: [usize; 2],
     ) -> Result<Tiles> {
         let [height, width] = size;
-        let of = |longest| Tiles::new(height, width, longest);
+        let of = |longest| Tiles::new(size, longest, Seam::QUARTER);
         let whole = of(height.max(width));
         let longest = height.max(width).min(self.longest);
         let fits = |tiles: &Tiles| match self.component.program(&(direction, tiles.size())) {

@@ -11,13 +11,11 @@ mod coding;
 mod fitting;
 mod network;
 mod state;
-mod tiles;
 
 pub use autoencoder::Autoencoder;
 pub use coding::Coded;
 pub use network::Direction;
 pub use state::Codec;
-pub use tiles::Tiling;
 
 #[cfg(test)]
 mod tests;

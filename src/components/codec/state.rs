@@ -2,8 +2,8 @@
 
 use super::autoencoder::Autoencoder;
 use super::network::{AutoencoderNetwork, Direction};
-use super::tiles::{Tiles, Tiling};
 use crate::components::component::Component;
+use crate::components::tiles::{Tiles, Tiling};
 use crate::error::{Error, ErrorKind, Result};
 use crate::families::LatentSpace;
 use crate::files::ModelFiles;
@@ -130,7 +130,7 @@ impl Codec {
         let loaded = |direction| self.component.keys().any(|(known, _)| *known == direction);
         let directions = [Direction::Decode, Direction::Encode].into_iter().filter(|d| loaded(*d));
         let keys = directions.filter_map(|direction| {
-            Some((direction, self.tiles(&target, direction, size).ok()?.size()))
+            Some((direction, self.known_tiles(&target, direction, size)?.size()))
         });
         let keys: Vec<_> = keys.collect();
         self.component.retain(|key| keys.contains(key));

@@ -2,6 +2,7 @@
 
 use super::graph::PER_STEP;
 use super::programs::Programs;
+use crate::components::text::TextEmbeddings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::Program;
 use crate::graph::Port;
@@ -18,6 +19,20 @@ impl Conditions {
         self.0.insert(name.into(), values);
     }
 
+    /// Sets the text embeddings of a batch, whose items are texts by index.
+    pub fn set_texts(&mut self, texts: &TextEmbeddings, batch: &[usize]) {
+        let rows = |values: &[f32]| {
+            let length = values.len() / texts.count.max(1);
+            batch
+                .iter()
+                .flat_map(|index| &values[index * length..][..length])
+                .copied()
+                .collect::<Vec<_>>()
+        };
+        self.set("context", rows(&texts.values));
+        self.set("text_embeds", texts.pooled.as_deref().map(rows).unwrap_or_default());
+    }
+
     /// Writes them to the programs that read them. An input that is `copies` times as long as its
     /// values gets them repeated, once for every evaluation in the batch.
     ///
@@ -32,6 +47,21 @@ impl Conditions {
         for port in &step.plan().inputs {
             if !PER_STEP.contains(&port.name.as_str()) && !computed(&port.name) {
                 self.write_input(step, port, copies)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes those of them that the programs read, and leaves all other inputs as they are.
+    ///
+    /// # Errors
+    /// `Argument` if the number of values does not fit.
+    pub fn update(&self, programs: &Programs, copies: usize) -> Result<()> {
+        for program in [&programs.prepare, &programs.step] {
+            for port in &program.plan().inputs {
+                if self.0.contains_key(port.name.as_str()) {
+                    self.write_input(program, port, copies)?;
+                }
             }
         }
         Ok(())

@@ -3,13 +3,13 @@
 use crate::kernels::scheduler_step::{SLOTS, keep, slot};
 use crate::schedulers::{Keep, Step};
 
-/// The scalars of a step, F32 `[32]` (see [`slot`]). `row` is the step's row among the timesteps,
+/// The scalars of a step, F32 `[40]` (see [`slot`]). `row` is the step's row among the timesteps,
 /// `control_scales` are those of at most [`slot::MAX_CONTROLS`] ControlNets, `next_noising` signal
 /// and noise level of the step after it, if there is one.
 pub fn scalars(
     step: &Step,
     row: usize,
-    guidance_scale: f32,
+    [guidance_scale, guidance_rescale]: [f32; 2],
     control_scales: &[f32],
     next_noising: Option<[f32; 2]>,
 ) -> [f32; slot::LEN] {
@@ -17,6 +17,7 @@ pub fn scalars(
     scalars[slot::ROW] = row as f32;
     scalars[slot::INPUT_SCALE] = step.input_scale;
     scalars[slot::GUIDANCE] = guidance_scale;
+    scalars[slot::RESCALE] = guidance_rescale;
     let controls = scalars[slot::CONTROL..][..slot::MAX_CONTROLS].iter_mut();
     controls.zip(control_scales).for_each(|(scalar, scale)| *scalar = *scale);
     let [signal, level] = next_noising.unwrap_or([1.0, 0.0]);
@@ -27,6 +28,8 @@ pub fn scalars(
     scalars[slot::OUTPUT] = step.next.output;
     scalars[slot::FROM_ORIGINAL] = step.next.original;
     scalars[slot::NOISE] = step.next.noise;
+    scalars[slot::UNCONDITIONAL] = step.next.unconditional;
+    scalars[slot::EPSILON..][..2].copy_from_slice(&step.epsilon);
     scalars[slot::HISTORY..][..SLOTS].copy_from_slice(&step.next.history);
     for (scalar, kept) in scalars[slot::KEEP..].iter_mut().zip(step.keep) {
         *scalar = match kept {
@@ -34,6 +37,7 @@ pub fn scalars(
             Keep::Sample => keep::SAMPLE,
             Keep::Output => keep::OUTPUT,
             Keep::Original => keep::ORIGINAL,
+            Keep::Epsilon => keep::EPSILON,
         } as f32;
     }
     scalars

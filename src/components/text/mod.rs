@@ -7,10 +7,12 @@
 mod chunks;
 mod encoder;
 mod inversion;
+mod options;
 mod text_encoder;
 mod texts;
 mod weighting;
 
 pub use inversion::TextualInversion;
+pub use options::TextOptions;
 pub use text_encoder::{TextEmbeddings, TextEncoder};
-pub use texts::{TextOptions, Texts};
+pub use texts::Texts;

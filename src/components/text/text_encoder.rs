@@ -3,7 +3,8 @@
 use super::chunks::{Chunk, chunks};
 use super::encoder::Encoder;
 use super::inversion::{Placeholder, TextualInversion};
-use super::texts::{TextOptions, Texts};
+use super::options::TextOptions;
+use super::texts::Texts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::families::TextPlan;
 use crate::files::ModelFiles;
@@ -28,6 +29,8 @@ pub struct TextEncoder {
 /// Embeddings of some texts, one after the other.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TextEmbeddings {
+    /// The number of texts.
+    pub count: usize,
     /// `[texts, tokens, width]`, row-major.
     pub values: Vec<f32>,
     /// Pooled embeddings `[texts, pooled width]`, where the model has them (XL).
@@ -97,7 +100,7 @@ impl TextEncoder {
 
     /// Drops the programs that these texts do not need.
     pub fn retain(&mut self, texts: &Texts) {
-        let keys: Vec<_> = texts.groups.iter().map(|(rows, skip)| (rows.len(), *skip)).collect();
+        let keys = texts.shapes();
         self.encoders.iter_mut().for_each(|encoder| encoder.retain(&keys));
     }
 
@@ -133,21 +136,28 @@ impl TextEncoder {
         Ok(())
     }
 
-    /// Tokenises texts, once for each encoder, and divides them into chunks.
+    /// Tokenises texts, each given once for a first and once for a second encoder, and divides them
+    /// into chunks.
     ///
     /// # Errors
-    /// `Format` if the tokenizer is damaged; `Argument` for a prompt of more than 64 chunks, or
-    /// with a weight that is too large.
-    pub fn read(&self, texts: &[&str], options: TextOptions) -> Result<Texts> {
-        let read = |encoder: &Encoder| {
+    /// `Format` if the tokenizer is damaged; `Argument` for a prompt of more than 64 chunks, with a
+    /// weight that is too large, or with another text for a second encoder where there is one only.
+    pub fn read(&self, texts: &[[&str; 2]], options: TextOptions) -> Result<Texts> {
+        if self.encoders.len() < 2 && texts.iter().any(|[first, second]| first != second) {
+            let message = "second prompt: expected a model with two text encoders, such as Stable \
+                           Diffusion XL, got one with one";
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        let read = |(index, encoder): (usize, &Encoder)| {
             let placeholders = &self.placeholders;
             let chunks = texts.iter().map(|text| {
+                let text = text[index.min(1)];
                 log::debug!(target: logging::TOKENS, "text tokenised for {}", encoder.folder);
-                chunks(text, options.plain, &encoder.tokenizer, placeholders)
+                chunks(text, options, &encoder.tokenizer, placeholders)
             });
             chunks.collect::<Result<Vec<_>>>()
         };
-        let chunks = self.encoders.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let chunks = self.encoders.iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
         let capacity = self.encoders.first().map_or(0, |encoder| encoder.tokenizer.capacity());
         Ok(Texts::new(
             texts,
@@ -201,7 +211,7 @@ impl TextEncoder {
             }
             column += encoder.width;
         }
-        Ok(TextEmbeddings { values, pooled, notes: texts.notes.clone() })
+        Ok(TextEmbeddings { count: texts.count, values, pooled, notes: texts.notes.clone() })
     }
 
     /// The plans that encode a chunk of texts, by the folder of their weights; they are kept.
@@ -212,8 +222,8 @@ impl TextEncoder {
     pub fn plans(&self, texts: &Texts, target: &Target) -> Result<Vec<(&'static str, Arc<Plan>)>> {
         let mut plans = Vec::new();
         for encoder in &self.encoders {
-            for (rows, skip) in &texts.groups {
-                plans.push((encoder.folder, encoder.plan(rows.len(), *skip, target)?));
+            for (count, skip) in texts.shapes() {
+                plans.push((encoder.folder, encoder.plan(count, skip, target)?));
             }
         }
         Ok(plans)

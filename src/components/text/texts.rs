@@ -1,20 +1,8 @@
 //! Tokenised texts, divided into chunks before any encoder runs.
 
 use super::chunks::Chunk;
+use super::options::TextOptions;
 use std::ops::Range;
-
-/// Options of reading texts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TextOptions {
-    /// The number of last layers left out, beyond those that the model itself leaves out
-    /// (diffusers' `clip_skip`). A negative prompt is read with all layers, as diffusers does.
-    pub skip: usize,
-    /// Whether brackets are words like any others, not weights.
-    pub plain: bool,
-    /// Whether the first text is a negative prompt. Where it is empty, some models (XL) have zeros
-    /// in its place.
-    pub negative: bool,
-}
 
 /// Tokenised texts of a request.
 pub struct Texts {
@@ -35,34 +23,53 @@ impl Texts {
     /// From the chunks of every text for every encoder. `chunk_length` are the tokens of a chunk
     /// with start, end and padding, `capacity` those without.
     pub(super) fn new(
-        texts: &[&str],
+        texts: &[[&str; 2]],
         chunks: Vec<Vec<Vec<Chunk>>>,
         options: TextOptions,
         zeros_for_empty: bool,
         [chunk_length, capacity]: [usize; 2],
     ) -> Texts {
         let count = chunks.iter().flatten().map(Vec::len).max().unwrap_or(1).max(1);
-        let notes = chunks.first().into_iter().flatten().filter_map(|text| note(text, capacity));
-        let notes = notes.collect();
+        let mut notes = Vec::new();
+        for note in chunks.iter().flatten().filter_map(|text| note(text, capacity)) {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
         let groups = groups(texts, options, zeros_for_empty);
         Texts { count: texts.len(), tokens: count * chunk_length, notes, chunks, groups }
     }
 }
 
-/// Texts that are encoded together, and the number of last layers left out.
+impl Texts {
+    /// The different numbers of texts that are encoded together, each with the number of last layers
+    /// left out.
+    pub(super) fn shapes(&self) -> Vec<(usize, usize)> {
+        let mut shapes: Vec<_> =
+            self.groups.iter().map(|(rows, skip)| (rows.len(), *skip)).collect();
+        shapes.sort_unstable_by_key(|(count, skip)| (*skip, *count));
+        shapes.dedup();
+        shapes
+    }
+}
+
+/// Texts that are encoded together, two at most as in a plain request, and the number of last layers
+/// left out.
 fn groups(
-    texts: &[&str],
+    texts: &[[&str; 2]],
     options: TextOptions,
     zeros_for_empty: bool,
 ) -> Vec<(Range<usize>, usize)> {
-    let negative = usize::from(options.negative).min(texts.len());
-    let zeros = negative == 1 && zeros_for_empty && texts[0].is_empty();
-    let all = match (zeros, options.skip) {
-        (true, skip) => vec![(1..texts.len(), skip)],
-        (false, 0) => vec![(0..texts.len(), 0)],
-        (false, skip) => vec![(0..negative, 0), (negative..texts.len(), skip)],
-    };
-    all.into_iter().filter(|(rows, _)| !rows.is_empty()).collect()
+    let zeros = zeros_for_empty && options.negatives == 1 && texts.first() == Some(&["", ""]);
+    let mut groups: Vec<(Range<usize>, usize)> = Vec::new();
+    for index in usize::from(zeros)..texts.len() {
+        let skip = if index < options.negatives { 0 } else { options.skip };
+        match groups.last_mut() {
+            Some((rows, same)) if *same == skip && rows.len() < 2 => rows.end = index + 1,
+            _ => groups.push((index..index + 1, skip)),
+        }
+    }
+    groups
 }
 
 /// The note about a text that is longer than the encoder's context.

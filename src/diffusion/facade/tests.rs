@@ -64,3 +64,23 @@ fn a_refused_plan_gives_nothing_up() {
     diffusion.session.budget.capacity = Some(1000);
     assert_eq!(diffusion.memory_budget(), Some(900));
 }
+
+#[test]
+fn a_lost_device_is_opened_again_once() {
+    let request = Request::new("a red apple").size(64, 64).steps(2).seed(3);
+    let mut diffusion = small(u64::MAX);
+    let expected = diffusion.generate_blocking(&request).unwrap();
+    diffusion.gpu().destroy();
+    let again = diffusion.generate_blocking(&request).unwrap();
+    assert!(again.latents == expected.latents && again.picture == expected.picture);
+    assert_eq!(again.notes, ["the GPU device was lost, and opened again"]);
+    assert!(diffusion.generate_blocking(&request).unwrap().notes.is_empty());
+
+    // A run is not begun again by itself, but the model can be.
+    diffusion.gpu().destroy();
+    let error = pollster::block_on(diffusion.start(&request)).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Device, "{error}");
+    assert!(error.to_string().contains("lost or destroyed"), "{error}");
+    diffusion.recover_blocking().unwrap();
+    assert!(diffusion.generate_blocking(&request).unwrap().picture == expected.picture);
+}

@@ -91,6 +91,16 @@ fn yes() -> bool {
     true
 }
 impl UnetConfig {
+    /// Whether the UNet reads an aesthetic score in place of the target size, as XL's refiner does:
+    /// beside pooled text as wide as its context there is room for five numbers, not for six.
+    pub fn reads_score(&self) -> bool {
+        let number = |key: &str| self.other.get(key)?.as_u64()?.try_into().ok();
+        let inputs: Option<usize> = number("projection_class_embeddings_input_dim");
+        let numbers = self.addition_time_embed_dim.and_then(|dim| dim.checked_mul(5));
+        let context = number("cross_attention_dim");
+        inputs.is_some() && inputs == context.zip(numbers).and_then(|(a, b)| a.checked_add(b))
+    }
+
     /// The UNet's hyperparameters by this configuration.
     ///
     /// # Errors
@@ -99,7 +109,7 @@ impl UnetConfig {
         let file = "config.json";
         require_supported(file, &self.other, &SUPPORTED)?;
         // Latents alone, or latents with a mask and the masked picture's latents.
-        let inpainting = 2 * self.out_channels + 1;
+        let inpainting = self.out_channels.saturating_mul(2).saturating_add(1);
         if self.in_channels != self.out_channels && self.in_channels != inpainting {
             let message = format!(
                 "{file}: in_channels: expected out_channels ({}) or, for inpainting, \

@@ -1,0 +1,4 @@
+//! Picture files: read, and saved.
+
+mod reading;
+mod saving;
