@@ -56,9 +56,9 @@ fn with_a_wrong_bias(reference: &Reference, encoder: &str) -> Result<ModelFiles>
     for folder in ["text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"] {
         for name in names(&model.join(folder)) {
             let path = format!("{folder}/{name}");
-            let mut source = Source::map(&model.join(&path))?;
+            let mut source = Source::open(&model.join(&path))?;
             if path == wrong {
-                source = with_another_sign(source.as_ref(), &path)?.into();
+                source = with_another_sign(&source.to_vec()?, &path)?.into();
             }
             files.push((path, source));
         }

@@ -53,7 +53,7 @@ impl ModelFiles {
         if path.is_dir() || !path.exists() {
             return Self::folder(path);
         }
-        Self::single_file(path.display().to_string(), Source::map(path)?)
+        Self::single_file(path.display().to_string(), Source::open(path)?)
     }
 
     /// The model of one file in memory; `name` stands for it in messages.
@@ -62,7 +62,7 @@ impl ModelFiles {
     /// As [`ModelFiles::open`] for a file.
     pub fn single_file(name: impl Into<String>, source: Source) -> Result<ModelFiles> {
         let name = name.into();
-        refuse_pickle(&name, source.as_ref())?;
+        refuse_pickle(&name, &source)?;
         let checkpoint = Checkpoint::new(&name, Weights::from_bytes(name.clone(), source)?)?;
         if !checkpoint.unknown.is_empty() {
             let (count, some) = (checkpoint.unknown.len(), &checkpoint.unknown);
@@ -171,7 +171,7 @@ impl ModelFiles {
             return Ok(Some(text.clone()));
         }
         match &self.origin {
-            Origin::Memory(files) => Ok(files.get(path).map(|source| source.as_ref().to_vec())),
+            Origin::Memory(files) => files.get(path).map(Source::to_vec).transpose(),
             Origin::Parts { texts, .. } => Ok(texts.get(path).cloned()),
             #[cfg(not(target_arch = "wasm32"))]
             Origin::Folder(folder) => match crate::disk::read_small(&folder.join(path)) {

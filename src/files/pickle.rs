@@ -1,14 +1,16 @@
 //! Refusal of PyTorch pickles (`.ckpt`, `.pt`, `.bin`): loading one can run any code.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::weights::Source;
 use crate::weights::pickle::{conversion, is_pickle};
 
 /// Refuses a file that begins like a PyTorch pickle. `name` stands for the file in the message, which says how to convert it.
 ///
 /// # Errors
 /// `Unsupported` for a pickle.
-pub fn refuse_pickle(name: &str, start: &[u8]) -> Result<()> {
-    if !is_pickle(start) {
+pub fn refuse_pickle(name: &str, source: &Source) -> Result<()> {
+    let start = source.start(16).map_err(|error| error.context(name))?;
+    if !is_pickle(&start) {
         return Ok(());
     }
     let message = format!(

@@ -62,7 +62,7 @@ impl Lora {
         Self::new(name, weights)
     }
 
-    /// Opens a LoRA file, memory-mapped as by [`Weights::open`]. Beside peft's
+    /// Opens a LoRA file, as by [`Weights::open`]. Beside peft's
     /// `adapter_model.safetensors`, the `adapter_config.json` gives the scale.
     ///
     /// # Errors

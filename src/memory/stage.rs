@@ -5,10 +5,10 @@
 //! counted are the driver's own allocations (compiled pipelines, command buffers, descriptors),
 //! and the allocator's loss from taking memory from the driver in blocks of 8 to 64 MiB.
 //!
-//! The host needs less: weights are converted from their mapped file straight into the staging
+//! The host needs less: weights are converted from their file straight into the staging
 //! memory, so that it holds only the latents, the picture, the tokenizer's tables, low-rank
-//! patches and the plans. The pages of the mapped files belong to the system's cache, which takes
-//! them back when it wants to.
+//! patches and the plans. What the system keeps of the files in its cache it takes back when it
+//! wants to.
 
 use super::bytes::Bytes;
 use crate::error::{Error, ErrorKind, Result};

@@ -10,7 +10,7 @@ use super::low_rank::LowRank;
 use super::numbers::Numbers;
 
 /// The number of elements that are computed at a time where two changes are combined.
-const RUN: usize = 256;
+const RUN: usize = 1024;
 
 /// A matrix `[O, I·kh·kw]`: the change ΔW of a weight `[O, I, kh, kw]` (or fewer dimensions).
 /// Cloning it copies no numbers.
@@ -119,8 +119,8 @@ impl FileTensor {
 
     /// The elements from `start` on; what does not exist is left as it is.
     fn read(&self, start: usize, out: &mut [f32]) {
-        let bytes = &self.file.bytes()[self.range.clone()];
-        if let Some(numbers) = Numbers::new(self.dtype, bytes, self.transposed) {
+        let (file, range) = (&self.file, self.range.clone());
+        if let Some(numbers) = Numbers::in_file(self.dtype, file, range, self.transposed) {
             let len = out.len().min(numbers.len().saturating_sub(start));
             numbers.read(start, &mut out[..len]);
         }

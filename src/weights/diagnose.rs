@@ -17,8 +17,8 @@ struct Raw {
     data_offsets: [u64; 2],
 }
 
-/// The first problem of a file that the `safetensors` crate refused; `None` if it looks good here.
-pub(super) fn diagnose(bytes: &[u8]) -> Option<String> {
+/// The first problem of a file of `len` bytes that begins with these and that the `safetensors` crate refused; `None` if it looks good here.
+pub(super) fn diagnose(bytes: &[u8], len: u64) -> Option<String> {
     let again = "download it again";
     if bytes.starts_with(b"version https://git-lfs") {
         return Some("expected weights, got a git-lfs pointer: run `git lfs pull`".into());
@@ -40,7 +40,7 @@ pub(super) fn diagnose(bytes: &[u8]) -> Option<String> {
              {header_bytes}"
         ));
     }
-    let Some((header, data)) = rest.split_at_checked(header_bytes as usize) else {
+    let Some((header, _)) = rest.split_at_checked(header_bytes as usize) else {
         return Some(format!(
             "truncated: expected a header of {header_bytes} bytes, got {}; {again}",
             rest.len()
@@ -84,7 +84,7 @@ pub(super) fn diagnose(bytes: &[u8]) -> Option<String> {
         }
         next = *end;
     }
-    let got = data.len() as u64;
+    let got = len.saturating_sub(8 + header_bytes);
     if got < next {
         return Some(format!("truncated: expected {next} bytes of tensors, got {got}; {again}"));
     }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::dtype::DataType;
-use super::gguf_value::{MAX_HEADER_BYTES, Reader, Value};
+pub(super) use super::gguf_value::MAX_HEADER_BYTES;
+use super::gguf_value::{Reader, Value};
 use super::header::{Found, Header, MAX_TENSORS};
 
 /// The first bytes of every file.
@@ -24,9 +25,10 @@ const ALIGNMENT: u64 = 32;
 /// The most metadata. ComfyUI-GGUF's files have a few hundred.
 const MAX_PAIRS: u64 = 1 << 16;
 
-/// Reads the header and checks every tensor against the file's length. What is allocated is
+/// Reads the header, which lies in the first bytes of a file of `len` bytes, and checks every tensor
+/// against that length. What is allocated is
 /// bounded by the bytes that were read. The error is the problem in words.
-pub(super) fn parse(bytes: &[u8]) -> Result<Header, String> {
+pub(super) fn parse(bytes: &[u8], len: u64) -> Result<Header, String> {
     let header = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
     let mut reader = Reader::new(header, MAGIC.len());
     let version = reader.u32("the version")?;
@@ -84,18 +86,19 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header, String> {
 
     // Without tensors there is nothing to align.
     let data = (reader.position() as u64).checked_next_multiple_of(alignment);
-    let data = data.unwrap_or(u64::MAX).min(bytes.len() as u64) as usize;
+    let file_bytes = usize::try_from(len).unwrap_or(usize::MAX);
+    let data = data.unwrap_or(u64::MAX).min(len) as usize;
     let mut tensors = Vec::new();
     for (name, (dtype, shape, offset, len)) in found {
         let range = usize::try_from(offset).ok().and_then(|offset| {
             let start = data.checked_add(offset)?;
             Some(start..start.checked_add(len)?)
         });
-        let Some(range) = range.filter(|range| range.end <= bytes.len()) else {
+        let Some(range) = range.filter(|range| range.end <= file_bytes) else {
             return Err(format!(
                 "{name}: truncated: expected {len} bytes of {dtype} {shape:?} at {offset}, got {} \
                  bytes of tensors; download it again",
-                bytes.len() - data
+                file_bytes - data
             ));
         };
         tensors.push(Found { name, dtype, shape, range });

@@ -1,7 +1,7 @@
 //! Reading the weights of a model from unmodified safetensors and GGUF files.
 //!
 //! [`Weights`] is one component (`unet`, `vae`, `text_encoder`): a map from PyTorch names to
-//! tensors in memory-mapped or embedded files. A tensor is read when it is asked for, one at a
+//! tensors in files on disk or in memory. A tensor is read when it is asked for, one at a
 //! time: [`Weights::pack`] converts it to the layout and format that a kernel reads, and adds the
 //! patches of [`Weights::set_patches`].
 //!
@@ -30,6 +30,8 @@ mod layout;
 mod low_rank;
 mod names;
 mod numbers;
+#[cfg(not(target_arch = "wasm32"))]
+mod on_disk;
 mod pack;
 mod part;
 mod patch;
@@ -101,15 +103,14 @@ impl Weights {
         Self::from_bytes("memory", file.map_err(|error| in_memory("tensors", error))?)
     }
 
-    /// The tensors of a safetensors or GGUF file, memory-mapped: the system reads what is used.
-    /// The file must not be changed by anyone while the `Weights` or a clone of it lives.
+    /// The tensors of a safetensors or GGUF file; what is used is read from it when it is needed.
     ///
     /// # Errors
     /// `NotFound` or `Io` with the path; else as [`Weights::from_bytes`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::from_bytes(path.display().to_string(), Source::map(path)?)
+        Self::from_bytes(path.display().to_string(), Source::open(path)?)
     }
 
     /// The names of all tensors, sorted.
@@ -175,8 +176,8 @@ impl Weights {
     fn numbers(&self, name: &str) -> Result<Numbers<'_>> {
         let entry = self.entry(name)?;
         let file = &self.files[entry.file];
-        let bytes = &file.bytes()[entry.range.clone()];
-        Numbers::new(entry.dtype, bytes, entry.file_matrix()).ok_or_else(|| {
+        let (dtype, range) = (entry.dtype, entry.range.clone());
+        Numbers::in_file(dtype, file, range, entry.file_matrix()).ok_or_else(|| {
             let (file, got) = (file.name(), entry.dtype);
             let message = format!(
                 "{file}: {name}: expected f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1 or q2_k to \
@@ -216,6 +217,7 @@ impl Weights {
         let values = self.values(name)?;
         let mut out = vec![0.0; values.len()];
         values.read(0, &mut out);
+        self.intact(name)?;
         Ok(out)
     }
 
@@ -227,8 +229,15 @@ impl Weights {
     pub fn scalar(&self, name: &str) -> Result<f64> {
         let entry = self.entry(name)?;
         let file = &self.files[entry.file];
-        let bytes = &file.bytes()[entry.range.clone()];
-        let number = match (entry.dtype, bytes) {
+        let mut eight = [0; 8];
+        let range = entry.range.start..entry.range.end.min(entry.range.start + 9);
+        let len = entry.range.len();
+        if len <= 8 {
+            file.with(range, &mut [0; 8], |bytes| eight[..len].copy_from_slice(bytes));
+            file.intact()?;
+        }
+        let number = match (entry.dtype, &eight[..len.min(8)]) {
+            _ if len > 8 => None,
             (DataType::I64, &[a, b, c, d, e, f, g, h]) => {
                 Some(i64::from_le_bytes([a, b, c, d, e, f, g, h]) as f64)
             }
@@ -236,8 +245,8 @@ impl Weights {
                 Some(f64::from_le_bytes([a, b, c, d, e, f, g, h]))
             }
             (DataType::I32, &[a, b, c, d]) => Some(i32::from_le_bytes([a, b, c, d]).into()),
-            _ => match &*self.read_f32(name)? {
-                &[number] => Some(number.into()),
+            _ => match self.read_f32(name)?[..] {
+                [number] => Some(number.into()),
                 _ => None,
             },
         };
@@ -255,7 +264,9 @@ impl Weights {
     pub fn pack(&self, name: &str, layout: WeightLayout, format: WeightFormat) -> Result<Vec<u8>> {
         let entry = self.entry(name)?;
         let path = format!("{}: {name}", self.files[entry.file].name());
-        pack(&path, self.values(name)?, &entry.shape, layout, format)
+        let packed = pack(&path, self.values(name)?, &entry.shape, layout, format);
+        self.intact(name)?;
+        packed
     }
 
     /// A part of [`Weights::pack`] into write-only memory, such as a GPU's: `put` is called with a
@@ -274,7 +285,15 @@ impl Weights {
     ) -> Result<()> {
         let entry = self.entry(name)?;
         let path = format!("{}: {name}", self.files[entry.file].name());
-        pack_part(&path, self.values(name)?, &entry.shape, layout, format, part, put)
+        let packed = pack_part(&path, self.values(name)?, &entry.shape, layout, format, part, put);
+        self.intact(name)?;
+        packed
+    }
+
+    /// # Errors
+    /// `Io` if the file of a tensor changed while it was in use.
+    fn intact(&self, name: &str) -> Result<()> {
+        self.files[self.entry(name)?.file].intact()
     }
 
     fn entry(&self, name: &str) -> Result<&Entry> {

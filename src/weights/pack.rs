@@ -126,6 +126,10 @@ fn put_padding(
 /// Rows and columns of a tile: 16 KiB of f32 and what they become stay in the first-level cache.
 const TILE: usize = 64;
 
+/// Columns that are read at once, whole tiles: long reads from the disk, half a megabyte of a strip
+/// of [`TILE`] rows.
+const STRIP: usize = 32 * TILE;
+
 /// The transposition `out[k][i][o] = values[o][i][k]` of a part, a tile at a time. `narrow` converts
 /// the numbers of a tile; `put` gets runs of `out`: k, the byte of the part where the run begins, and
 /// its bytes. The error is the index and value of a number that is not finite or beyond ±`limit`.
@@ -142,17 +146,28 @@ fn transpose<T: Pod>(
     let (first, end) = (part.inputs.start * taps, part.inputs.end.min(inputs) * taps);
     let mut wide = [0.0; TILE * TILE];
     let mut tile = [T::zeroed(); TILE * TILE];
+    if first >= end {
+        return Ok(()); // padding alone
+    }
+    let strip_width = STRIP.min(end - first);
+    let mut strip = vec![0.0; TILE.min(outputs) * strip_width];
     for o in (0..outputs).step_by(TILE) {
         let height = TILE.min(outputs - o);
         for column in (first..end).step_by(TILE) {
             let width = TILE.min(end - column);
             let wide = &mut wide[..height * width];
-            if width == columns {
-                values.read(o * columns, wide);
-            } else {
-                for (r, row) in wide.chunks_exact_mut(width).enumerate() {
-                    values.read((o + r) * columns + column, row);
+            let within = (column - first) % STRIP;
+            if within == 0 && strip_width == columns {
+                values.read(o * columns, &mut strip[..height * columns]);
+            } else if within == 0 {
+                let read = strip_width.min(end - column);
+                for (r, row) in strip.chunks_exact_mut(strip_width).take(height).enumerate() {
+                    values.read((o + r) * columns + column, &mut row[..read]);
                 }
+            }
+            let rows = strip.chunks_exact(strip_width);
+            for (row, from) in wide.chunks_exact_mut(width).zip(rows) {
+                row.copy_from_slice(&from[within..within + width]);
             }
             if let Some(at) = first_beyond(wide, limit) {
                 let index = (o + at / width) * columns + column + at % width;

@@ -7,7 +7,7 @@ use super::low_rank::LowRank;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The number of elements that are patched at a time where the numbers before are needed too.
-const RUN: usize = 256;
+const RUN: usize = 1024;
 
 /// A patch of a weight W, which becomes W' = keep·W + f·(W + scale·ΔW). Without [`Scaling`] that is
 /// W + scale·ΔW. Cloning it copies no numbers.

@@ -1,9 +1,13 @@
-//! The bytes of a file: embedded, shared or memory-mapped.
+//! The bytes of a file: embedded, shared or on disk.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 #[cfg(not(target_arch = "wasm32"))]
-use crate::error::{Error, ErrorKind, Result};
+use super::on_disk::FileOnDisk;
+use crate::error::Result;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::error::{Error, ErrorKind};
 
 /// The bytes of a file.
 #[derive(Clone)]
@@ -12,9 +16,9 @@ pub enum Source {
     Static(&'static [u8]),
     /// In memory: downloaded, or handed over by the embedding application.
     Shared(Arc<[u8]>),
-    /// A file, mapped into memory.
+    /// A file on disk.
     #[cfg(not(target_arch = "wasm32"))]
-    Mapped(Arc<memmap2::Mmap>),
+    File(Arc<FileOnDisk>),
 }
 
 impl From<&'static [u8]> for Source {
@@ -35,26 +39,14 @@ impl From<Vec<u8>> for Source {
     }
 }
 
-impl AsRef<[u8]> for Source {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Source::Static(bytes) => bytes,
-            Source::Shared(bytes) => bytes,
-            #[cfg(not(target_arch = "wasm32"))]
-            Source::Mapped(map) => map,
-        }
-    }
-}
-
 impl Source {
-    /// Maps a file into memory. The file must not be changed while the source lives: reading
-    /// a part that someone cut off ends the process.
+    /// A file, which is read where it is needed. If it changes meanwhile, what is read from it gives an
+    /// error of kind `Io`.
     ///
     /// # Errors
-    /// `NotFound` if the file does not exist, `Io` if it cannot be read.
+    /// `NotFound` if the file does not exist, `Io` if it cannot be read or is no regular file.
     #[cfg(not(target_arch = "wasm32"))]
-    #[allow(unsafe_code)]
-    pub fn map(path: &std::path::Path) -> Result<Self> {
+    pub fn open(path: &std::path::Path) -> Result<Self> {
         let failed = |error: std::io::Error| {
             let shown = path.display();
             if error.kind() == std::io::ErrorKind::NotFound {
@@ -66,11 +58,44 @@ impl Source {
             }
             Error::new(ErrorKind::Io, format!("{shown}: cannot read the file")).with_source(error)
         };
-        let file = crate::disk::open(path).map_err(failed)?;
-        // SAFETY: the mapping is private and read-only, and lives as long as every slice of it,
-        // which borrow from the `Arc`. That nobody changes the file meanwhile is the documented
-        // condition; checkpoints are written once. No value of the bytes is invalid as `u8`.
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(failed)?;
-        Ok(Source::Mapped(Arc::new(map)))
+        Ok(Source::File(Arc::new(FileOnDisk::open(path).map_err(failed)?)))
+    }
+
+    /// The number of bytes.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Source::Static(bytes) => bytes.len() as u64,
+            Source::Shared(bytes) => bytes.len() as u64,
+            #[cfg(not(target_arch = "wasm32"))]
+            Source::File(file) => file.len(),
+        }
+    }
+
+    /// The first bytes, at most `most`.
+    ///
+    /// # Errors
+    /// `Io` if a file cannot be read.
+    pub(crate) fn start(&self, most: usize) -> Result<Cow<'_, [u8]>> {
+        match self {
+            Source::Static(bytes) => Ok(Cow::Borrowed(&bytes[..bytes.len().min(most)])),
+            Source::Shared(bytes) => Ok(Cow::Borrowed(&bytes[..bytes.len().min(most)])),
+            #[cfg(not(target_arch = "wasm32"))]
+            Source::File(file) => {
+                let mut bytes = vec![0; file.len().min(most as u64) as usize];
+                file.read_exact(0, &mut bytes).map_err(|error| {
+                    Error::new(ErrorKind::Io, "cannot read the file").with_source(error)
+                })?;
+                Ok(Cow::Owned(bytes))
+            }
+        }
+    }
+
+    /// All bytes.
+    ///
+    /// # Errors
+    /// `Io` if a file cannot be read.
+    #[doc(hidden)]
+    pub fn to_vec(&self) -> Result<Vec<u8>> {
+        Ok(self.start(usize::MAX)?.into_owned())
     }
 }

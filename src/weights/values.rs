@@ -6,7 +6,7 @@ use super::patch::{Fitted, Patch};
 
 /// The numbers of a tensor, read a run at a time. Views and patches are applied as the numbers are
 /// read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Values<'a> {
     numbers: Numbers<'a>,
     patches: Vec<Fitted<'a>>,

@@ -34,6 +34,6 @@ fn bash_completes_commands_options_and_values() {
         String::from_utf8(output.stdout).expect("UTF-8")
     };
     assert_eq!(complete(&["croquis", "txt2"]), "txt2img\n");
-    assert_eq!(complete(&["croquis", "txt2img", "--neg"]), "--negative-prompt\n");
+    assert_eq!(complete(&["croquis", "txt2img", "--storag"]), "--storage\n");
     assert_eq!(complete(&["croquis", "txt2img", "--storage", "pa"]), "packed\n");
 }

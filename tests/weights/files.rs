@@ -86,7 +86,7 @@ fn unusable_tensors_are_named_when_read() {
     ] {
         for error in [
             weights.read_f32(name).unwrap_err(),
-            weights.values(name).unwrap_err(),
+            weights.values(name).err().unwrap(),
             weights.pack(name, WeightLayout::Vector, WeightFormat::F16).unwrap_err(),
         ] {
             assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::Weights, message));

@@ -1,6 +1,7 @@
 //! Reading and packing of weights: every layout against its definition, and every kind of bad file.
 
 mod bounds;
+mod changed;
 #[path = "../common/files.rs"]
 mod container;
 mod files;

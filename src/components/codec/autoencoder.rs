@@ -91,7 +91,7 @@ impl Autoencoder {
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<Autoencoder> {
         let path = path.as_ref();
         if !path.is_dir() {
-            return Self::from_bytes(path.display().to_string(), Source::map(path)?);
+            return Self::from_bytes(path.display().to_string(), Source::open(path)?);
         }
         let file = path.join("config.json");
         let name = file.display().to_string();
@@ -120,7 +120,7 @@ impl Autoencoder {
     /// autoencoder.
     pub fn from_bytes(name: impl Into<String>, source: impl Into<Source>) -> Result<Autoencoder> {
         let (name, source) = (name.into(), source.into());
-        refuse_pickle(&name, source.as_ref())?;
+        refuse_pickle(&name, &source)?;
         Self::single_file(&name, Weights::from_bytes(name.clone(), source)?)
     }
 

@@ -64,7 +64,7 @@ impl IpAdapter {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn open(path: impl AsRef<std::path::Path>, encoder: &ModelFiles) -> Result<IpAdapter> {
         let path = path.as_ref();
-        IpAdapter::from_bytes(path.display().to_string(), Source::map(path)?, encoder)
+        IpAdapter::from_bytes(path.display().to_string(), Source::open(path)?, encoder)
     }
 
     /// [`open`](IpAdapter::open) for a file in memory; `name` stands for it in messages.
@@ -78,7 +78,7 @@ impl IpAdapter {
         encoder: &ModelFiles,
     ) -> Result<IpAdapter> {
         let (name, source) = (name.into(), source.into());
-        refuse_pickle(&name, source.as_ref())?;
+        refuse_pickle(&name, &source)?;
         let weights = Weights::from_bytes(name.clone(), source)?;
         let fail = |kind, message: String| Err(Error::new(kind, format!("{name}: {message}")));
         let other = OTHERS.iter().find(|(start, _)| weights.names().any(|n| n.starts_with(start)));

@@ -36,7 +36,7 @@ impl TextualInversion {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<TextualInversion> {
         let path = path.as_ref();
-        TextualInversion::from_bytes(path.display().to_string(), Source::map(path)?)
+        TextualInversion::from_bytes(path.display().to_string(), Source::open(path)?)
     }
 
     /// [`open`](TextualInversion::open) for a file in memory, `name` being the file name.
@@ -51,7 +51,7 @@ impl TextualInversion {
         let (name, source) = (name.into(), source.into());
         let file = name.rsplit(['/', '\\']).next().unwrap_or(&name);
         let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-        refuse_pickle(&name, source.as_ref())?;
+        refuse_pickle(&name, &source)?;
         let weights = Weights::from_bytes(name.clone(), source)?;
         let keys: Vec<_> = weights.names().map(String::from).collect();
         let (placeholder, keys): (&str, Vec<&str>) = match keys.as_slice() {
@@ -132,8 +132,9 @@ impl Table {
 }
 
 /// Refuses a pickle, by its name or first bytes: reading one can run any code.
-fn refuse_pickle(name: &str, bytes: &[u8]) -> Result<()> {
-    if !is_pickle_name(name) && !is_pickle(bytes) {
+fn refuse_pickle(name: &str, source: &Source) -> Result<()> {
+    let bytes = source.start(16).map_err(|error| error.context(name))?;
+    if !is_pickle_name(name) && !is_pickle(&bytes) {
         return Ok(());
     }
     let message = format!(

@@ -46,7 +46,7 @@ impl Upscaler {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn open(gpu: &Gpu, path: impl AsRef<std::path::Path>) -> Result<Upscaler> {
         let path = path.as_ref();
-        Self::from_bytes(gpu, path.display().to_string(), Source::map(path)?)
+        Self::from_bytes(gpu, path.display().to_string(), Source::open(path)?)
     }
 
     /// An upscaler of one file in memory; `name` stands for the file in messages.
@@ -60,7 +60,7 @@ impl Upscaler {
         source: impl Into<Source>,
     ) -> Result<Upscaler> {
         let (name, source) = (name.into(), source.into());
-        refuse_pickle(&name, source.as_ref())?;
+        refuse_pickle(&name, &source)?;
         let weights = Weights::from_bytes(name.clone(), source)?;
         let read = UpscalerNetwork::of(weights);
         let (network, weights) = read.map_err(|error| error.context(&name))?;

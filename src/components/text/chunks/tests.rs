@@ -1,5 +1,4 @@
 use super::*;
-use crate::random::Generator;
 use crate::tokenizer::TokenizerFiles;
 
 const WORDS: [(&str, usize); 3] = [("cat", 2), ("Cat-Toy", 3), ("<x>", 1)];
@@ -169,11 +168,16 @@ fn any_text_has_chunks() {
         ",",
         "a",
     ];
-    let mut random = Generator::new(3);
+    // Marsaglia's xorshift64.
+    let mut state = 3u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as usize
+    };
     for comma_backtrack in [0, 3].repeat(1000) {
-        let drawn = random.normal(20);
-        let pick = |value: &f32| pieces[(value.abs() * 1e4) as usize % pieces.len()];
-        let prompt: String = drawn.iter().map(pick).collect();
+        let prompt: String = (0..20).map(|_| pieces[random() % pieces.len()]).collect();
         let chunks = chunks(
             &prompt,
             TextOptions { comma_backtrack, ..TextOptions::default() },
