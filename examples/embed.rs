@@ -25,12 +25,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn application() -> Result<(wgpu::Device, wgpu::Queue), Box<dyn std::error::Error>> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await?;
-    // croquis runs within WebGPU's default limits; these two limits of the adapter make it faster
-    // and allow larger pictures.
-    let descriptor = wgpu::DeviceDescriptor {
-        required_features: adapter.features() & wgpu::Features::SHADER_F16,
-        required_limits: adapter.limits(),
-        ..Default::default()
-    };
+    // croquis runs within WebGPU's default limits; what it wants of this adapter makes it faster and
+    // allows larger pictures. The application adds the features that it needs itself.
+    let descriptor = wgpu::DeviceDescriptor { label: Some("application"), ..Gpu::wanted(&adapter) };
     Ok(adapter.request_device(&descriptor).await?)
 }

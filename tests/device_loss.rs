@@ -175,3 +175,17 @@ fn a_device_destroyed_by_another_thread_gives_errors() {
         assert!(whole > Duration::ZERO);
     }
 }
+
+#[test]
+fn a_device_as_wanted_has_what_the_adapter_has() {
+    for adapter in adapters() {
+        let wanted = Gpu::wanted(&adapter);
+        let (device, queue) = pollster::block_on(adapter.request_device(&wanted)).expect("opens");
+        let gpu = Gpu::from_device(device.clone(), queue, None).expect("wanted");
+        let [f16, timestamps] = [wgpu::Features::SHADER_F16, wgpu::Features::TIMESTAMP_QUERY]
+            .map(|feature| adapter.features().contains(feature));
+        assert_eq!(gpu.target().capabilities.f16, f16, "{}", gpu.summary());
+        assert_eq!(gpu.has_timestamps(), timestamps, "{}", gpu.summary());
+        assert_eq!(device.limits(), adapter.limits(), "{}", gpu.summary());
+    }
+}

@@ -1,4 +1,4 @@
-//! The size of the result, and how input pictures are brought to it.
+//! The size of the result, and how input pictures are scaled to it.
 
 use super::terminal::note;
 use croquis::diffusion::{Model, Request};
@@ -8,7 +8,7 @@ use croquis::{Error, ErrorKind, Result};
 /// How an input picture of another size than the result's is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Resize {
-    /// Scale to fill width and height, cut off what stands out
+    /// Scale to fill width and height, cut off the rest
     Crop,
     /// Scale to fit into width and height; the result is smaller in one of them
     Fit,

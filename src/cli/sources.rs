@@ -17,7 +17,7 @@ pub struct SourceOptions {
     /// Denoising strength: 0 keeps --image, 1 ignores it [default: 0.8, with --mask 1]
     #[arg(long, value_name = "F", requires = "image", allow_negative_numbers = true)]
     strength: Option<f32>,
-    /// The mask over --image: white is repainted, black is kept byte for byte
+    /// The mask over --image: white is repainted, black keeps its exact pixel values
     #[arg(long, value_name = "FILE", requires = "image")]
     mask: Option<PathBuf>,
     /// Blurs the border of --mask by a Gaussian of this standard deviation in pixels

@@ -62,8 +62,8 @@ pub(super) fn at_latents(mask: &[f32], width: usize, side: usize) -> Vec<f32> {
     rows.flat_map(|row| row.iter().step_by(side).copied()).collect()
 }
 
-/// The new picture where the mask covers, the old one elsewhere, to the byte where it covers all
-/// or nothing.
+/// The new picture where the mask covers, the old one elsewhere. Where the coverage is 0 or 255 the
+/// pixel values are exactly those of one of the two.
 pub(super) fn composed(new: &Picture, old: &Picture, coverage: &[u8]) -> Result<Picture> {
     let pixels = new.rgb().chunks_exact(3).zip(old.rgb().chunks_exact(3)).zip(coverage);
     let mixed = pixels.flat_map(|((new, old), &alpha)| {

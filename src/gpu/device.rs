@@ -1,48 +1,19 @@
-//! Devices: opening one, its limits and its failures.
+//! Devices: opening one, and taking an application's.
 
 use super::adapter::{AdapterSummary, instance, select, summarize};
 use super::classify::{check_limits, cooperative_matrices, default_storage, device_class, target};
 use super::compile::Pipelines;
 use super::completion::completion;
+use super::failure::Failure;
 use super::guard::lost;
+use super::options::{DeviceOptions, LimitProfile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::{DeviceClass, Target};
 use crate::logging;
 use crate::shape::Storage;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use wgpu::{Features, Limits};
-
-/// The options of [`Gpu::open`]: which device, and how.
-#[derive(Clone, Debug, Default)]
-pub struct DeviceOptions {
-    /// The position in [`list_adapters`](super::list_adapters) or a part of the name; `None`
-    /// takes the environment variable `CROQUIS_DEVICE`, else the best adapter.
-    pub device: Option<String>,
-    /// How activations and weights are stored; `None` takes what suits the device.
-    pub storage: Option<Storage>,
-    /// The limits to stay within.
-    pub limits: LimitProfile,
-    /// A folder where compiled kernels are kept between processes, a file per adapter and driver; it
-    /// need not exist yet. `None` touches no files. Only Vulkan has such a cache; elsewhere this is
-    /// ignored.
-    pub pipeline_cache: Option<PathBuf>,
-}
-
-/// The limits that a device is opened with. wgpu enforces them whatever the hardware allows, so
-/// that a plan made for a browser or a phone can be tried anywhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LimitProfile {
-    /// All that the adapter allows.
-    #[default]
-    Adapter,
-    /// WebGPU's default limits, without optional features, and the portable kernel variants.
-    WebGpu,
-    /// Like a Qualcomm Adreno GPU: 128 MiB a binding, 32 KiB of workgroup memory, no `shader-f16`,
-    /// and the kernel variants of that class.
-    Adreno,
-}
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use wgpu::Features;
 
 /// An opened device with its compiled kernels. Cloning it is cheap.
 #[derive(Clone)]
@@ -60,32 +31,6 @@ pub struct Gpu {
     pub(crate) capacity: Option<u64>,
 }
 
-/// The failures that a device reported.
-#[derive(Clone, Default)]
-pub(super) struct Failure {
-    /// The first error that no error scope caught.
-    first: Arc<Mutex<Option<String>>>,
-    /// Whether the device reported that it was lost.
-    pub(super) lost: Arc<AtomicBool>,
-    /// Whether an allocation was refused since this was last asked for.
-    pub(super) out_of_memory: Arc<AtomicBool>,
-}
-
-impl Failure {
-    pub(super) fn report(&self, message: String) {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
-    }
-
-    pub(super) fn check(&self) -> Result<()> {
-        match self.first.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            Some(message) => {
-                Err(Error::new(ErrorKind::Device, format!("the GPU failed: {message}")))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
 impl Gpu {
     /// Opens a device.
     ///
@@ -97,42 +42,11 @@ impl Gpu {
         let environment = std::env::var("CROQUIS_DEVICE").ok();
         let wish = options.device.as_deref().or(environment.as_deref());
         let (index, adapter) = select(&instance, wish).await?;
-        let wanted = match options.limits {
-            LimitProfile::Adapter => {
-                Features::SHADER_F16 | Features::SUBGROUP | Features::TIMESTAMP_QUERY
-            }
-            LimitProfile::WebGpu | LimitProfile::Adreno => Features::empty(),
-        };
-        let cached = match options.pipeline_cache {
-            Some(_) => Features::PIPELINE_CACHE,
-            None => Features::empty(),
-        };
-        let limits = match options.limits {
-            LimitProfile::Adapter => adapter.limits(),
-            LimitProfile::WebGpu => Limits::default(),
-            LimitProfile::Adreno => {
-                let adreno = Target::adreno(Storage::Packed);
-                Limits {
-                    max_compute_workgroup_storage_size: adreno.workgroup_memory_bytes,
-                    max_compute_invocations_per_workgroup: adreno.max_invocations,
-                    ..Limits::default()
-                }
-                .or_worse_values_from(&adapter.limits())
-            }
-        };
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("croquis"),
-            required_features: adapter.features() & (wanted | cached),
-            required_limits: limits,
-            // Weights are many buffers of all sizes: blocks for them in steps of 8 to 64 MiB, not
-            // of 128 to 256.
-            memory_hints: wgpu::MemoryHints::MemoryUsage,
-            ..Default::default()
-        };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
-            let message = format!("{} cannot be opened", adapter.get_info().name);
-            Error::new(ErrorKind::Device, message).with_source(error)
-        })?;
+        let (device, queue) =
+            adapter.request_device(&options.descriptor(&adapter)).await.map_err(|error| {
+                let message = format!("{} cannot be opened", adapter.get_info().name);
+                Error::new(ErrorKind::Device, message).with_source(error)
+            })?;
         let mut gpu = Gpu::new(device, queue, summarize(index, &adapter), options)?;
         let products = adapter.cooperative_matrix_properties();
         gpu.target.capabilities.cooperative =
@@ -189,7 +103,15 @@ impl Gpu {
         super::completion::block_on(None, self.reopen())
     }
 
-    /// Uses a device that the caller opened. For storage `f16` it must have been opened with
+    /// What croquis asks of an adapter: those of the features `SHADER_F16`, `SUBGROUP` and
+    /// `TIMESTAMP_QUERY` that it has, all of its limits, and small blocks of memory. [`Gpu::open`]
+    /// requests this with [`LimitProfile::Adapter`]; an application adds what it needs itself and gives
+    /// the device to [`Gpu::from_device`].
+    pub fn wanted(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
+        DeviceOptions::default().descriptor(adapter)
+    }
+
+    /// Uses a device that the caller opened, best with [`Gpu::wanted`]. For storage `f16` it must have been opened with
     /// `SHADER_F16`; the caller's error handlers stay in place, and croquis reports its own errors to
     /// nobody but its callers: a device that is lost or destroyed gives errors of kind `Device`.
     ///

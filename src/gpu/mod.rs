@@ -9,8 +9,10 @@ mod commands;
 mod compile;
 mod completion;
 mod device;
+mod failure;
 mod guard;
 mod memory;
+mod options;
 mod pipeline_cache;
 mod program;
 mod readback;
@@ -23,7 +25,8 @@ pub use crate::kernels::{DeviceClass, Target};
 #[cfg(not(target_arch = "wasm32"))]
 pub use adapter::list_adapters_blocking;
 pub use adapter::{AdapterSummary, list_adapters};
-pub use device::{DeviceOptions, Gpu, LimitProfile};
+pub use device::Gpu;
+pub use options::{DeviceOptions, LimitProfile};
 #[doc(hidden)]
 pub use program::{Link, Program, buffer_bytes};
 #[doc(hidden)]

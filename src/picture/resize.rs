@@ -68,7 +68,7 @@ impl Picture {
         Picture::new(width, height, scaled.into_raw())
     }
 
-    /// The picture scaled to fill a size in its own proportions; what stands out at two sides is
+    /// The picture scaled to fill a size in its own proportions; the rest at two sides is
     /// cut off before.
     ///
     /// # Errors
