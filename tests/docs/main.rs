@@ -2,6 +2,8 @@
 //! built program, a page's lines in order in one folder, or is listed here with the reason why not.
 #![cfg(all(feature = "cli", feature = "embedded", unix))]
 
+#[path = "../common/mod.rs"]
+mod common;
 #[path = "../upscalers/golden.rs"]
 #[allow(dead_code)]
 mod golden;
@@ -12,9 +14,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Lines that other tests or nothing but CI run, by their beginning, with what does.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 15] = [
     ("./x demo", "the command is `croquis txt2img`, which other lines run"),
     ("./x test", "CI"),
+    ("./x deny", "cargo-deny is not among what the tests install"),
+    ("./x dist", "a release is built in minutes"),
+    ("cd out", "the archive of a release"),
+    ("sha256sum -c croquis-", "the archive of a release"),
+    ("tar -xzf croquis-", "the archive of a release"),
+    ("croquis-", "the archive of a release"),
     ("./x bench", "cargo bench is built by clippy"),
     ("cargo install", "the program is built"),
     ("cargo test", "CI"),
@@ -113,7 +121,8 @@ fn every_command_of_the_pages_runs() {
     let mut failures = Vec::new();
     for (name, page) in pages() {
         count += commands(&page).len();
-        failures.extend(check(&name, &page).into_iter().map(|failure| format!("{name}: {failure}")));
+        failures
+            .extend(check(&name, &page).into_iter().map(|failure| format!("{name}: {failure}")));
     }
     assert!(failures.is_empty(), "{} of {count}:\n{}", failures.len(), failures.join("\n\n"));
     assert!(count > 60, "only {count} commands were found");
