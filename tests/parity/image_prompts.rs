@@ -260,7 +260,8 @@ fn other_files_are_refused_by_name() {
     let open = |tensors: &[(&str, &[usize])]| -> Error {
         IpAdapter::from_bytes("file", file(tensors), &encoder()).map(|_| ()).unwrap_err()
     };
-    let cases: [(&[(&str, &[usize])], ErrorKind, &str); 5] = [
+    type Tensors<'a> = &'a [(&'a str, &'a [usize])];
+    let cases: [(Tensors<'_>, ErrorKind, &str); 5] = [
         (&[("image_proj.proj.0.weight", &[8, 8])], ErrorKind::Unsupported, "IP-Adapter-FaceID"),
         (
             &[("image_proj.perceiver_resampler.proj_in.weight", &[8, 8])],
