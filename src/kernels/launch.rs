@@ -42,7 +42,7 @@ pub struct Launch {
     pub params: Vec<u8>,
     /// The number of workgroups along x, y and z.
     pub groups: [u32; 3],
-    /// The number of workgroups in all, if the shader counts them by [`spread`]: then they may be
+    /// The number of workgroups in all, if the shader counts them by [`Launch::spread`]: then they may be
     /// spread over x and y in another way.
     pub spread: Option<usize>,
     /// Floating-point operations; a multiply-add counts two.

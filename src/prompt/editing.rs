@@ -29,7 +29,7 @@ pub struct Schedule {
 ///
 /// # Errors
 /// `Argument` for a prompt of more than [`MAX_CHARACTERS`](super::limits::MAX_CHARACTERS), or with more than
-/// [`MAX_BRACKETS`] open at one place.
+/// 100 brackets open at one place.
 pub fn schedule(prompt: &str, steps: usize) -> Result<Schedule> {
     let steps = steps.max(1);
     check_length(prompt)?;

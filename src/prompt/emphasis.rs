@@ -41,7 +41,7 @@ pub enum PromptPart {
 ///
 /// # Errors
 /// `Argument` for a prompt of more than [`MAX_CHARACTERS`](super::limits::MAX_CHARACTERS), or with more than
-/// [`MAX_BRACKETS`] open at one place.
+/// 100 brackets open at one place.
 pub fn parse(prompt: &str) -> Result<Vec<PromptPart>> {
     check_length(prompt)?;
     let mut parser = Parser::default();

@@ -54,6 +54,8 @@ impl File {
         buffer: &mut [u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> R {
+        #[cfg(target_arch = "wasm32")]
+        let _ = buffer; // there are no files
         match &self.source {
             Source::Static(bytes) => read(&bytes[range]),
             Source::Shared(bytes) => read(&bytes[range]),
