@@ -8,6 +8,7 @@ use super::dtype::DataType;
 use super::file::File;
 use super::low_rank::LowRank;
 use super::numbers::Numbers;
+use crate::error::Result;
 
 /// The number of elements that are computed at a time where two changes are combined.
 const RUN: usize = 1024;
@@ -43,6 +44,18 @@ impl Delta {
                 Some([a.checked_mul(c)?, b.checked_mul(d)?])
             }
             Delta::File(tensor) => Some(tensor.matrix),
+        }
+    }
+
+    /// # Errors
+    /// `Io` if a file of the change was changed while it was in use.
+    pub(super) fn intact(&self) -> Result<()> {
+        match self {
+            Delta::LowRank(_) => Ok(()),
+            Delta::Hadamard(factors) | Delta::Kronecker(factors) => {
+                factors.iter().try_for_each(Delta::intact)
+            }
+            Delta::File(tensor) => tensor.file.intact(),
         }
     }
 
@@ -96,8 +109,6 @@ pub struct FileTensor {
     file: Arc<File>,
     dtype: DataType,
     range: Range<usize>,
-    /// Rows and columns in the file of a matrix that is read as its transpose.
-    transposed: Option<[usize; 2]>,
     /// The first dimension and the product of the others.
     matrix: [usize; 2],
 }
@@ -108,19 +119,18 @@ impl FileTensor {
         file: Arc<File>,
         dtype: DataType,
         range: Range<usize>,
-        transposed: Option<[usize; 2]>,
         shape: &[usize],
     ) -> Self {
         let (&rows, rest) = shape.split_first().unwrap_or((&1, &[]));
         // The sizes of a tensor without elements may be too large to multiply.
         let columns = rest.iter().fold(1, |all: usize, &size| all.saturating_mul(size));
-        FileTensor { file, dtype, range, transposed, matrix: [rows, columns] }
+        FileTensor { file, dtype, range, matrix: [rows, columns] }
     }
 
     /// The elements from `start` on; what does not exist is left as it is.
     fn read(&self, start: usize, out: &mut [f32]) {
         let (file, range) = (&self.file, self.range.clone());
-        if let Some(numbers) = Numbers::in_file(self.dtype, file, range, self.transposed) {
+        if let Some(numbers) = Numbers::in_file(self.dtype, file, range, None) {
             let len = out.len().min(numbers.len().saturating_sub(start));
             numbers.read(start, &mut out[..len]);
         }

@@ -193,6 +193,11 @@ impl Weights {
     /// As [`Weights::values`]; `Weights` if a value is not finite.
     pub fn file_tensor(&self, name: &str) -> Result<FileTensor> {
         let entry = self.entry(name)?;
+        if entry.transposed {
+            let file = self.files[entry.file].name();
+            let message = format!("{file}: {name}: expected a tensor as it is in the file");
+            return Err(Error::new(ErrorKind::Weights, message));
+        }
         let numbers = self.numbers(name)?;
         let mut run = [0.0; 1024];
         for start in (0..numbers.len()).step_by(run.len()) {
@@ -205,8 +210,7 @@ impl Weights {
             }
         }
         let file = self.files[entry.file].clone();
-        let (range, transposed) = (entry.range.clone(), entry.file_matrix());
-        Ok(FileTensor::new(file, entry.dtype, range, transposed, &entry.shape))
+        Ok(FileTensor::new(file, entry.dtype, entry.range.clone(), &entry.shape))
     }
 
     /// A tensor as f32, in PyTorch's order. Values that are not finite are passed on.
@@ -291,9 +295,11 @@ impl Weights {
     }
 
     /// # Errors
-    /// `Io` if the file of a tensor changed while it was in use.
+    /// `Io` if the file of a tensor, or one of its patches, changed while it was in use.
     fn intact(&self, name: &str) -> Result<()> {
-        self.files[self.entry(name)?.file].intact()
+        let entry = self.entry(name)?;
+        self.files[entry.file].intact()?;
+        entry.patches.iter().try_for_each(Patch::intact)
     }
 
     fn entry(&self, name: &str) -> Result<&Entry> {

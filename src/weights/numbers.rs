@@ -61,14 +61,19 @@ impl<'a> Numbers<'a> {
         range: Range<usize>,
         transposed: Option<[usize; 2]>,
     ) -> Option<Self> {
-        let mut bytes = Bytes::File(file, range.clone());
-        // The numbers of a transpose are read one by one.
-        if transposed.is_some() && file.is_on_disk() {
-            let mut whole = vec![0; range.len()];
-            file.with(range, &mut whole.clone(), |bytes| whole.copy_from_slice(bytes));
-            bytes = Bytes::Memory(Cow::Owned(whole));
+        if !dtype.is_readable() {
+            return None;
         }
-        dtype.is_readable().then_some(Numbers { bytes, dtype, transposed })
+        // The numbers of a transpose are read one by one.
+        let bytes = match transposed.is_some() && file.is_on_disk() {
+            true => {
+                let mut whole = vec![0; range.len()];
+                file.with(range, &mut whole, |_| ());
+                Bytes::Memory(Cow::Owned(whole))
+            }
+            false => Bytes::File(file, range),
+        };
+        Some(Numbers { bytes, dtype, transposed })
     }
 
     /// The numbers in `bytes`; `None` if that type cannot be read. `transposed` has the rows and

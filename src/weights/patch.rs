@@ -89,6 +89,12 @@ impl Patch {
         }
     }
 
+    /// # Errors
+    /// `Io` if a file of the patch was changed while it was in use.
+    pub(super) fn intact(&self) -> Result<()> {
+        self.delta.iter().try_for_each(Delta::intact)
+    }
+
     /// Checks that the patch has the shape of a weight.
     pub(super) fn check(&self, file_shape: &[usize]) -> Result<()> {
         let misfit = |got: String| {

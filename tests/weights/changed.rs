@@ -2,7 +2,7 @@
 
 use super::{encode, tensors};
 use croquis::ErrorKind;
-use croquis::internal::weights::{WeightFormat, WeightLayout, Weights};
+use croquis::internal::weights::{Delta, Patch, WeightFormat, WeightLayout, Weights};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,20 @@ fn a_truncated_file_is_an_error() {
     let again = Weights::open(file("truncated.safetensors")).expect("a good file");
     let same = again.pack("a.weight", WeightLayout::Matrix, WeightFormat::F32);
     assert_eq!(same.expect("the file is whole"), before);
+}
+
+#[test]
+fn a_truncated_file_of_a_patch_is_the_one_that_is_named() {
+    let base = file("patched-base.safetensors");
+    let added = file("patched-added.safetensors");
+    let mut weights = Weights::open(&base).expect("a good file");
+    let change = Weights::open(&added).expect("a good file").file_tensor("a.weight");
+    let patch = Patch::new(Some(Delta::File(change.expect("a tensor"))), 1.0, None);
+    weights.set_patches([("a.weight".into(), vec![patch.expect("a patch")])].into()).expect("fits");
+    let pack = || weights.pack("a.weight", WeightLayout::Matrix, WeightFormat::F32);
+    pack().expect("both files are whole");
+    OpenOptions::new().write(true).open(&added).expect("the file").set_len(100).expect("cut");
+    refused(pack(), "patched-added.safetensors");
 }
 
 #[test]
