@@ -11,7 +11,8 @@ use std::str::FromStr;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Additions")]
 pub struct AdditionOptions {
-    /// A LoRA and its weight (1 by default); repeat for several
+    /// A LoRA and its weight (1 by default); two weights, for text encoders and denoiser, are
+    /// FILE:te=0.5:unet=1; repeat for several
     #[arg(long = "lora", value_name = "FILE[:WEIGHT]")]
     loras: Vec<LoraFile>,
     /// A folder in which <lora:NAME:WEIGHT> in the prompt finds NAME.safetensors; repeat for several
@@ -29,24 +30,36 @@ pub struct AdditionOptions {
     preview_vae: Option<PathBuf>,
 }
 
-/// A LoRA file and its weight.
+/// A LoRA file and its weights.
 #[derive(Clone, PartialEq)]
 pub struct LoraFile {
     pub file: PathBuf,
-    pub weight: f32,
+    /// The weight of its changes of the text encoders.
+    pub text_encoder: f32,
+    /// The weight of its changes of the denoiser.
+    pub denoiser: f32,
 }
 
 impl FromStr for LoraFile {
     type Err = String;
 
-    /// Parses a path, optionally followed by a colon and a number.
+    /// Parses a path, optionally followed by a colon and a number, or by `:te=NUMBER:unet=NUMBER`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let split =
-            text.rsplit_once(':').and_then(|(file, weight)| Some((file, weight.parse().ok()?)));
-        let (file, weight) = split.unwrap_or((text, 1.0));
+        let number = |text: &str| text.parse::<f32>().ok();
+        let two = || {
+            let (rest, unet) = text.rsplit_once(":unet=")?;
+            let (file, te) = rest.rsplit_once(":te=")?;
+            Some((file, number(te)?, number(unet)?))
+        };
+        let one = || {
+            let (file, weight) = text.rsplit_once(':')?;
+            let weight = number(weight)?;
+            Some((file, weight, weight))
+        };
+        let (file, text_encoder, denoiser) = two().or_else(one).unwrap_or((text, 1.0, 1.0));
         match file.is_empty() {
             true => Err("expected a file".into()),
-            false => Ok(LoraFile { file: file.into(), weight }),
+            false => Ok(LoraFile { file: file.into(), text_encoder, denoiser }),
         }
     }
 }
@@ -69,7 +82,10 @@ impl AdditionOptions {
             let word = embedding.placeholder();
             say(format!("embedding {}: write {word:?} in the prompt", file.display()));
         }
-        let open = |lora: &LoraFile| Ok((Lora::open(&lora.file)?, lora.weight));
+        let open = |lora: &LoraFile| {
+            let opened = Lora::open(&lora.file)?.with_text_encoder_weight(lora.text_encoder);
+            Ok((opened, lora.denoiser))
+        };
         let loras = self.loras.iter().chain(named).map(open).collect::<Result<Vec<_>>>();
         loras.and_then(|loras| model.set_loras(&loras)).map_err(option("--lora"))?;
         Ok(())
@@ -80,11 +96,15 @@ impl AdditionOptions {
         self.preview_vae.is_some()
     }
 
-    /// The LoRAs, and those that a prompt names, for the PNG's parameters, as `name: weight`.
+    /// The LoRAs, and those that a prompt names, for the PNG's parameters, as `name: weight`; with two weights as
+    /// `name: te=0.5:unet=0.7`.
     pub fn noted_loras(&self, named: &[LoraFile]) -> Vec<String> {
         let noted = |lora: &LoraFile| {
             let name = lora.file.file_stem().unwrap_or_default().to_string_lossy();
-            format!("{name}: {}", lora.weight)
+            match lora.text_encoder == lora.denoiser {
+                true => format!("{name}: {}", lora.denoiser),
+                false => format!("{name}: te={}:unet={}", lora.text_encoder, lora.denoiser),
+            }
         };
         self.loras.iter().chain(named).map(noted).collect()
     }
@@ -104,14 +124,17 @@ mod tests {
 
     #[test]
     fn weights_come_after_the_last_colon() {
-        for (text, file, weight) in [
-            ("a.safetensors", "a.safetensors", 1.0),
-            ("a.safetensors:0.5", "a.safetensors", 0.5),
-            ("C:\\a.safetensors", "C:\\a.safetensors", 1.0),
-            ("a:b:-1", "a:b", -1.0),
+        for (text, file, weights) in [
+            ("a.safetensors", "a.safetensors", [1.0; 2]),
+            ("a.safetensors:0.5", "a.safetensors", [0.5; 2]),
+            ("C:\\a.safetensors", "C:\\a.safetensors", [1.0; 2]),
+            ("a:b:-1", "a:b", [-1.0; 2]),
+            ("a:te=0.5:unet=-1", "a", [0.5, -1.0]),
+            ("a:te=x:unet=1", "a:te=x:unet=1", [1.0; 2]),
         ] {
             let parsed: LoraFile = text.parse().expect(text);
-            assert_eq!((parsed.file, parsed.weight), (file.into(), weight), "{text}");
+            let found = [parsed.text_encoder, parsed.denoiser];
+            assert_eq!((parsed.file, found), (file.into(), weights), "{text}");
         }
         assert!(":0.5".parse::<LoraFile>().is_err());
     }

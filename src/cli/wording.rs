@@ -35,22 +35,15 @@ impl Wording {
         }
         let mut loras = Vec::new();
         for tag in tags {
-            if tag.text_encoder != tag.denoiser {
-                let message = format!(
-                    "<lora:{}>: expected the same weight for text encoder and denoiser, got {} and {}",
-                    tag.name, tag.text_encoder, tag.denoiser
-                );
-                return Err(Error::new(ErrorKind::Unsupported, message));
-            }
             let file = lora_dir::find(folders, &tag.name)?;
-            loras.push(LoraFile { file, weight: tag.denoiser });
+            loras.push(LoraFile { file, text_encoder: tag.text_encoder, denoiser: tag.denoiser });
         }
         Ok(Wording { prompt: text, loras })
     }
 }
 
 /// The text of standard input without the end of its last line.
-fn standard_input() -> Result<String> {
+pub fn standard_input() -> Result<String> {
     let mut text = String::new();
     std::io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text).map_err(|error| {
         let message = "prompt: expected text on standard input";

@@ -18,7 +18,8 @@ pub(super) fn patches(
     loras: &[(Lora, f32)],
 ) -> Result<(Patches, Vec<Patches>)> {
     for (lora, weight) in loras {
-        if !weight.is_finite() {
+        let weights = [*weight, lora.weight_of("text_encoder", *weight)];
+        if let Some(weight) = weights.into_iter().find(|weight| !weight.is_finite()) {
             let message =
                 format!("{}: weight: expected a finite number, got {weight}", lora.name());
             return Err(Error::new(ErrorKind::Argument, message));

@@ -47,6 +47,7 @@ pub struct Lora {
     weights: Weights,
     layers: Vec<Layer>,
     scales: Scales,
+    text_encoder_weight: Option<f32>,
 }
 
 impl Lora {
@@ -95,6 +96,20 @@ impl Lora {
         Ok(self)
     }
 
+    /// The same LoRA with a weight of its own for the text encoders, in place of the one that is given
+    /// with it: AUTOMATIC1111's `<lora:name:text_encoder:denoiser>`.
+    pub fn with_text_encoder_weight(mut self, weight: f32) -> Self {
+        self.text_encoder_weight = Some(weight);
+        self
+    }
+
+    /// The weight of the changes of a component, where `weight` is given with the LoRA.
+    #[doc(hidden)]
+    pub fn weight_of(&self, component: &str, weight: f32) -> f32 {
+        let own = self.text_encoder_weight.filter(|_| component.starts_with("text_encoder"));
+        own.unwrap_or(weight)
+    }
+
     fn new(name: String, weights: Weights) -> Result<Self> {
         let mut found: BTreeMap<(&'static str, Module), BTreeMap<Role, String>> = BTreeMap::new();
         for key in weights.names() {
@@ -117,7 +132,7 @@ impl Lora {
         });
         let layers = layers.collect::<Result<Vec<Layer>>>()?;
         let scales = Scales::from_metadata(&name, weights.metadata())?;
-        Ok(Lora { name, weights, layers, scales })
+        Ok(Lora { name, weights, layers, scales, text_encoder_weight: None })
     }
 
     /// The file's name, for messages.
@@ -131,8 +146,8 @@ impl Lora {
         self.layers.iter().map(|layer| layer.component).collect()
     }
 
-    /// The patches for the weights of a component, times `weight`; none if the file does not change
-    /// that component.
+    /// The patches for the weights of a component, times `weight` or the weight of its own
+    /// ([`Lora::with_text_encoder_weight`]); none if the file does not change that component.
     ///
     /// `names` are the component's weight names in diffusers; those of a text encoder may lack the
     /// prefix `text_model.`. `ldm` has pairs of block prefixes, in the original Stable Diffusion
@@ -151,6 +166,7 @@ impl Lora {
         ldm: &[(String, String)],
         weight: f32,
     ) -> Result<Patches> {
+        let weight = self.weight_of(component, weight);
         let layers = || self.layers.iter().filter(|layer| layer.component == component);
         let known = LayerAliases::new(names, ldm);
         let mut patches = Patches::new();

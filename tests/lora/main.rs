@@ -78,6 +78,21 @@ fn every_layout_merges_as_peft_does() {
 }
 
 #[test]
+fn text_encoders_may_have_a_weight_of_their_own() {
+    let golden_values = Weights::open(golden("lora/golden.safetensors")).unwrap();
+    let lora = Lora::open(golden("lora/kohya.safetensors")).unwrap();
+    // The golden values of `merged` are those of weight 1, those of `twice` of weights 1 and 0.5.
+    let lora = lora.with_text_encoder_weight(1.0);
+    for (name, right, wrong) in [("unet", "twice", "merged"), ("text_encoder", "merged", "twice")] {
+        let mut weights = component(name);
+        weights.set_patches(patches(&lora, name, &weights, 1.5)).unwrap();
+        let far = farthest(&golden_values, &format!("{right}.{name}."), &weights);
+        assert!(far < 2e-6, "{name}: {far}");
+        assert!(farthest(&golden_values, &format!("{wrong}.{name}."), &weights) > 0.1);
+    }
+}
+
+#[test]
 fn removing_patches_restores_the_bytes() {
     let mut weights = component("unet");
     let plain = weights.clone();
