@@ -11,6 +11,7 @@ mod devices;
 mod doctor;
 mod draw;
 mod folders;
+mod hints;
 mod hires;
 mod hub;
 mod inspect;
@@ -76,13 +77,15 @@ enum Command {
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
     signals::install();
-    let mut hint: fn(ErrorKind) -> Option<&'static str> = hint;
+    let mut hint: fn(ErrorKind) -> Option<&'static str> = hints::any;
     let result = settings::command_line::<Cli>().and_then(|line| {
         line.command.tell.apply();
         line.notes.iter().for_each(terminal::note);
-        if let Command::Upscale(_) = &line.command.command {
-            hint = upscale::hint;
-        }
+        hint = match &line.command.command {
+            Command::Txt2img(_) | Command::Batch(_) | Command::Plan(_) => hints::drawing,
+            Command::Upscale(_) => hints::upscaling,
+            _ => hints::any,
+        };
         run(line)
     });
     result.unwrap_or_else(|error| {
@@ -112,17 +115,4 @@ fn run(line: CommandLine<Cli>) -> Result<ExitCode> {
         Command::Completions(arguments) => completions::run::<Cli>(&arguments).map(done),
         Command::Synth(arguments) => synth::run(&arguments).map(done),
     }
-}
-
-/// The hint that is true of every error of a kind, for messages that do not say how to fix it.
-fn hint(kind: ErrorKind) -> Option<&'static str> {
-    Some(match kind {
-        ErrorKind::Config => {
-            "the model's own configuration files work unmodified; restore this one"
-        }
-        ErrorKind::Device => "`croquis devices` lists the GPUs, `croquis doctor` checks one",
-        ErrorKind::Memory => "a smaller --width and --height or --storage f16 or packed need less",
-        ErrorKind::Numeric => "--storage f32 has the widest range; `croquis doctor` checks the GPU",
-        _ => return None,
-    })
 }

@@ -6,7 +6,7 @@ use super::progress::Meter;
 use super::terminal::{print, print_json, say};
 use croquis::diffusion::{Tiling, Upscaler};
 use croquis::picture::Picture;
-use croquis::{Error, ErrorKind, Result};
+use croquis::{Error, Result};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -39,15 +39,6 @@ const EXAMPLES: &str = "\
 Examples:
   croquis upscale small.png large.png -m RealESRGAN_x4plus.safetensors
   croquis upscale photo.png large.png -m 4x-UltraSharp.safetensors --tiles 256 --memory 2G";
-
-/// The hint for an error whose message alone does not say how to fix it.
-pub fn hint(kind: ErrorKind) -> Option<&'static str> {
-    Some(match kind {
-        ErrorKind::Device => "`croquis devices` lists the GPUs, `croquis doctor` checks one",
-        ErrorKind::Memory => "smaller --tiles or --storage f16 or packed need less",
-        _ => return None,
-    })
-}
 
 /// Enlarges the picture and writes it.
 pub fn run(arguments: &Arguments) -> Result<()> {

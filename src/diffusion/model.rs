@@ -13,6 +13,10 @@ use crate::lora::{Lora, Patches};
 use crate::models::{ClassName, parse_config};
 use crate::schedulers::SchedulerConfig;
 
+/// The hint of errors about the configurations of a folder.
+const EDITED: &str = "configuration files of supported models work unmodified; if this one was edited, \
+                      restore it";
+
 /// A model that was read and checked but is not on a device: enough to know its defaults and
 /// to plan the cost of a request.
 pub struct Model {
@@ -44,9 +48,15 @@ impl Model {
     /// `NotFound`, `Format`, `Config`, `Unsupported` or `Weights`, naming file and key.
     pub fn open(files: &ModelFiles) -> Result<Model> {
         // Errors about a file name its folder already.
-        Model::read(files).map_err(|error: Error| match error.to_string().contains(files.name()) {
-            true => error,
-            false => error.context(format!("model {}", files.name())),
+        Model::read(files).map_err(|error: Error| {
+            let error = match error.kind() {
+                ErrorKind::Config if files.is_folder() => error.with_hint(EDITED),
+                _ => error,
+            };
+            match error.to_string().contains(files.name()) {
+                true => error,
+                false => error.context(format!("model {}", files.name())),
+            }
         })
     }
 

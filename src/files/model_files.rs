@@ -159,6 +159,15 @@ impl ModelFiles {
         &self.name
     }
 
+    /// Whether the model is a folder on disk, with configurations that can be edited.
+    pub(crate) fn is_folder(&self) -> bool {
+        match &self.origin {
+            #[cfg(not(target_arch = "wasm32"))]
+            Origin::Folder(_) => true,
+            _ => false,
+        }
+    }
+
     /// The names of a single file's tensors that belong to no component and are not used.
     pub fn unknown_tensors(&self) -> &[String] {
         &self.unknown

@@ -210,7 +210,10 @@ fn bad_value(path: &str, file_shape: &[usize], index: usize, value: f32) -> Erro
     let problem = if value.is_finite() {
         format!("expected at most 65504 for 16-bit storage, got {value}: use `--storage f32`")
     } else {
-        format!("expected a finite weight, got {value}: the file is damaged, download it again")
+        format!(
+            "expected a finite weight, got {value}: the file is damaged, or was saved with it by the \
+             program that made it"
+        )
     };
     Error::new(ErrorKind::Weights, format!("{path}{position:?}: {problem}"))
 }

@@ -50,9 +50,15 @@ impl Source {
         let failed = |error: std::io::Error| {
             let shown = path.display();
             if error.kind() == std::io::ErrorKind::NotFound {
+                // A link without a file is one of the hub's cache.
+                let advice = match path.is_symlink() {
+                    true => {
+                        "it is a link to nothing: check that the download of the model is complete"
+                    }
+                    false => "check the path",
+                };
                 let message = format!(
-                    "{shown}: no such file; expected the weights of a model in safetensors format: \
-                     check the path, and that the download of the model is complete"
+                    "{shown}: no such file; expected weights in safetensors or GGUF format; {advice}"
                 );
                 return Error::new(ErrorKind::NotFound, message);
             }

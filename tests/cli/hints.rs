@@ -76,3 +76,54 @@ fn a_budget_that_is_too_small_is_told_once() {
     let arguments = ["--storage", "f32", "--memory", "20M"];
     assert_eq!(hint(&arguments, "no size fits, not even 64x64 pixels"), "");
 }
+
+/// A copy of a tiny model's folder in which a file is changed.
+fn edited(name: &str, file: &str, from: &str, to: &str) -> PathBuf {
+    let model = copy("sd1-tiny", name);
+    let file = model.join(file);
+    let text = fs::read_to_string(&file).expect("a configuration");
+    let new = text.replacen(from, to, 1);
+    assert_ne!(new, text, "{from}");
+    fs::write(file, new).expect("the edited configuration");
+    model
+}
+
+const RESTORE: &str = "hint: configuration files of supported models work unmodified";
+
+#[test]
+fn an_edited_configuration_is_to_be_restored_but_not_for_other_errors() {
+    let file = "unet/config.json";
+    let model = edited("hint-config", file, "\"sample_size\": ", "\"sample_size\": 99999");
+    assert!(hint(&["--model", text(&model)], "sample_size").starts_with(RESTORE));
+    // A sampler that does not go with the model's settings, and the request that chose it.
+    let file = "scheduler/scheduler_config.json";
+    let model = edited("hint-sampler", file, "{", "{\"lower_order_final\": false,");
+    let arguments = ["--model", text(&model), "--scheduler", "unipc", "--steps", "5"];
+    let all = [&["txt2img", "a red apple"], &arguments[..]].concat();
+    let run = croquis(&all);
+    assert!(run.err.contains("is not finite") && !run.err.contains("hint:"), "{}", run.err);
+}
+
+#[test]
+fn a_picture_that_overflows_in_f32_is_not_sent_to_f32() {
+    let run = ["txt2img", "a red apple", "--scheduler", "euler", "--steps", "3", "--seed", "1"];
+    let run = croquis(&[&run[..], &["--guidance-scale", "3e38"]].concat());
+    let at = run.err.find("\nhint: ").expect("a hint");
+    assert!(run.err[..at].contains("not finite"), "{}", run.err);
+    let hint = &run.err[at..];
+    assert!(hint.contains("--guidance-scale overflows") && !hint.contains("f32"), "{hint}");
+}
+
+#[test]
+fn a_missing_file_is_a_download_only_where_its_link_is_there() {
+    let missing = fresh("hint-missing.safetensors");
+    let run = croquis(&["txt2img", "a", "--lora", text(&missing)]);
+    assert_eq!(run.complaint(1, &["no such file", "check the path"]), None);
+    assert!(!run.err.contains("download"), "{}", run.err);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("nowhere", &missing).expect("a link");
+        let run = croquis(&["txt2img", "a", "--lora", text(&missing)]);
+        assert_eq!(run.complaint(1, &["no such file", "a link to nothing", "download"]), None);
+    }
+}
