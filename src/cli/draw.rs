@@ -1,13 +1,16 @@
 //! Drawing: generates a picture of a request, writes it and reports it.
 
+use super::model_hash::ModelHash;
 use super::output::{OutputOptions, save_plain};
 use super::parameters::parameters;
 use super::progress::Meter;
 use super::refiner::Refiner;
+use super::size;
 use super::terminal::{note, say};
-use croquis::Result;
-use croquis::diffusion::{Diffusion, Generated, Progress, Request};
-use serde_json::json;
+use croquis::diffusion::{Diffusion, Generated, Preview, Progress, Request};
+use croquis::{Error, Result};
+use serde_json::{Value, json};
+use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,6 +26,8 @@ pub struct Models {
     pub first: Diffusion,
     /// The model that goes on where the first one stops.
     pub refiner: Option<Refiner>,
+    /// The hash of the first model's file.
+    pub hash: ModelHash,
 }
 
 /// Generates a picture; shows its progress and rewrites the preview, if there is one.
@@ -46,12 +51,31 @@ fn generate(models: &mut Models, request: &Request, preview: Option<&Path>) -> R
     previewed.map_err(|error| error.context("--preview"))?;
     let generated = generated?;
     if preview.is_some() && previews == 0 {
-        note(
-            "no preview: the colours of this model's latents are not known; --preview-vae takes a \
-             decoder",
-        );
+        note(match request.preview {
+            Some(Preview::Decoded) => "no preview: there is no memory for its decoder",
+            _ => {
+                "no preview: the colours of this model's latents are not known; --preview-vae takes a \
+                 decoder"
+            }
+        });
     }
     Ok(generated)
+}
+
+/// Generates a picture of a request, with the text of its settings.
+pub fn picture(
+    models: &mut Models,
+    request: &Request,
+    output: &OutputOptions,
+    loras: &[String],
+) -> Result<(Generated, String)> {
+    let mut generated = generate(models, request, output.preview())?;
+    let refined = models.refiner.is_some();
+    generated.notes.extend(size::note(models.first.defaults(), request, &generated, refined));
+    let refiner = models.refiner.as_ref().map(Refiner::noted);
+    let hash = if output.model_hash() { models.hash.get() } else { None };
+    let settings = parameters(&models.first, request, &generated, hash, refiner, loras);
+    Ok((generated, settings))
 }
 
 /// Generates pictures of a request by their seeds, writes them and tells what they are; `written` is called with the
@@ -68,28 +92,20 @@ pub fn series(
     for (file, seed) in files {
         request.seed = seed;
         let started = Instant::now();
-        let generated = generate(models, &request, output.preview())?;
-        let settings = settings(models, &request, &generated, loras);
+        let (generated, settings) = picture(models, &request, output, loras)?;
         output.save(&generated.picture, &file, &settings)?;
-        tell(&generated, &file, started.elapsed());
+        tell(&generated, file.display(), started.elapsed());
         written(&file)?;
         drawn.push(Drawn { file, generated });
     }
     Ok(drawn)
 }
 
-/// The text of a picture's settings.
-fn settings(models: &Models, request: &Request, generated: &Generated, loras: &[String]) -> String {
-    let refiner = models.refiner.as_ref().map(Refiner::noted);
-    parameters(&models.first, request, generated, refiner, loras)
-}
-
 /// Tells the user a picture's notes, settings and times.
-fn tell(generated: &Generated, file: &Path, total: Duration) {
+pub fn tell(generated: &Generated, name: impl Display, total: Duration) {
     generated.notes.iter().for_each(note);
     say(format!(
-        "{}: seed {}, {} step{} of {} in {:.2} s, {:.2} s in all",
-        file.display(),
+        "{name}: seed {}, {} step{} of {} in {:.2} s, {:.2} s in all",
         generated.seed,
         generated.steps,
         if generated.steps == 1 { "" } else { "s" },
@@ -100,25 +116,15 @@ fn tell(generated: &Generated, file: &Path, total: Duration) {
 }
 
 /// The result as JSON. Times are in seconds, summed over the pictures.
-pub fn report(
-    diffusion: &Diffusion,
-    drawn: &[Drawn],
-    [open, total]: [Duration; 2],
-) -> serde_json::Value {
-    let gpu = diffusion.gpu();
+pub fn report(diffusion: &Diffusion, drawn: &[Drawn], [open, total]: [Duration; 2]) -> Value {
     let pictures: Vec<_> = drawn.iter().map(|drawn| &drawn.generated).collect();
     let last = pictures.last();
     let sum = |phase: fn(&Generated) -> Duration| {
         pictures.iter().map(|generated| phase(generated)).sum::<Duration>().as_secs_f64()
     };
-    json!({
+    let report = json!({
         "files": drawn.iter().map(|drawn| drawn.file.display().to_string()).collect::<Vec<_>>(),
         "seeds": pictures.iter().map(|generated| generated.seed).collect::<Vec<_>>(),
-        "model": diffusion.name(),
-        "device": gpu.summary().name,
-        "driver": gpu.summary().driver,
-        "backend": gpu.summary().backend,
-        "storage": gpu.target().storage.name(),
         "scheduler": last.map(|generated| generated.scheduler.name()),
         "steps": last.map(|generated| generated.steps),
         "guidance_scale": last.map(|generated| generated.guidance_scale),
@@ -134,5 +140,22 @@ pub fn report(
         },
         "peak_bytes": pictures.iter().map(|generated| generated.peak_bytes).max(),
         "notes": pictures.iter().flat_map(|generated| &generated.notes).collect::<Vec<_>>(),
-    })
+    });
+    with_device(diffusion, report)
+}
+
+/// A result with the model and the device that drew.
+pub fn with_device(diffusion: &Diffusion, mut report: Value) -> Value {
+    let gpu = diffusion.gpu();
+    report["model"] = diffusion.name().into();
+    report["device"] = json!(gpu.summary().name);
+    report["driver"] = json!(gpu.summary().driver);
+    report["backend"] = json!(gpu.summary().backend);
+    report["storage"] = gpu.target().storage.name().into();
+    report
+}
+
+/// An error as JSON.
+pub fn problem(error: &Error) -> Value {
+    json!({ "kind": format!("{:?}", error.kind()), "message": error.to_string() })
 }

@@ -6,18 +6,28 @@ use std::path::PathBuf;
 /// The folder of compiled kernels: the environment's `CROQUIS_PIPELINE_CACHE`, else in the user's folder for
 /// caches. `None` where the variable is empty, or the user has no such folder.
 pub fn pipelines() -> Option<PathBuf> {
-    pipelines_from(std::env::home_dir(), |name| std::env::var_os(name))
+    cached("CROQUIS_PIPELINE_CACHE", "pipelines", std::env::home_dir(), |name| {
+        std::env::var_os(name)
+    })
 }
 
-fn pipelines_from(
+/// The folder of models' hashes: the environment's `CROQUIS_HASH_CACHE`, else as of [`pipelines`].
+pub fn hashes() -> Option<PathBuf> {
+    cached("CROQUIS_HASH_CACHE", "hashes", std::env::home_dir(), |name| std::env::var_os(name))
+}
+
+/// The folder that an environment variable names, else the one of this name in the user's folder for caches.
+fn cached(
+    moved: &str,
+    name: &str,
     home: Option<PathBuf>,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Option<PathBuf> {
-    if let Some(folder) = variable("CROQUIS_PIPELINE_CACHE") {
+    if let Some(folder) = variable(moved) {
         return Some(PathBuf::from(folder)).filter(|folder| !folder.as_os_str().is_empty());
     }
     let places = ["LOCALAPPDATA", "Library/Caches", "XDG_CACHE_HOME", ".cache"];
-    Some(user_folder(places, home, variable)?.join("pipelines"))
+    Some(user_folder(places, home, variable)?.join(name))
 }
 
 /// The file of settings in the user's folder for configurations, whether it exists or not.
@@ -57,7 +67,7 @@ mod tests {
             let variable = |name: &str| {
                 set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
             };
-            pipelines_from(home.map(PathBuf::from), variable)
+            cached("CROQUIS_PIPELINE_CACHE", "pipelines", home.map(PathBuf::from), variable)
         };
         let path = |path: &str| Some(PathBuf::from(path));
         let xdg = ("XDG_CACHE_HOME", "/caches");

@@ -11,13 +11,16 @@ mod devices;
 mod doctor;
 mod draw;
 mod folders;
+mod grid;
 mod hints;
 mod hires;
 mod hub;
 mod inspect;
 mod ip_adapter;
 mod latents;
+mod loaded;
 mod lora_dir;
+mod model_hash;
 mod options;
 mod output;
 mod parameters;
@@ -27,6 +30,8 @@ mod refiner;
 mod resize;
 mod settings;
 mod signals;
+mod similar;
+mod size;
 mod sources;
 mod synth;
 mod template;
@@ -104,7 +109,10 @@ pub fn main() -> ExitCode {
 fn run(line: CommandLine<Cli>) -> Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match line.command.command {
-        Command::Txt2img(arguments) => txt2img::run(&arguments).map(done),
+        Command::Txt2img(arguments) => match arguments.grid.axes()? {
+            Some(axes) => grid::run(axes, &arguments, line.explicit, &line.layers),
+            None => txt2img::run(&arguments).map(done),
+        },
         Command::Batch(arguments) => batch::run(&arguments, line.explicit, line.layers),
         Command::Upscale(arguments) => upscale::run(&arguments).map(done),
         Command::Devices(arguments) => devices::run(&arguments).map(done),

@@ -1,11 +1,14 @@
 //! The output: options, a check that files can be written, saving.
 
-use super::template::{is_stdout, names};
+use super::template::{is_stdout, names, numbered};
 use super::{signals, terminal};
-use croquis::picture::{Format, Picture, check_path};
+use croquis::picture::{Format, MAX_SIDE, Picture, check_path};
 use croquis::{Error, ErrorKind, Result};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+
+/// The longest side of a WebP picture, whose header has 14 bits for it.
+const MAX_WEBP_SIDE: usize = (1 << 14) - 1;
 
 /// Options for the files that are written and what is printed.
 #[derive(clap::Args)]
@@ -21,6 +24,9 @@ pub struct OutputOptions {
     /// A file for a preview, rewritten in every step
     #[arg(long, value_name = "FILE")]
     preview: Option<PathBuf>,
+    /// Leave the hash of the model's file out of the settings; it is computed once for each file
+    #[arg(long)]
+    no_model_hash: bool,
     /// Print one line of JSON: files, seeds, settings, timings, memory
     #[arg(long)]
     pub json: bool,
@@ -43,9 +49,36 @@ impl OutputOptions {
         Ok(files)
     }
 
+    /// The numbered names of several pictures beside a file, all of which can be written.
+    pub fn numbered(&self, file: &Path, count: usize) -> Result<Vec<PathBuf>> {
+        if is_stdout(file) {
+            let message = "--grid-cells: expected --output FILE, got standard output";
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
+        let files: Vec<_> = (1..=count).map(|number| numbered(file, number)).collect();
+        files.iter().try_for_each(check).map_err(|error| error.context("--grid-cells"))?;
+        Ok(files)
+    }
+
+    /// The longest side of a picture in the format of a file.
+    pub fn longest_side(&self, file: &Path) -> Result<usize> {
+        if is_stdout(file) {
+            return Ok(MAX_SIDE);
+        }
+        Ok(match self.format(file)? {
+            Format::WebP => MAX_SIDE.min(MAX_WEBP_SIDE),
+            _ => MAX_SIDE,
+        })
+    }
+
     /// The file of the preview, if there is one.
     pub fn preview(&self) -> Option<&Path> {
         self.preview.as_deref()
+    }
+
+    /// Whether the settings have the hash of the model's file.
+    pub fn model_hash(&self) -> bool {
+        !self.no_model_hash
     }
 
     /// Saves a picture with the text of its settings, or writes it to standard output.
@@ -87,7 +120,8 @@ impl OutputOptions {
 }
 
 /// Checks a file's extension, and that it can be written.
-pub fn check(file: &Path) -> Result<()> {
+pub fn check(file: impl AsRef<Path>) -> Result<()> {
+    let file = file.as_ref();
     Format::of(file)?;
     check_path(file)
 }

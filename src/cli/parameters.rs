@@ -12,6 +12,7 @@ pub fn parameters(
     diffusion: &Diffusion,
     request: &Request,
     generated: &Generated,
+    model_hash: Option<&str>,
     refiner: Option<(String, f32)>,
     loras: &[String],
 ) -> String {
@@ -23,13 +24,16 @@ pub fn parameters(
     // With a second pass, the size is that of the first.
     let [width, height] = generated.first_size.unwrap_or([picture.width(), picture.height()]);
     text += &format!(
-        "\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {width}x{height}, Model: {}",
+        "\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {width}x{height}",
         generated.steps,
         sampler(generated.scheduler),
         generated.guidance_scale,
         generated.seed,
-        quoted(&short_name(diffusion.model())),
     );
+    if let Some(hash) = model_hash {
+        text += &format!(", Model hash: {hash}");
+    }
+    text += &format!(", Model: {}", quoted(&short_name(diffusion.model())));
     if let Some(image) = &request.image {
         text += &format!(", Denoising strength: {}", image.strength);
     }
@@ -71,6 +75,11 @@ pub fn parameters(
     }
     text += &format!(", Version: croquis {}", env!("CARGO_PKG_VERSION"));
     text
+}
+
+/// The text of a picture's settings for a contact sheet that it is part of.
+pub fn with_grid(settings: &str, axes: &str) -> String {
+    format!("{settings}, Grid: {}", quoted(axes))
 }
 
 /// AUTOMATIC1111's name of a sampler, or croquis' name where there is none.

@@ -2,9 +2,11 @@
 
 use croquis::{Error, ErrorKind, Result};
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::{ErrorKind as IoErrorKind, Write, stderr, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Options of every command for what is told on standard error.
 #[derive(clap::Args)]
@@ -65,9 +67,20 @@ impl Log for Records {
 /// Prints a message for the user to standard error, unless it is to be quiet. A closed standard
 /// error is not an error.
 pub fn say(line: impl Display) {
-    if !is_quiet() {
+    let line = line.to_string();
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = told.as_mut().is_none_or(|told| told.insert(line.clone()));
+    if new && !is_quiet() {
         complain(line);
     }
+}
+
+/// The lines that were told, once each line is told once.
+static TOLD: Mutex<Option<BTreeSet<String>>> = Mutex::new(None);
+
+/// From now on tells a line that comes again only once, for work that repeats.
+pub fn tell_once() {
+    TOLD.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
 }
 
 /// Prints a note for the user, as [`say`] does.

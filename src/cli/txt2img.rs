@@ -5,9 +5,10 @@ use super::control::ControlOptions;
 use super::draw::{self, Models};
 use super::hires::HiresOptions;
 use super::ip_adapter::IpAdapterOptions;
+use super::model_hash::ModelHash;
 use super::options::{
-    FramingOptions, GpuOptions, ModelOptions, NoiseOptions, PictureOptions, PromptOptions,
-    SamplingOptions,
+    FramingOptions, GpuOptions, GridOptions, ModelOptions, NoiseOptions, PictureOptions,
+    PromptOptions, SamplingOptions,
 };
 use super::output::OutputOptions;
 use super::refiner::RefinerOptions;
@@ -58,6 +59,8 @@ pub struct Arguments {
     #[command(flatten)]
     pub output: OutputOptions,
     #[command(flatten)]
+    pub grid: GridOptions,
+    #[command(flatten)]
     pub gpu: GpuOptions,
 }
 
@@ -67,7 +70,8 @@ Examples:
   croquis txt2img \"a red heart\" --image heart.png --strength 0.6 -o red.png
   croquis txt2img --from heart.png -s 43 -o another.png
   croquis txt2img \"a lighthouse\" -n fog -m stable-diffusion-v1-5 -W 512 -H 768 --steps 20
-  croquis txt2img \"a lighthouse\" -m sdxl.safetensors --lora style.safetensors:0.8 -b 4";
+  croquis txt2img \"a lighthouse\" -m sdxl.safetensors --lora style.safetensors:0.8 -b 4
+  croquis txt2img \"a blue heart\" -s 42 --grid \"steps=5,10,20;guidance=2,5\" -o sheet.png";
 
 impl Arguments {
     /// What the prompt says.
@@ -115,7 +119,11 @@ impl Arguments {
             first.set_memory_budget(Some(bytes));
         }
         let refiner = refiner.map(|model| self.refiner.load(model, first.gpu(), &self.gpu));
-        Ok(Models { first, refiner })
+        let mut hash = ModelHash::of(first.model().denoiser_file());
+        if self.output.model_hash() {
+            hash.start();
+        }
+        Ok(Models { first, refiner, hash })
     }
 }
 

@@ -89,6 +89,12 @@ impl Model {
         &self.name
     }
 
+    /// The file of the denoiser's weights, which is that of the whole model where it is a single one; `None` if they are
+    /// in shards or in memory.
+    pub fn denoiser_file(&self) -> Option<&std::path::Path> {
+        self.denoiser.file()
+    }
+
     /// The defaults of requests.
     pub fn defaults(&self) -> &Defaults {
         &self.defaults

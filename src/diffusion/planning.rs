@@ -30,6 +30,16 @@ impl Model {
         self.codec.pixels_per_latent() * self.denoiser.facts().patch
     }
 
+    /// Width and height of a request's picture, after the second pass if there is one.
+    ///
+    /// # Errors
+    /// `Argument` for an impossible request.
+    pub fn picture_size(&self, request: &Request) -> Result<[usize; 2]> {
+        let settings = Settings::new(self, request)?;
+        let passes = Passes::new(self, request)?;
+        Ok(passes.map_or([settings.width, settings.height], |passes| passes.to))
+    }
+
     /// Checks a request without planning it.
     ///
     /// # Errors

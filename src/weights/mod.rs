@@ -113,6 +113,15 @@ impl Weights {
         Self::from_bytes(path.display().to_string(), Source::open(path)?)
     }
 
+    /// The file on disk that the tensors are read from, by its name in messages; `None` if there are several files, or
+    /// they are in memory.
+    pub fn file_on_disk(&self) -> Option<&str> {
+        match self.files.as_slice() {
+            [file] if file.is_on_disk() => Some(file.name()),
+            _ => None,
+        }
+    }
+
     /// The names of all tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)

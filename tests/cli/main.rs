@@ -10,11 +10,14 @@ mod config;
 mod controlnets;
 mod formats;
 mod from;
+mod grid;
 mod hints;
 mod inspect;
+mod model_hash;
 mod pictures;
 mod prompts;
 mod saving;
+mod sizes;
 mod synth;
 mod terminal;
 
@@ -63,6 +66,7 @@ fn command() -> Command {
     command.current_dir(env!("CARGO_TARGET_TMPDIR"));
     // Nothing of the user's: no settings, and no files among theirs.
     command.env("CROQUIS_CONFIG", "").env("CROQUIS_PIPELINE_CACHE", "pipelines");
+    command.env("CROQUIS_HASH_CACHE", "hashes");
     command
 }
 

@@ -76,6 +76,7 @@ fn run(line: &str, folder: &Path) -> Result<(), String> {
         .current_dir(folder)
         .env("PATH", format!("{programs}:{path}"))
         .env("CROQUIS_PIPELINE_CACHE", "pipelines")
+        .env("CROQUIS_HASH_CACHE", "hashes")
         .env("CROQUIS_CONFIG", "")
         // Where a line does not say how many steps: the pictures are looked at by nobody.
         .env("CROQUIS_STEPS", "2")

@@ -3,14 +3,14 @@
 mod lines;
 mod results;
 
-use super::additions::LoraFile;
-use super::draw::{self, Models};
+use super::draw;
+use super::loaded::Loaded;
 use super::settings::{self, Layer};
 use super::template::{is_stdout, numbered};
 use super::terminal::{note, print_json};
 use super::txt2img;
+use clap::Command;
 use clap::builder::Resettable;
-use clap::{Arg, Command};
 use croquis::{Error, ErrorKind, Result};
 use lines::Lines;
 use results::Results;
@@ -27,6 +27,8 @@ use std::time::Instant;
 // Lines have the prompts, and complete what an option of the command line may lack.
 #[command(mut_arg("prompt", |arg| arg.hide(true).required_unless_present(Resettable::Reset)))]
 #[command(mut_arg("json", |arg| arg.hide(true)))]
+#[command(mut_arg("grid", |arg| arg.hide(true)))]
+#[command(mut_arg("grid_cells", |arg| arg.hide(true)))]
 #[command(mut_args(|arg| arg.requires(Resettable::Reset)))]
 pub struct Arguments {
     /// The requests: on each line a JSON object of long option names, `prompt` among them, and their
@@ -55,7 +57,7 @@ pub fn run(arguments: &Arguments, explicit: Layer, layers: Vec<Layer>) -> Result
         command: settings::command::<txt2img::Arguments>(),
         explicit,
         layers,
-        loaded: None,
+        loaded: Loaded::default(),
         written: BTreeMap::new(),
     };
     let (mut failed, mut skipped) = (0, 0);
@@ -72,7 +74,7 @@ pub fn run(arguments: &Arguments, explicit: Layer, layers: Vec<Layer>) -> Result
             Ok(result) => result,
             Err(error) => {
                 failed += 1;
-                json!({ "error": { "kind": format!("{:?}", error.kind()), "message": error.to_string() } })
+                json!({ "error": draw::problem(&error) })
             }
         };
         result["line"] = number.into();
@@ -96,8 +98,7 @@ struct Batch {
     command: Command,
     explicit: Layer,
     layers: Vec<Layer>,
-    /// The models on their device, with the settings and the prompt's LoRAs that they were loaded with.
-    loaded: Option<(Layer, Vec<LoraFile>, Models)>,
+    loaded: Loaded,
     /// The lines that wrote files.
     written: BTreeMap<PathBuf, usize>,
 }
@@ -129,19 +130,8 @@ impl Batch {
             return Err(Error::new(ErrorKind::Argument, message));
         }
         let wording = arguments.wording()?;
-        let fixed = settings.of(&self.command, changes_model);
-        let (request, models) = match &mut self.loaded {
-            Some((loaded, loras, models)) if *loaded == fixed && *loras == wording.loras => {
-                (arguments.request(models.first.model(), &wording)?, models)
-            }
-            other => {
-                let model = arguments.open(&wording)?;
-                let request = arguments.request(&model, &wording)?;
-                *other = None; // before another model takes its place in memory
-                let loras = wording.loras.clone();
-                (request, &mut other.insert((fixed, loras, arguments.load(model)?)).2)
-            }
-        };
+        let (request, models) =
+            self.loaded.request(&self.command, &settings, &arguments, &wording)?;
         let drawn = draw::series(
             models,
             request,
@@ -151,7 +141,7 @@ impl Batch {
             |_| Ok(()),
         );
         if drawn.as_ref().is_err_and(|error| error.kind() == ErrorKind::Device) {
-            self.loaded = None; // the next line tries another time
+            self.loaded.forget(); // the next line tries another time
         }
         let drawn = drawn?;
         self.written.extend(drawn.iter().map(|drawn| (drawn.file.clone(), number)));
@@ -176,8 +166,12 @@ impl Batch {
             let failed = |problem| Error::new(ErrorKind::Argument, problem);
             own.set(&self.command, name, value, "line").map_err(failed)?;
         }
-        let below = [std::slice::from_ref(&self.explicit), &self.layers[..]].concat();
-        let all = below.iter().fold(own.clone(), |all, layer| all.over(&self.command, layer));
+        let all = own.over_all(&self.command, &self.explicit, &self.layers);
+        let is_empty = |value: &String| value.trim().is_empty();
+        if all.get("grid").is_some_and(|grid| !grid.values.iter().all(is_empty)) {
+            let message = "grid: a batch draws no contact sheets; expected a line for each picture";
+            return Err(Error::new(ErrorKind::Argument, message));
+        }
         if own.get("output").is_none() {
             let shared = all.get("output").and_then(|output| output.values.first());
             let shared = shared.map_or("picture.png", String::as_str);
@@ -189,14 +183,4 @@ impl Batch {
         let (arguments, notes) = settings::read(&explicit, &self.layers)?;
         Ok((arguments, all, notes))
     }
-}
-
-/// Whether a model is loaded anew for another value of an option: those of models, additions and
-/// devices, but none whose value goes into the request.
-fn changes_model(option: &Arg) -> bool {
-    let requests = ["Prompt", "Picture", "Sampling", "Input pictures", "Output"];
-    let heading = option.get_help_heading().unwrap_or_default();
-    let name = option.get_long().unwrap_or_default();
-    let of_request = ["control-", "hires"].iter().any(|start| name.starts_with(start));
-    !(heading.is_empty() || requests.contains(&heading) || of_request)
 }

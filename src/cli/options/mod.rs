@@ -2,6 +2,7 @@
 
 mod device;
 mod framing;
+mod grid;
 mod model;
 mod picture;
 mod prompt;
@@ -10,6 +11,7 @@ mod sampling;
 
 pub use device::GpuOptions;
 pub use framing::FramingOptions;
+pub use grid::GridOptions;
 pub use model::{ModelOptions, parse_tiling, short_name};
 pub use picture::PictureOptions;
 pub use prompt::PromptOptions;

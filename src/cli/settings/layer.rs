@@ -102,6 +102,12 @@ impl Layer {
         all
     }
 
+    /// This layer over the explicit one and those below it, the strongest first.
+    pub fn over_all(&self, command: &Command, explicit: &Layer, layers: &[Layer]) -> Layer {
+        let below = std::iter::once(explicit).chain(layers);
+        below.fold(self.clone(), |all, layer| all.over(command, layer))
+    }
+
     /// The settings of those of a command's options that are wanted.
     pub fn of(&self, command: &Command, wanted: impl Fn(&Arg) -> bool) -> Layer {
         let is_wanted = |(name, _): &(&String, &Setting)| find(command, name).is_some_and(&wanted);

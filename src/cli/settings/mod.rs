@@ -10,6 +10,7 @@ mod picture;
 mod report;
 
 pub use layer::Layer;
+pub use option::{is_flag, option_name, settable};
 pub use report::{Arguments, run};
 
 use clap::{Args, Command, CommandFactory, FromArgMatches};

@@ -100,6 +100,7 @@ impl Taken<'_> {
                 "Emphasis" if value == "None" => self.put("plain-prompts", key, &true.into()),
                 "Emphasis" if value == "Original" => {}
                 "RNG" => {}
+                "Grid" => self.set("grid", key, value),
                 "Eta" if value.parse() == Ok(0.0) => {}
                 silent if SILENT.contains(&silent) => {}
                 _ => self.leave(key, value),

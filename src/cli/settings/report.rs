@@ -41,7 +41,8 @@ pub fn run<C: CommandFactory>(arguments: &Arguments) -> Result<()> {
     let file = file::path()?;
     let all = rows::<C>()?;
     let rows = all.iter().filter(|row| !arguments.set || row.place != DEFAULT);
-    let folders = [("kernels", folders::pipelines()), ("models", hub_cache())];
+    let folders =
+        [("kernels", folders::pipelines()), ("hashes", folders::hashes()), ("models", hub_cache())];
     if arguments.json {
         let setting = |row: &Row| json!({ "option": row.option, "commands": row.commands, "values": row.values, "from": row.place });
         return print_json(&json!({

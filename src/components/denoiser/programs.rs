@@ -17,11 +17,14 @@ use crate::models::image_prompt::LATENTS;
 use crate::models::network::{DenoiserShape, Network, NetworkFacts, RequestValues};
 use crate::models::numbered::{CONTROL, numbered};
 use crate::weights::{View, Weights};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The denoiser of a model.
 pub struct Denoiser {
     folder: &'static str,
+    /// The file of its weights, if it is one file on disk.
+    file: Option<PathBuf>,
     network: Box<dyn Network>,
     facts: NetworkFacts,
     /// The number of ControlNets.
@@ -74,12 +77,15 @@ impl Denoiser {
                 return Err(Error::new(ErrorKind::Config, message));
             }
         }
-        let component = Component::new(files.weights(family.folder)?);
+        let weights = files.weights(family.folder)?;
+        let file = weights.file_on_disk().map(PathBuf::from);
+        let component = Component::new(weights);
         let (controls, uploaded_controls) = (0, 0);
         let (image_prompt, uploaded_image_prompt) = (false, false);
         let folder = family.folder;
         Ok(Denoiser {
             folder,
+            file,
             network,
             facts,
             controls,
@@ -93,6 +99,11 @@ impl Denoiser {
     /// The folder of the network in diffusers' layout, such as `unet`.
     pub fn folder(&self) -> &'static str {
         self.folder
+    }
+
+    /// The file of the network's weights, if it is one file on disk.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// Facts about the network.
