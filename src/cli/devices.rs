@@ -2,7 +2,7 @@
 
 use super::terminal::{print, print_json};
 use croquis::diffusion::Bytes;
-use croquis::gpu::list_adapters_blocking;
+use croquis::gpu::{NO_GPU, list_adapters_blocking};
 use croquis::{Error, ErrorKind, Result};
 
 /// The arguments of `croquis devices`.
@@ -40,9 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return print_json(&serde_json::json!({ "devices": devices }));
     }
     if adapters.is_empty() {
-        let message = "no GPU was found; install a Vulkan driver (on Debian or Ubuntu: apt \
-                       install libvulkan1 mesa-vulkan-drivers)";
-        return Err(Error::new(ErrorKind::Device, message));
+        return Err(Error::new(ErrorKind::Device, NO_GPU));
     }
     for adapter in adapters {
         let binding = adapter.max_binding_bytes >> 20;

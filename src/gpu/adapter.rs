@@ -85,16 +85,23 @@ pub(super) fn summarize(index: usize, adapter: &Adapter) -> AdapterSummary {
     }
 }
 
+/// The message where there is no adapter, with what this system may lack.
+#[doc(hidden)]
+pub const NO_GPU: &str = if cfg!(target_os = "linux") {
+    "no GPU was found; install a Vulkan driver (on Debian or Ubuntu: apt install libvulkan1 \
+     mesa-vulkan-drivers, which also brings a driver for the CPU)"
+} else if cfg!(target_os = "windows") {
+    "no GPU was found; install the driver of the graphics card's maker, which contains one for Vulkan"
+} else {
+    "no GPU was found"
+};
+
 /// The adapter that was asked for by position or by a part of its name, or the best one, with its
 /// position.
 pub(super) async fn select(instance: &Instance, wish: Option<&str>) -> Result<(usize, Adapter)> {
     let adapters = ranked(instance).await;
     if adapters.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Device,
-            "no GPU was found; install a Vulkan driver (on Debian or Ubuntu: apt install \
-             libvulkan1 mesa-vulkan-drivers, which also brings a driver for the CPU)",
-        ));
+        return Err(Error::new(ErrorKind::Device, NO_GPU));
     }
     let names: Vec<_> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
     let index = choose(&names, wish)?;

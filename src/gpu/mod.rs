@@ -22,6 +22,8 @@ mod upload;
 
 /// The limits and capabilities of a device, which [`Model::memory`](crate::Model::memory) takes.
 pub use crate::kernels::{DeviceClass, Target};
+#[doc(hidden)]
+pub use adapter::NO_GPU;
 #[cfg(not(target_arch = "wasm32"))]
 pub use adapter::list_adapters_blocking;
 pub use adapter::{AdapterSummary, list_adapters};
